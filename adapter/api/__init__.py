@@ -1,0 +1,1 @@
+"""Snapshot out: the aggregated Kubernetes APIs over HTTPS."""

@@ -1,0 +1,79 @@
+"""The exception tree of the adapter: what went wrong, and how a Kubernetes client is told.
+
+ForescaleError
+├── SettingsError          the settings are wrong; carries every problem at once
+├── StartupError           the adapter cannot start or register; carries the fix
+├── IntakeError            one source could not be read; costs that source only
+└── AnswerError            a query gets a Kubernetes Status instead of a value
+    ├── BadRequest         400 BadRequest
+    ├── Unauthorized       401 Unauthorized
+    ├── Forbidden          403 Forbidden
+    ├── NotFound           404 NotFound: no such metric, object or path
+    ├── MethodNotAllowed   405 MethodNotAllowed
+    └── NoValue            503 ServiceUnavailable: known metric, but no honest value now
+
+The text of an AnswerError appears word for word in the events of a HorizontalPodAutoscaler, so it
+says what is missing and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class ForescaleError(Exception):
+    """Root of the tree."""
+
+
+class SettingsError(ForescaleError):
+    """The settings cannot be used; `problems` holds one sentence each, all of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class StartupError(ForescaleError):
+    """The adapter cannot start; the text names the cause and the fix."""
+
+
+class IntakeError(ForescaleError):
+    """One source could not be read; the text says which and why."""
+
+
+class AnswerError(ForescaleError):
+    """A query that ends in a Kubernetes Status."""
+
+    code: ClassVar[int]
+    reason: ClassVar[str]
+
+
+class BadRequest(AnswerError):
+    code = 400
+    reason = "BadRequest"
+
+
+class Unauthorized(AnswerError):
+    code = 401
+    reason = "Unauthorized"
+
+
+class Forbidden(AnswerError):
+    code = 403
+    reason = "Forbidden"
+
+
+class NotFound(AnswerError):
+    code = 404
+    reason = "NotFound"
+
+
+class MethodNotAllowed(AnswerError):
+    code = 405
+    reason = "MethodNotAllowed"
+
+
+class NoValue(AnswerError):
+    code = 503
+    reason = "ServiceUnavailable"

@@ -1,0 +1,135 @@
+"""Pod JSON: the API server's (or a file's) objects become the model's Pods and Owners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from adapter.errors import IntakeError
+from adapter.model.fleet import Owner, Pod
+
+DOMAIN = "forescale.dev"
+SOURCE_LABEL = f"{DOMAIN}/source"
+CONTAINER_ANNOTATION = f"{DOMAIN}/container"
+PORT_NAME = "forescale"
+
+Json = Mapping[str, Any]
+Parents = Mapping[tuple[str, str], Owner]  # (namespace, ReplicaSet) -> its owner
+
+
+def pod(raw: Json) -> Pod:
+    """Return the Pod of one v1.Pod; raise IntakeError naming the field that it cannot do without.
+
+    `owners` holds the controlling owner alone; see `with_parent`.
+    """
+    metadata, status = _mapping(raw, "metadata"), _mapping(raw, "status")
+    name, namespace = _text(metadata, "name"), _text(metadata, "namespace")
+    container = model_container(raw)
+    running = _container_status(status, container)
+    started = ((running.get("state") or {}).get("running") or {}).get("startedAt")
+    ready = _condition(status, "Ready")
+    return Pod(
+        uid=_text(metadata, "uid"),
+        namespace=namespace,
+        name=name,
+        labels=metadata.get("labels") or {},
+        owners=tuple(filter(None, (controller(metadata),))),
+        phase=status.get("phase") or "Pending",
+        terminating=bool(metadata.get("deletionTimestamp")),
+        ip=status.get("podIP") or None,
+        port=_port(raw),
+        model_ready=bool(running.get("ready")),
+        model_started_at=_unix(started),
+        ready_changed_at=_unix(ready.get("lastTransitionTime")),
+    )
+
+
+def with_parent(found: Pod, parents: Parents) -> Pod:
+    """Return the pod with the owner of its ReplicaSet added, where that is known."""
+    for owner in found.owners:
+        above = parents.get((found.namespace, owner.name))
+        if owner.kind == "ReplicaSet" and above is not None:
+            return msgspec.structs.replace(found, owners=(owner, above))
+    return found
+
+
+def controller(metadata: Json) -> Owner | None:
+    """Return the owner reference that is marked as controller."""
+    for reference in metadata.get("ownerReferences") or ():
+        if reference.get("controller"):
+            return Owner(reference.get("kind", ""), reference.get("name", ""))
+    return None
+
+
+def model_container(raw: Json) -> str:
+    """Return the container that serves the model: annotated, or asking for a GPU, or the first."""
+    annotations = _mapping(raw, "metadata").get("annotations") or {}
+    if named := annotations.get(CONTAINER_ANNOTATION):
+        return str(named)
+    containers = list(_containers(raw, ("containers",)))
+    for container in containers:
+        if _asks_for_gpu(container):
+            return str(container.get("name", ""))
+    plain = [c for c in containers if not _has_port(c)]
+    return str((plain or containers or [{}])[0].get("name", ""))
+
+
+def _asks_for_gpu(container: Json) -> bool:
+    resources = container.get("resources") or {}
+    asked = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    return any(
+        name.startswith("nvidia.com/") and str(count) != "0" for name, count in asked.items()
+    )
+
+
+def _containers(raw: Json, groups: Iterable[str]) -> Iterator[Json]:
+    spec = _mapping(raw, "spec")
+    for group in groups:
+        yield from spec.get(group) or ()
+
+
+def _port(raw: Json) -> int | None:
+    for container in _containers(raw, ("initContainers", "containers")):
+        for port in container.get("ports") or ():
+            if port.get("name") == PORT_NAME:
+                return int(port["containerPort"])
+    return None
+
+
+def _has_port(container: Json) -> bool:
+    return any(port.get("name") == PORT_NAME for port in container.get("ports") or ())
+
+
+def _container_status(status: Json, name: str) -> Json:
+    for found in status.get("containerStatuses") or ():
+        if found.get("name") == name:
+            return dict(found)
+    return {}
+
+
+def _condition(status: Json, kind: str) -> Json:
+    for found in status.get("conditions") or ():
+        if found.get("type") == kind:
+            return dict(found)
+    return {}
+
+
+def _unix(stamp: str | None) -> float | None:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else None
+
+
+def _mapping(raw: Json, key: str) -> Json:
+    found = raw.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise IntakeError(f"{key} must be a mapping, not {type(found).__name__}")
+    return found
+
+
+def _text(metadata: Json, key: str) -> str:
+    found = metadata.get(key)
+    if not found or not isinstance(found, str):
+        raise IntakeError(f"metadata.{key} is missing: a pod is known by its uid, namespace, name")
+    return found

@@ -1,0 +1,92 @@
+"""Standalone: pods from a directory of YAML or JSON files instead of a kube-apiserver.
+
+Each file holds Pods (and ReplicaSets, for the way to a Deployment) with their status, as
+`kubectl get pod -o yaml` prints them. Files are read again when they change; a broken file is told
+once and keeps its last good content; a removed file removes its pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from adapter.errors import StartupError
+from adapter.intake.podjson import Json
+from adapter.intake.roster import Roster
+from adapter.telemetry import Once, warn
+
+POLL_SECONDS = 0.5
+_SUFFIXES = (".json", ".yaml", ".yml")
+_Stamp = tuple[int, int, int]  # modification time in ns, size, inode
+
+
+class Directory:
+    """Reads the files into a Roster; `run` polls until it is cancelled."""
+
+    def __init__(self, path: str, roster: Roster) -> None:
+        self._path = Path(path)
+        self._roster = roster
+        self._stamps: dict[Path, _Stamp] = {}
+        self._objects: dict[Path, list[Json]] = {}
+        self._once = Once(warn)
+        if not self._path.is_dir():
+            raise StartupError(f"standalone: {path} is no directory; create it or name another")
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            self.poll()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def poll(self) -> None:
+        """Read what changed since the last call."""
+        present = {path: _stamp(path) for path in sorted(self._path.iterdir())}
+        files = {
+            path: stamp
+            for path, stamp in present.items()
+            if stamp is not None and path.suffix in _SUFFIXES
+        }
+        if files == self._stamps:
+            return
+        changed = [path for path, stamp in files.items() if self._stamps.get(path) != stamp]
+        self._objects = {path: found for path, found in self._objects.items() if path in files}
+        self._stamps = files
+        for path in changed:
+            self._read(path)
+        self._publish()
+
+    def _read(self, path: Path) -> None:
+        try:
+            self._objects[path] = list(_objects(path))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            self._once("standalone_file_unreadable", str(path), str(error), file=str(path))
+        else:
+            self._once.clear(str(path))
+
+    def _publish(self) -> None:
+        found = [raw for objects in self._objects.values() for raw in objects]
+        self._roster.replace_parents(raw for raw in found if raw.get("kind") == "ReplicaSet")
+        self._roster.replace_pods(raw for raw in found if raw.get("kind") == "Pod")
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _objects(path: Path) -> Iterator[Json]:
+    text = path.read_text(encoding="utf-8")
+    documents = [json.loads(text)] if path.suffix == ".json" else list(yaml.safe_load_all(text))
+    for document in documents:
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            raise ValueError("each document must be an object such as a Pod")  # noqa: TRY004
+        yield from document.get("items", ()) if document.get("kind") == "List" else (document,)

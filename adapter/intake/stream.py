@@ -1,0 +1,164 @@
+"""One stream: the life of the connection to one pod's sidecar, from connect to the next retry."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+
+from adapter.errors import IntakeError
+from adapter.intake import frames
+from adapter.intake.capped import lines, refuse_host_address
+from adapter.model.batch import Reading
+from adapter.settings import Intake
+from adapter.telemetry import Metrics
+from sidecar import wire
+
+FIRST_RETRY_SECONDS = 0.25
+LONGEST_RETRY_SECONDS = 10.0
+# A stream that lived this long was a good one: its end is a restart, so the first retry is quick.
+GOOD_STREAM_SECONDS = 10.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where one pod's sidecar listens."""
+
+    uid: str
+    name: str  # namespace/name, for the log
+    ip: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"http://{host}:{self.port}/v1/stream"
+
+
+class Stream:
+    """Holds one connection and hands on what it says until it is cancelled.
+
+    `deliver` gets every Reading, `fail` the reason in words each time an attempt ends.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        session: aiohttp.ClientSession,
+        settings: Intake,
+        metrics: Metrics,
+        *,
+        deliver: Callable[[Reading], None],
+        fail: Callable[[Target, str], None],
+    ) -> None:
+        self._target = target
+        self._session = session
+        self._settings = settings
+        self._metrics = metrics
+        self._deliver = deliver
+        self._fail = fail
+        self._boot = ""
+        self._seq = -1
+
+    async def run(self, first_delay_seconds: float) -> None:
+        """Connect, read and retry with jittered back-off until cancelled."""
+        await asyncio.sleep(first_delay_seconds)
+        clock = asyncio.get_running_loop().time
+        wait = FIRST_RETRY_SECONDS
+        while True:
+            began = clock()
+            reason = await self._attempt()
+            self._fail(self._target, reason)
+            if clock() - began > GOOD_STREAM_SECONDS:
+                wait = FIRST_RETRY_SECONDS
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            wait = min(2 * wait, LONGEST_RETRY_SECONDS)
+
+    async def _attempt(self) -> str:
+        """Read one connection to its end and return why it ended."""
+        try:
+            refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
+            await self._read()
+        except IntakeError as error:
+            return str(error)
+        except wire.WireError as error:
+            self._metrics.frames.labels("refused").inc()
+            return str(error)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return "the sidecar ended the stream"
+
+    async def _read(self) -> None:
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self._settings.connect_seconds, sock_read=None
+        )
+        request = self._session.get(
+            self._target.url,
+            timeout=timeout,
+            allow_redirects=False,
+            headers={"Accept": "application/x-ndjson", "Accept-Encoding": "identity"},
+        )
+        try:
+            async with asyncio.timeout(2 * self._settings.connect_seconds):
+                response = await request
+        except TimeoutError:
+            limit = 2 * self._settings.connect_seconds
+            raise IntakeError(f"no answer from {self._target.url} in {limit:g} s") from None
+        async with response:
+            self._check(response)
+            self._metrics.streams.inc()
+            try:
+                await self._follow(response)
+            finally:
+                self._metrics.streams.dec()
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        if response.status != 200:  # noqa: PLR2004 - the only good answer
+            raise IntakeError(f"{self._target.url} answered {response.status}, not a stream")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise IntakeError("the stream is compressed, which was not asked for")
+
+    async def _follow(self, response: aiohttp.ClientResponse) -> None:
+        now = asyncio.get_running_loop().time
+        first = True
+        async for line in lines(
+            response,
+            limit_bytes=wire.MAX_FRAME_BYTES,
+            silence_seconds=self._settings.silence_seconds,
+        ):
+            frame = wire.decode(line)
+            if first:
+                self._identify(frame)
+                first = False
+            if self._is_old(frame):
+                self._metrics.frames.labels("old").inc()
+                continue
+            self._deliver(frames.reading(frame, self._target.uid, now(), self._count_drop))
+            self._metrics.frames.labels("taken").inc()
+
+    def _identify(self, frame: wire.Frame) -> None:
+        if frame.uid is None:
+            raise wire.WireError(
+                "the sidecar does not say its pod's UID: give it POD_UID from metadata.uid"
+            )
+        if frame.uid != self._target.uid:
+            raise wire.WireError(
+                f"the sidecar at {self._target.ip} belongs to pod UID {frame.uid}: the address"
+                " was given to another pod"
+            )
+        if frame.boot != self._boot:
+            self._boot, self._seq = frame.boot, -1
+
+    def _is_old(self, frame: wire.Frame) -> bool:
+        """Return whether the frame was seen before; a stream may start with the last one again."""
+        if frame.boot != self._boot:
+            raise wire.WireError("the stream changed its boot id without a new connection")
+        if frame.seq < self._seq or (frame.seq == self._seq and frame.backlog is None):
+            return True
+        self._seq = frame.seq
+        return False
+
+    def _count_drop(self, series: str) -> None:
+        self._metrics.dropped_values.labels(series).inc()

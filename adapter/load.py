@@ -1,0 +1,218 @@
+"""Loading: flags over environment over file over defaults become one Settings, or every problem.
+
+The only reader of the environment. The spellings of a field are made from its path in the tree, so
+a new field in settings.py is at once a flag, a variable and a key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+import yaml
+
+from adapter.errors import SettingsError
+from adapter.settings import Settings, problems
+
+_Tree = TypeVar("_Tree", bound=msgspec.Struct)
+
+ENV_PREFIX = "FORESCALE_ADAPTER_"
+
+# What the kubelet injects for a Service named `forescale-adapter`, as a value or as a name.
+_SERVICE_LINK_NAME = re.compile(r"(SERVICE_(HOST|PORT)\w*|PORT_\d+_(TCP|UDP)\w*|PORT)")
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp)://\S+")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SWITCH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """One field of the tree: its path in Python's spelling, its type and its default."""
+
+    path: tuple[str, ...]
+    type: type
+    default: object
+
+    @property
+    def key(self) -> str:
+        return ".".join(_camel(name) for name in self.path)
+
+    @property
+    def flag(self) -> str:
+        return "--" + "-".join(self.path).replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENV_PREFIX + "_".join(self.path).upper()
+
+    def parse(self, raw: object) -> object:
+        """Return the value of one spelling; raise ValueError that says what is expected."""
+        if self.type is bool:
+            return _parse_bool(raw)
+        if self.type is float:
+            return _parse_seconds(raw)
+        if self.type is int:
+            return _parse_int(raw)
+        if isinstance(raw, str):
+            return raw
+        raise ValueError(f"`{raw}` is no text")
+
+
+def leaves(tree: type[msgspec.Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Yield every field of the settings tree."""
+    hints = get_type_hints(tree)
+    for name, default in zip(tree.__struct_fields__, tree.__struct_defaults__, strict=True):
+        if isinstance(default, msgspec.Struct):
+            yield from leaves(hints[name], (*path, name))
+        else:
+            yield Leaf((*path, name), hints[name], default)
+
+
+def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return the settings, and warnings about what was ignored.
+
+    Raises SettingsError with every problem of flags, variables, file and cross-checks at once.
+    `--help` and `--config` are understood besides the fields.
+    """
+    flags = vars(parser().parse_args(arguments))
+    found: list[str] = []
+    warnings: list[str] = []
+    values = _from_file(flags.pop("config"), found)
+    values |= _from_environment(environment, found, warnings)
+    values |= _from_flags(flags, found)
+    settings = _build(Settings, (), values)
+    found += problems(settings)
+    if found:
+        raise SettingsError(found)
+    return settings, warnings
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of `forescale adapter`."""
+    made = argparse.ArgumentParser(prog="forescale adapter", allow_abbrev=False)
+    made.add_argument("--config", metavar="FILE", default=None, help="YAML file of settings")
+    for leaf in leaves():
+        shown = f"(default: {leaf.default})" if leaf.default != "" else "(default: none)"
+        made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.type.__name__.upper(), help=shown)
+    return made
+
+
+def _from_flags(flags: Mapping[str, str | None], found: list[str]) -> dict[str, object]:
+    given = {leaf.key: (leaf, flags[leaf.key]) for leaf in leaves()}
+    return _parsed(
+        [(leaf, raw, leaf.flag) for leaf, raw in given.values() if raw is not None], found
+    )
+
+
+def _from_environment(
+    environment: Mapping[str, str], found: list[str], warnings: list[str]
+) -> dict[str, object]:
+    known = {leaf.variable: leaf for leaf in leaves()}
+    raws = []
+    for name, raw in environment.items():
+        if not name.startswith(ENV_PREFIX):
+            continue
+        if _SERVICE_LINK_VALUE.fullmatch(raw) or (
+            name not in known and _SERVICE_LINK_NAME.fullmatch(name.removeprefix(ENV_PREFIX))
+        ):
+            warnings.append(f"{name} comes from a Service link and is ignored")
+        elif name in known:
+            raws.append((known[name], raw, name))
+        else:
+            found.append(f"{name} is no setting{_nearest(name, known)}")
+    return _parsed(raws, found)
+
+
+def _from_file(path: str | None, found: list[str]) -> dict[str, object]:
+    if path is None:
+        return {}
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found.append(f"--config {path} cannot be read: {error}")
+        return {}
+    if not isinstance(tree, dict):
+        found.append(f"--config {path}: the file must be a mapping such as `model: {{…}}`")
+        return {}
+    known = {leaf.key: leaf for leaf in leaves()}
+    raws = []
+    for key, raw in _flatten(tree, known):
+        if key in known:
+            raws.append((known[key], raw, f"{path}: {key}"))
+        else:
+            found.append(f"{path}: {key} is no setting{_nearest(key, known)}")
+    return _parsed(raws, found)
+
+
+def _flatten(
+    tree: Mapping[Any, Any], known: Mapping[str, Leaf], path: str = ""
+) -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        key = f"{path}.{name}" if path else str(name)
+        if isinstance(value, dict) and key not in known:
+            yield from _flatten(value, known, key)
+        else:
+            yield key, value
+
+
+def _parsed(raws: Sequence[tuple[Leaf, object, str]], found: list[str]) -> dict[str, object]:
+    values = {}
+    for leaf, raw, spelling in raws:
+        try:
+            values[leaf.key] = leaf.parse(raw)
+        except ValueError as error:
+            found.append(f"{spelling}: {error}")
+    return values
+
+
+def _build(tree: type[_Tree], path: tuple[str, ...], values: Mapping[str, object]) -> _Tree:
+    hints = get_type_hints(tree)
+    fields = {}
+    for name, default in zip(tree.__struct_fields__, tree.__struct_defaults__, strict=True):
+        here = (*path, name)
+        if isinstance(default, msgspec.Struct):
+            fields[name] = _build(hints[name], here, values)
+        else:
+            fields[name] = values.get(".".join(_camel(part) for part in here), default)
+    return tree(**fields)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _nearest(name: str, known: Mapping[str, Leaf]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _parse_bool(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and raw.lower() in _SWITCH:
+        return _SWITCH[raw.lower()]
+    raise ValueError(f"`{raw}` is neither true nor false")
+
+
+def _parse_int(raw: object) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and re.fullmatch(r"-?\d{1,9}", raw):
+        return int(raw)
+    raise ValueError(f"`{raw}` is no whole number")
+
+
+def _parse_seconds(raw: object) -> float:
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return float(raw)
+    match = _DURATION.fullmatch(raw) if isinstance(raw, str) else None
+    if match is None:
+        raise ValueError(f"`{raw}` is no duration: write 15s, 500ms, 2m or a number of seconds")
+    return float(match[1]) * _SECONDS[match[2]]

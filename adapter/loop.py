@@ -1,0 +1,96 @@
+"""The loop: collect, append, decide, publish; the only place that looks at a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from adapter.model.batch import Batch
+from adapter.model.decide import decide
+from adapter.model.fleet import Fleet, Standing
+from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.source import Source, fold, stand
+from adapter.model.window import Window
+from adapter.settings import Model
+from adapter.telemetry import Metrics, log
+
+
+class Sources(Protocol):
+    """What the loop needs of the intake."""
+
+    def follow(self, fleet: Fleet) -> None: ...
+    def collect(self) -> Batch: ...
+
+
+class Loop:
+    """Turns what the intake delivers into the current Snapshot, twice a second."""
+
+    def __init__(
+        self,
+        settings: Model,
+        fleet: Callable[[], Fleet],
+        sources: Sources,
+        asked: Callable[[float], Iterable[TotalKey]],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._intake = sources
+        self._asked = asked
+        self._metrics = metrics
+        self._window = Window()
+        self._sources: dict[str, Source] = {}
+        self._serving: set[str] = set()
+        self.snapshot: Snapshot | None = None
+
+    async def run(self) -> None:
+        """Tick until cancelled; one broken tick is told and the next one tried."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            try:
+                with self._metrics.tick.time():
+                    self.tick(clock(), time.time())
+            # A task boundary: readers go on with the Snapshot before, until that is too old.
+            except Exception:  # noqa: BLE001
+                log.exception("tick_failed")
+            due = max(due + self._settings.tick_seconds, clock())
+            await asyncio.sleep(due - clock())
+
+    def tick(self, now: float, wall: float) -> None:
+        """Collect, append, decide, publish."""
+        fleet = self._fleet()
+        self._intake.follow(fleet)
+        batch = self._intake.collect()
+        self._sources = fold(self._sources, batch, fleet)
+        standings = stand(fleet, self._sources)
+        self._append(batch, standings, now)
+        self.snapshot = decide(
+            fleet,
+            standings,
+            self._sources,
+            self._window.freeze(),
+            complete=self.snapshot.complete if self.snapshot else {},
+            asked=self._asked(now),
+            hold_seconds=self._settings.hold_seconds,
+            now=now,
+            wall=wall,
+        )
+        self._count(self.snapshot)
+
+    def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
+        """Take in what serving pods say: an idle GPU that waits for its model is no history."""
+        serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
+        readings = tuple(reading for reading in batch.readings if reading.uid in serving)
+        self._window.append(Batch(readings), now)
+        if serving != self._serving:
+            self._window.forget(serving)
+            self._serving = serving
+
+    def _count(self, snapshot: Snapshot) -> None:
+        counts = Counter(snapshot.standings.values())
+        for standing in Standing:
+            self._metrics.pods.labels(standing.value).set(counts[standing])

@@ -1,0 +1,54 @@
+"""The Batch: what the intake collected since the last tick, in the model's own terms.
+
+Times are seconds on the adapter's monotonic clock. A source says how old a reading was when it was
+sent; the receive time minus that age is when it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One level of one series at one time."""
+
+    series: str
+    at: float
+    value: float
+
+
+class ModelState(StrEnum):
+    """What a source says of the model server; UNKNOWN where it does not look at one."""
+
+    UNKNOWN = "unknown"
+    LOADING = "loading"
+    READY = "ready"
+    FAILING = "failing"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Everything that one frame of one pod said.
+
+    `why` holds the source's own words for what it could not read, by part ("engine", "gpu").
+    """
+
+    uid: str  # of the pod the stream was opened for
+    at: float  # when it was received
+    period_seconds: float
+    model: ModelState
+    points: tuple[Point, ...]
+    why: Mapping[str, str] = {}
+    history: tuple[Point, ...] = ()  # means of 10 s steps, sent once when a stream opens
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The readings of one tick in the order they were received."""
+
+    readings: tuple[Reading, ...] = ()
+    troubles: Mapping[str, str] = {}  # pod UID -> why its source cannot be read, in words
+
+
+EMPTY = Batch()

@@ -1,0 +1,78 @@
+"""The catalogue: every metric that is served, its unit, its default view, who it is served for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Stat(StrEnum):
+    """How a window of readings becomes one value; see smooth.py for the formulas."""
+
+    RAW = "raw"
+    MEAN = "mean"
+    EWMA = "ewma"
+
+
+# The windows that can be asked for: a closed grid, so that the views stay few.
+WINDOWS_SECONDS = (15, 30, 60, 120, 300, 600)
+
+
+class View(msgspec.Struct, frozen=True):
+    """One way to look at a series; `window_seconds` is 0 for RAW and the half-life for EWMA."""
+
+    stat: Stat
+    window_seconds: int = 0
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One served metric."""
+
+    name: str
+    series: str  # row of the windows, one of sidecar.wire.SERIES
+    unit: str
+    view: View  # what is answered when the query does not choose
+    totals: bool = True  # whether a sum over a workload's pods has a meaning
+
+
+RAW = View(Stat.RAW)
+MEAN_15S = View(Stat.MEAN, 15)
+MEAN_30S = View(Stat.MEAN, 30)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("nvidia_gpu_utilization", "gpu_busy_percent", "percent", MEAN_30S),
+        Metric("nvidia_gpu_memory_utilization", "gpu_memory_percent", "percent", RAW),
+        Metric("nvidia_gpu_memory_used_bytes", "gpu_memory_used_bytes", "bytes", RAW),
+        Metric("nvidia_gpu_power_watts", "gpu_power_watts", "watts", RAW),
+        Metric("llm_inference_pending_requests", "pending", "requests", MEAN_15S),
+        Metric("llm_inference_running_requests", "running", "requests", MEAN_15S),
+        Metric("llm_inference_inflight_requests", "inflight", "requests", MEAN_15S),
+        Metric("llm_inference_kv_cache_utilization", "kv_percent", "percent", MEAN_15S),
+    )
+}
+
+# The highest figure of a series that can be a measurement; above it the reading is dropped. With
+# these an HPA's arithmetic (value / target x pods, in an int32) cannot overflow into a scale-down.
+CEILINGS: dict[str, float] = {
+    "gpu_busy_percent": 100.0,
+    "gpu_memory_percent": 100.0,
+    "gpu_memory_used_bytes": 8e12,  # sixteen GPUs of 288 GB are 4.6e12
+    "gpu_power_watts": 1e5,
+    "pending": 1e6,
+    "running": 1e6,
+    "inflight": 2e6,
+    "kv_percent": 100.0,
+}
+
+# The kinds that own pods and can be asked for totals: resource.group as a client writes it -> kind.
+OWNER_RESOURCES: dict[str, str] = {
+    "deployments.apps": "Deployment",
+    "statefulsets.apps": "StatefulSet",
+}
+OWNER_API_VERSION = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}
+
+# Selector keys of a metric query that choose the view.
+VIEW_KEYS = ("stat", "window")

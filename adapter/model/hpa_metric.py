@@ -1,0 +1,185 @@
+"""One metric's proposal: how many replicas the controller wants for one Pods metric.
+
+The arithmetic is that of kube-controller-manager: int64 thousandths with division towards zero,
+float64 ratios, and its rules for pods that are pending or have no value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from adapter.model.hpa_policy import PodsMetric
+
+MAX_INT32 = 2**31 - 1
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One pod that the scaled object's selector matches, as the API server shows it."""
+
+    name: str
+    phase: str = "Running"
+    terminating: bool = False
+
+
+class Tolerance(msgspec.Struct, frozen=True):
+    """How far the ratio may be from 1 before replicas change."""
+
+    down: float = 0.1
+    up: float = 0.1
+
+    def holds(self, ratio: float) -> bool:
+        return 1.0 - self.down <= ratio <= 1.0 + self.up
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """The pods by what the controller makes of them; all but `ready` are names."""
+
+    ready: int
+    unready: frozenset[str]  # Pending: no value counts, 0 on the way up
+    missing: frozenset[str]  # no value: the target on the way down, 0 on the way up
+    ignored: frozenset[str]  # failed or being deleted: as if they were not there
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """What one metric asks for; `usage_milli` is the average that `kubectl get hpa` shows."""
+
+    metric: str
+    replicas: int
+    usage_milli: int
+    why: str
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """A metric that gave no proposal, and why."""
+
+    metric: str
+    why: str
+
+
+def group(members: Iterable[Member], values: Mapping[str, int]) -> Groups:
+    """Return the pods in the controller's groups; readiness plays no part for such metrics."""
+    ready, unready, missing, ignored = 0, set(), set(), set()
+    for member in members:
+        if member.terminating or member.phase == "Failed":
+            ignored.add(member.name)
+        elif member.phase == "Pending":
+            unready.add(member.name)
+        elif member.name not in values:
+            missing.add(member.name)
+        else:
+            ready += 1
+    return Groups(ready, frozenset(unready), frozenset(missing), frozenset(ignored))
+
+
+def propose(
+    metric: PodsMetric,
+    answer: Mapping[str, int] | str,
+    members: Iterable[Member],
+    current: int,
+    tolerance: Tolerance,
+) -> Proposal | Invalid:
+    """Return the proposal for the answer of the metrics API: milli-values by pod, or an error.
+
+    Every value counts, also one whose name is no pod of the workload, as in the controller.
+    """
+    if isinstance(answer, str):
+        return Invalid(metric.name, f"{metric.name}: {answer}")
+    if not answer:
+        return Invalid(metric.name, f"{metric.name}: the answer has no values")
+    pods = tuple(members)
+    if not pods:
+        return Invalid(metric.name, f"{metric.name}: the selector matches no pods")
+    groups = group(pods, answer)
+    counted = {
+        name: milli
+        for name, milli in answer.items()
+        if name not in groups.ignored and name not in groups.unready
+    }
+    if not counted:
+        return Invalid(metric.name, f"{metric.name}: only for pods that are pending or ending")
+    return _from_values(metric, counted, groups, current, tolerance)
+
+
+def _from_values(
+    metric: PodsMetric, counted: dict[str, int], groups: Groups, current: int, tolerance: Tolerance
+) -> Proposal:
+    usage_milli, ratio = _average(counted, metric.target_milli)
+    start = (
+        f"{metric.name}: {shown(usage_milli)} per pod / {shown(metric.target_milli)} = {ratio:.2f}"
+    )
+    rising_with_unready = bool(groups.unready) and ratio > 1.0
+    if rising_with_unready or groups.missing:
+        added, words = _stand_ins(groups, ratio, metric.target_milli)
+        replicas, end = _second_pass(metric, counted | added, ratio, current, tolerance)
+        return Proposal(metric.name, replicas, usage_milli, f"{start}; {words}{end}")
+    if tolerance.holds(ratio):
+        why = f"{start}, {_within(tolerance)} -> stays at {current}"
+        return Proposal(metric.name, current, usage_milli, why)
+    replicas = _ceil(ratio * groups.ready)
+    why = f"{start} x {groups.ready} {_pods(groups.ready)} -> {replicas}"
+    return Proposal(metric.name, replicas, usage_milli, why)
+
+
+def _stand_ins(groups: Groups, ratio: float, target_milli: int) -> tuple[dict[str, int], str]:
+    """Return the values put in for pods that have none, and the words for it."""
+    added: dict[str, int] = {}
+    words = []
+    if groups.missing and ratio != 1.0:
+        milli = target_milli if ratio < 1.0 else 0
+        added |= dict.fromkeys(groups.missing, milli)
+        words.append(f"{len(groups.missing)} without a value counted as {shown(milli)}")
+    if groups.unready and ratio > 1.0:
+        added |= dict.fromkeys(groups.unready, 0)
+        words.append(f"{len(groups.unready)} pending counted as 0")
+    return added, " and ".join(words)
+
+
+def _second_pass(
+    metric: PodsMetric, counted: dict[str, int], before: float, current: int, tolerance: Tolerance
+) -> tuple[int, str]:
+    """Return the replicas with the stand-ins in; they may soften a change, never turn it."""
+    _, ratio = _average(counted, metric.target_milli)
+    if tolerance.holds(ratio):
+        return current, f" = {ratio:.2f}, {_within(tolerance)} -> stays at {current}"
+    if (before < 1.0 < ratio) or (ratio < 1.0 < before):
+        return current, f" = {ratio:.2f}, the other way -> stays at {current}"
+    replicas = _ceil(ratio * len(counted))
+    if (ratio < 1.0 and replicas > current) or (ratio > 1.0 and replicas < current):
+        return current, f" = {ratio:.2f} x {len(counted)}, the other way -> stays at {current}"
+    return replicas, f" = {ratio:.2f} x {len(counted)} {_pods(len(counted))} -> {replicas}"
+
+
+def _average(counted: Mapping[str, int], target_milli: int) -> tuple[int, float]:
+    """Return the mean (towards zero, as Go divides) and its ratio to the target."""
+    total = _int64(sum(counted.values()))
+    magnitude = abs(total) // len(counted)
+    usage_milli = magnitude if total >= 0 else -magnitude
+    return usage_milli, usage_milli / target_milli
+
+
+def _int64(value: int) -> int:
+    """Return the value as a Go int64 sum would hold it: it wraps round."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _ceil(replicas: float) -> int:
+    # Beyond an int32 Go leaves the result to the processor; here it stays at the largest.
+    return min(math.ceil(replicas), MAX_INT32)
+
+
+def shown(milli: int) -> str:
+    """Return a milli-value as people write it: 12500 as 12.5."""
+    sign = "-" if milli < 0 else ""
+    whole, rest = divmod(abs(milli), 1000)
+    return f"{sign}{whole}" + (f".{rest:03d}".rstrip("0") if rest else "")
+
+
+def _within(tolerance: Tolerance) -> str:
+    return f"within {1 - tolerance.down:g} to {1 + tolerance.up:g}"
+
+
+def _pods(count: int) -> str:
+    return "pod" if count == 1 else "pods"

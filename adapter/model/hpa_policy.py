@@ -1,0 +1,181 @@
+"""The policy: what a HorizontalPodAutoscaler manifest asks of the controller, parsed and frozen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from adapter.errors import SettingsError
+from adapter.model.manifest import Field
+
+MAX_PERIOD_SECONDS = 1800  # what kube-apiserver's validation accepts
+MAX_WINDOW_SECONDS = 3600
+
+
+class ChangeType(StrEnum):
+    PODS = "Pods"
+    PERCENT = "Percent"
+
+
+class SelectPolicy(StrEnum):
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class PodsMetric(msgspec.Struct, frozen=True):
+    """One metric of type Pods with an AverageValue; `selector` is the metric's, as a query."""
+
+    name: str
+    target_milli: int
+    selector: str = ""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One scaling policy: at most `value` pods or percent within `period_seconds`."""
+
+    type: ChangeType
+    value: int
+    period_seconds: int
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """One direction of `behavior`; None takes the controller's flag."""
+
+    changes: tuple[Change, ...]
+    select: SelectPolicy = SelectPolicy.MAX
+    window_seconds: int | None = None
+    tolerance_ratio: float | None = None
+
+
+# The API server's defaults for a direction that `behavior` leaves out.
+SCALE_UP = Rules(
+    (Change(ChangeType.PODS, 4, 15), Change(ChangeType.PERCENT, 100, 15)), window_seconds=0
+)
+SCALE_DOWN = Rules((Change(ChangeType.PERCENT, 100, 15),))
+
+
+class Behavior(msgspec.Struct, frozen=True):
+    """Both directions of `spec.behavior`, defaults filled in."""
+
+    up: Rules = SCALE_UP
+    down: Rules = SCALE_DOWN
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One autoscaler; `behavior` is None where the manifest has none (other rules apply then)."""
+
+    name: str
+    target: str  # kind/name of the scaled object
+    min_replicas: int
+    max_replicas: int
+    metrics: tuple[PodsMetric, ...]
+    behavior: Behavior | None = None
+    namespace: str = "default"
+
+
+class Flags(msgspec.Struct, frozen=True):
+    """The flags of kube-controller-manager that enter the arithmetic, with their defaults."""
+
+    tolerance_ratio: float = 0.1
+    downscale_window_seconds: float = 300.0
+    sync_seconds: float = 15.0
+
+
+def parse(manifest: object) -> Policy:
+    """Return the policy of an autoscaling/v2 HorizontalPodAutoscaler, given as a dict.
+
+    Raises SettingsError with every problem, each naming the field and the fix. Metrics of other
+    types than Pods are a problem: their arithmetic is another one.
+    """
+    node = Field(manifest, "", [])
+    node.equals("apiVersion", "autoscaling/v2")
+    node.equals("kind", "HorizontalPodAutoscaler")
+    metadata, spec = node.child("metadata"), node.child("spec")
+    target = spec.child("scaleTargetRef")
+    lowest = spec.integer("minReplicas", 1, at_least=1)
+    metrics = tuple(_metric(item) for item in spec.items("metrics"))
+    if not metrics:
+        spec.wrong("metrics", "is empty: name at least one metric of type Pods")
+    policy = Policy(
+        name=metadata.text("name", "hpa"),
+        namespace=metadata.text("namespace", "default"),
+        target=f"{target.text('kind')}/{target.text('name')}",
+        min_replicas=lowest,
+        max_replicas=spec.integer("maxReplicas", None, at_least=max(lowest, 1)),
+        metrics=metrics,
+        behavior=_behavior(spec.child("behavior")) if spec.has("behavior") else None,
+    )
+    if node.problems:
+        raise SettingsError(node.problems)
+    return policy
+
+
+def _metric(node: Field) -> PodsMetric:
+    kind = node.text("type")
+    if kind != "Pods":
+        node.wrong("type", f"is `{kind}`: use type Pods with an averageValue, as every metric here")
+        return PodsMetric("", 1)
+    pods = node.child("pods")
+    metric, target = pods.child("metric"), pods.child("target")
+    target.equals("type", "AverageValue")
+    milli = target.milli("averageValue")
+    if milli is None or milli <= 0:
+        target.wrong("averageValue", "must be above 0: it is what each pod may have")
+    return PodsMetric(metric.text("name"), milli or 1, _selector(metric.child("selector")))
+
+
+def _selector(node: Field) -> str:
+    """Return a label selector as the query string that the controller sends for it."""
+    terms = {key: f"{key}={value}" for key, value in node.child("matchLabels").mapping().items()}
+    for item in node.items("matchExpressions"):
+        key, operator = item.text("key"), item.text("operator")
+        values = ",".join(sorted(str(value) for value in item.sequence("values")))
+        spelled = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }.get(operator)
+        if spelled is None:
+            item.wrong("operator", f"is `{operator}`: use In, NotIn, Exists or DoesNotExist")
+        terms[f"{key} {operator}"] = spelled or ""
+    return ",".join(terms[key] for key in sorted(terms))
+
+
+def _behavior(node: Field) -> Behavior:
+    return Behavior(
+        _rules(node.child("scaleUp"), SCALE_UP), _rules(node.child("scaleDown"), SCALE_DOWN)
+    )
+
+
+def _rules(node: Field, default: Rules) -> Rules:
+    changes = tuple(_change(item) for item in node.items("policies"))
+    if node.has("policies") and not changes:
+        node.wrong("policies", "is empty: give at least one, or leave the field out")
+    tolerance_milli = node.milli("tolerance")
+    if tolerance_milli is not None and tolerance_milli < 0:
+        node.wrong("tolerance", "must be 0 or above, such as 0.1 for ten percent")
+    return Rules(
+        changes=changes or default.changes,
+        select=node.choice("selectPolicy", SelectPolicy, default.select),
+        window_seconds=_window(node, default.window_seconds),
+        # The controller takes the quantity's canonical mantissa times its power of ten, and the
+        # canonical form of such a figure is in thousandths.
+        tolerance_ratio=None if tolerance_milli is None else tolerance_milli * 0.001,
+    )
+
+
+def _window(node: Field, default: int | None) -> int | None:
+    if not node.has("stabilizationWindowSeconds"):
+        return default
+    return node.integer("stabilizationWindowSeconds", 0, at_least=0, at_most=MAX_WINDOW_SECONDS)
+
+
+def _change(node: Field) -> Change:
+    return Change(
+        node.choice("type", ChangeType),
+        node.integer("value", None, at_least=1),
+        node.integer("periodSeconds", None, at_least=1, at_most=MAX_PERIOD_SECONDS),
+    )

@@ -1,0 +1,210 @@
+"""The Snapshot: everything an answer needs, frozen at one tick and swapped in as one reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from adapter.errors import NoValue
+from adapter.model import fleet as fleets
+from adapter.model import smooth
+from adapter.model.catalogue import Metric, Stat, View
+from adapter.model.fleet import Fleet, Pod, Standing
+from adapter.model.freshness import Freshness
+from adapter.model.quantity import to_milli
+from adapter.model.selector import Selector
+from adapter.model.source import NEW, Source
+from adapter.model.window import COARSE_SECONDS, FINE_SLOTS, FrozenWindow
+
+NAMED_IN_ERRORS = 3  # pods named in one error text; the rest are counted
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One value of an answer; `taken_at` is Unix seconds, `window_seconds` 0 for a raw reading."""
+
+    name: str
+    milli: int
+    taken_at: float
+    window_seconds: int
+
+
+class TotalKey(msgspec.Struct, frozen=True):
+    """One total that was asked for."""
+
+    namespace: str
+    kind: str
+    name: str
+    metric: str
+    view: View
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One pod's value in one view, with how far it can be trusted."""
+
+    pod: Pod
+    value: float
+    at: float  # monotonic seconds
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The world at one tick. `at` is monotonic, `wall` Unix seconds, both of the same moment."""
+
+    at: float
+    wall: float
+    fleet: Fleet
+    standings: Mapping[str, Standing]
+    sources: Mapping[str, Source]
+    window: FrozenWindow
+    grades: NDArray[np.int8]
+    complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
+    _levels: dict[View, NDArray[np.float64]] = field(default_factory=dict)
+
+    def pods(
+        self, metric: Metric, view: View, namespace: str, selector: Selector, name: str | None
+    ) -> tuple[Item, ...]:
+        """Return one item per pod that matches and has a value; empty when no pod matches.
+
+        Raises NoValue when pods match but fewer than half of those that should have a value do.
+        """
+        matched = [
+            pod
+            for pod in self.fleet.by_namespace.get(namespace, ())
+            if (name is None or pod.name == name) and selector.matches(pod.labels)
+        ]
+        if not matched:
+            return ()
+        levels = self._quorate(metric, view, matched)
+        items = (self._item(level.pod.name, level.value, level.at, view) for level in levels)
+        return tuple(item for item in items if item is not None)
+
+    def total(self, metric: Metric, key: TotalKey) -> Item | None:
+        """Return the sum over the workload's pods; None when the workload has no pod with a source.
+
+        While an expected pod is not fresh the total is the larger of the last complete one and the
+        fresh sum scaled up to all expected pods: silence never lowers it. Raises NoValue below the
+        quorum.
+        """
+        owned = self.owned(key.namespace, key.kind, key.name)
+        if not owned:
+            return None
+        levels = self._quorate(metric, key.view, owned)
+        expected = sum(self.standings[pod.uid] is Standing.SERVING for pod in owned)
+        value = _total(levels, expected, self.complete.get(key))
+        return self._item(key.name, value, min(level.at for level in levels), key.view)
+
+    def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
+        """Return the sum when every expected pod is fresh, else None."""
+        owned = self.owned(key.namespace, key.kind, key.name)
+        expected = self._expected(owned)
+        fresh = [
+            level.value
+            for level in self._known(metric, key.view, expected)
+            if level.freshness is Freshness.FRESH
+        ]
+        return sum(fresh) if expected and len(fresh) == len(expected) else None
+
+    def owned(self, namespace: str, kind: str, name: str) -> list[Pod]:
+        """Return the workload's pods that have a source."""
+        owner = fleets.Owner(kind, name)
+        return [p for p in self.fleet.by_namespace.get(namespace, ()) if owner in p.owners]
+
+    def levels(self, view: View) -> NDArray[np.float64]:
+        """Return the value of every row in one view, NaN where there is none; computed once."""
+        found = self._levels.get(view)
+        if found is None:
+            found = self._levels[view] = self._look(view)
+        return found
+
+    def _look(self, view: View) -> NDArray[np.float64]:
+        if view.stat is Stat.RAW:
+            return self.window.last_value
+        if view.stat is Stat.EWMA:
+            return self._ewma(view.window_seconds)
+        if view.window_seconds <= FINE_SLOTS:
+            return smooth.mean(self.window.fine, view.window_seconds)
+        return smooth.mean(self.window.coarse, view.window_seconds // COARSE_SECONDS)
+
+    def _ewma(self, half_life_seconds: int) -> NDArray[np.float64]:
+        # Four half-lives of one-second steps fit the minute up to a half-life of 15 s.
+        if 4 * half_life_seconds <= FINE_SLOTS:
+            return smooth.ewma(self.window.fine, half_life_seconds)
+        return smooth.ewma(self.window.coarse, half_life_seconds / COARSE_SECONDS)
+
+    def _expected(self, pods: Iterable[Pod]) -> list[Pod]:
+        return [pod for pod in pods if self.standings[pod.uid] is Standing.SERVING]
+
+    def _known(self, metric: Metric, view: View, pods: Iterable[Pod]) -> list[Level]:
+        values = self.levels(view)
+        found = []
+        for pod in pods:
+            row = self.window.rows.get((pod.uid, metric.series))
+            if row is None or self.grades[row] == Freshness.GONE or np.isnan(values[row]):
+                continue
+            at = float(self.window.last_at[row])
+            found.append(Level(pod, float(values[row]), at, Freshness(self.grades[row])))
+        return found
+
+    def _quorate(self, metric: Metric, view: View, pods: list[Pod]) -> list[Level]:
+        expected = self._expected(pods)
+        if not expected:
+            raise NoValue(f"{metric.name} has no value: {self._standing_words(pods)}")
+        known = self._known(metric, view, expected)
+        if not known or 2 * len(known) < len(expected):
+            raise NoValue(self._blind_words(metric, expected, known))
+        return known
+
+    def _item(self, name: str, value: float, at: float, view: View) -> Item | None:
+        milli = to_milli(value)
+        if milli is None:
+            return None
+        window = 0 if view.stat is Stat.RAW else view.window_seconds
+        return Item(name, milli, self.wall - (self.at - at), window)
+
+    def _standing_words(self, pods: list[Pod]) -> str:
+        words = {
+            Standing.LOADING: "still loading its model",
+            Standing.WAITING: "not running yet",
+            Standing.ENDED: "ending or ended",
+        }
+        told = [f"pod {p.name} is {words[self.standings[p.uid]]}" for p in pods[:NAMED_IN_ERRORS]]
+        return _listed(told, len(pods))
+
+    def _blind_words(self, metric: Metric, expected: list[Pod], known: list[Level]) -> str:
+        have = {level.pod.uid for level in known}
+        silent = [pod for pod in expected if pod.uid not in have]
+        told = [f"{p.name}: {self._silence(metric, p)}" for p in silent[:NAMED_IN_ERRORS]]
+        return (
+            f"{metric.name} is known for {len(known)} of {len(expected)} pods,"
+            f" fewer than half: {_listed(told, len(silent))}"
+        )
+
+    def _silence(self, metric: Metric, pod: Pod) -> str:
+        source = self.sources.get(pod.uid, NEW)
+        excuse = source.excuse(metric.series)
+        row = self.window.rows.get((pod.uid, metric.series))
+        if row is not None and not np.isnan(self.window.last_at[row]):
+            age = f"no reading for {self.at - self.window.last_at[row]:.0f} s"
+            return f"{age} ({excuse})" if excuse else age
+        if source.heard_at is None:
+            return excuse or "its source has not been heard yet"
+        return excuse or "its source does not read this"
+
+
+def _total(levels: list[Level], expected: int, last_complete: float | None) -> float:
+    fresh = [level.value for level in levels if level.freshness is Freshness.FRESH]
+    if len(fresh) == expected:
+        return sum(fresh)
+    witnesses = fresh or [level.value for level in levels]
+    scaled = sum(witnesses) * expected / len(witnesses)
+    return max(scaled, last_complete or 0.0)
+
+
+def _listed(told: list[str], count: int) -> str:
+    more = count - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,66 @@
+"""The source: what each pod's stream last said of itself, beside the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from adapter.model.batch import Batch, ModelState, Reading
+from adapter.model.fleet import Fleet, Pod, Standing
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The last word of one pod's source.
+
+    `heard_at` is None before the first frame. `answered_start` is the start of the model container
+    in whose life the model server answered, None before that: it keeps a restarted sidecar, which
+    has not heard the model yet, from making an overloaded pod look like a loading one.
+    """
+
+    heard_at: float | None = None
+    model: ModelState = ModelState.UNKNOWN
+    answered_start: float | None = None
+    why: Mapping[str, str] = {}
+    trouble: str | None = None
+
+    def excuse(self, series: str) -> str | None:
+        """Return why a series has no value, in the source's own words."""
+        part = "gpu" if series.startswith("gpu") else "engine"
+        return self.why.get(part) or self.trouble
+
+
+NEW = Source()
+
+
+def fold(sources: Mapping[str, Source], batch: Batch, fleet: Fleet) -> dict[str, Source]:
+    """Return the sources after the batch, for the pods of the fleet alone."""
+    out = {uid: sources.get(uid, NEW) for uid in fleet.pods}
+    for reading in batch.readings:
+        if reading.uid in out:
+            out[reading.uid] = _heard(out[reading.uid], reading, fleet.pods[reading.uid])
+    for uid, trouble in batch.troubles.items():
+        if uid in out:
+            out[uid] = msgspec.structs.replace(out[uid], trouble=trouble)
+    return out
+
+
+def standing(pod: Pod, source: Source) -> Standing:
+    """Return the pod's standing, the sidecar's word included."""
+    by_status = pod.standing()
+    if by_status is not Standing.SERVING or source.model is not ModelState.LOADING:
+        return by_status
+    answered = source.answered_start is not None and source.answered_start == pod.model_started_at
+    return Standing.SERVING if answered else Standing.LOADING
+
+
+def stand(fleet: Fleet, sources: Mapping[str, Source]) -> dict[str, Standing]:
+    """Return the standing of every pod of the fleet."""
+    return {uid: standing(pod, sources.get(uid, NEW)) for uid, pod in fleet.pods.items()}
+
+
+def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
+    answered = source.answered_start
+    if reading.model in (ModelState.READY, ModelState.FAILING):
+        answered = pod.model_started_at
+    return Source(reading.at, reading.model, answered, reading.why)

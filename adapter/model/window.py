@@ -1,0 +1,187 @@
+"""The window: the last minute by the second and the last ten minutes by ten seconds, per series.
+
+One row per (pod UID, series) in two rings shared by all rows:
+
+    fine    60 x 1 s   the last value read in that second
+    coarse  60 x 10 s  the time-weighted mean of that step, last value held
+
+A slot without a reading is NaN until it is looked at; `freeze` carries the last value forward, so a
+source that sends only when something changed costs nothing and loses nothing. Rings are aligned to
+whole seconds of the adapter's monotonic clock: second t lives in column t mod 60. Memory per row is
+60 x 2 x 4 bytes of rings and 4 x 8 bytes beside them, about 0.5 KB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapter.model.batch import Batch, Point
+from adapter.model.smooth import carry_forward
+
+FINE_SLOTS = 60
+COARSE_SLOTS = 60
+COARSE_SECONDS = 10
+
+Key = tuple[str, str]  # (pod UID, series)
+Floats = NDArray[np.float64]
+
+
+class FrozenWindow(NamedTuple):
+    """What the rings held at one moment; time runs left to right, the last column is the newest.
+
+    `fine` and `coarse` are carried forward: NaN only before the first reading. The last coarse
+    column is the newest complete step. `last_at` is NaN for a row that never had a reading.
+    """
+
+    rows: Mapping[Key, int]
+    fine: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+    last_value: Floats
+    last_at: Floats
+    period_seconds: Floats
+
+
+class Window:
+    """The rings, owned by the tick loop; readers only ever see what `freeze` returns."""
+
+    def __init__(self, rows: int = 64) -> None:
+        self._row_of: dict[Key, int] = {}
+        self._free: list[int] = []
+        self._head = -1  # the newest second that has a column
+        self._rows: Mapping[Key, int] | None = None
+        self._allocate(rows)
+
+    def _allocate(self, rows: int) -> None:
+        self._fine = np.full((rows, FINE_SLOTS), np.nan, dtype=np.float32)
+        self._coarse = np.full((rows, COARSE_SLOTS), np.nan, dtype=np.float32)
+        self._last_value = np.full(rows, np.nan)
+        self._last_at = np.full(rows, np.nan)
+        self._period = np.full(rows, np.nan)
+        self._free.extend(reversed(range(rows)))
+
+    def append(self, batch: Batch, now: float) -> None:
+        """Advance to `now` and take in the batch; a point older than its row's newest is history.
+
+        A value from the future of this clock is taken as of now.
+        """
+        self._advance(int(now))
+        for reading in batch.readings:
+            for point in reading.history:
+                self._put_history(self._row(reading.uid, point.series), point)
+            for point in reading.points:
+                row = self._row(reading.uid, point.series)
+                self._put(row, point, now)
+                self._period[row] = reading.period_seconds
+
+    def forget(self, keep: Iterable[str]) -> None:
+        """Drop the rows of every pod UID that is not in `keep`."""
+        kept = set(keep)
+        for key in [key for key in self._row_of if key[0] not in kept]:
+            row = self._row_of.pop(key)
+            for array in (self._fine, self._coarse, self._last_value, self._last_at, self._period):
+                array[row] = np.nan
+            self._free.append(row)
+            self._rows = None
+
+    def freeze(self) -> FrozenWindow:
+        """Return an immutable copy, ordered in time and carried forward."""
+        if self._rows is None:
+            self._rows = dict(self._row_of)
+        newest = self._head % FINE_SLOTS
+        step = self._head // COARSE_SECONDS - 1  # the newest complete step
+        fine = carry_forward(np.roll(self._fine, FINE_SLOTS - 1 - newest, axis=1))
+        shift = COARSE_SLOTS - 1 - step % COARSE_SLOTS
+        coarse = carry_forward(np.roll(self._coarse, shift, axis=1))
+        return FrozenWindow(
+            self._rows,
+            fine,
+            coarse,
+            self._last_value.copy(),
+            self._last_at.copy(),
+            self._period.copy(),
+        )
+
+    def _row(self, uid: str, series: str) -> int:
+        row = self._row_of.get((uid, series))
+        if row is not None:
+            return row
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        self._row_of[uid, series] = row
+        self._rows = None
+        return row
+
+    def _grow(self) -> None:
+        old = len(self._last_at)
+        kept = (self._fine, self._coarse, self._last_value, self._last_at, self._period)
+        self._allocate(old)
+        grown = (self._fine, self._coarse, self._last_value, self._last_at, self._period)
+        joined = [np.concatenate(pair) for pair in zip(kept, grown, strict=True)]
+        self._fine, self._coarse, self._last_value, self._last_at, self._period = joined
+        self._free = list(range(2 * old - 1, old - 1, -1))
+
+    def _put(self, row: int, point: Point, now: float) -> None:
+        at = min(point.at, now)
+        if at < self._last_at[row]:
+            return
+        self._last_at[row] = at
+        self._last_value[row] = point.value
+        if int(at) > self._head - FINE_SLOTS:
+            self._fine[row, int(at) % FINE_SLOTS] = point.value
+
+    def _put_history(self, row: int, point: Point) -> None:
+        """Fill one past step where nothing is known yet; live readings are never overwritten."""
+        if point.at < 0:  # before this clock began: the machine itself just started
+            return
+        step = int(point.at) // COARSE_SECONDS
+        newest = self._head // COARSE_SECONDS - 1
+        if newest - COARSE_SLOTS < step <= newest:
+            column = step % COARSE_SLOTS
+            if np.isnan(self._coarse[row, column]):
+                self._coarse[row, column] = point.value
+        second = int(point.at)
+        if self._head - FINE_SLOTS < second <= self._head:
+            column = second % FINE_SLOTS
+            if np.isnan(self._fine[row, column]):
+                self._fine[row, column] = point.value
+
+    def _advance(self, second: int) -> None:
+        """Open the columns up to `second`, closing each ten-second step that it passes."""
+        if self._head < 0:
+            self._head = second
+            return
+        if second - self._head > FINE_SLOTS * COARSE_SECONDS:
+            # After a pause longer than all rings hold there is nothing to carry.
+            self._fine[:] = np.nan
+            self._coarse[:] = np.nan
+            self._head = second
+        while self._head < second:
+            self._head += 1
+            if self._head % COARSE_SECONDS == 0:
+                self._close_step(self._head // COARSE_SECONDS - 1)
+            self._seed_minute_edge()
+            self._fine[:, self._head % FINE_SLOTS] = np.nan
+
+    def _seed_minute_edge(self) -> None:
+        """Carry the value that is about to leave the minute, so a quiet source stays known."""
+        leaving = self._head % FINE_SLOTS
+        successor = (leaving + 1) % FINE_SLOTS
+        gap = np.isnan(self._fine[:, successor])
+        self._fine[gap, successor] = self._fine[gap, leaving]
+
+    def _close_step(self, step: int) -> None:
+        columns = np.arange(step * COARSE_SECONDS, (step + 1) * COARSE_SECONDS) % FINE_SLOTS
+        ordered = carry_forward(
+            np.roll(self._fine, FINE_SLOTS - 1 - (self._head - 1) % FINE_SLOTS, axis=1)
+        )
+        recent = ordered[:, -len(columns) :]
+        known = ~np.isnan(recent)
+        count = known.sum(axis=1)
+        total = np.where(known, recent, 0.0).sum(axis=1)
+        column = step % COARSE_SLOTS
+        self._coarse[:, column] = np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,1 @@
+"""Probes and the adapter's own metrics, on a port of their own."""

@@ -1,0 +1,64 @@
+"""The ops port: /livez, /readyz and /metrics in plain HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from adapter.errors import StartupError
+from adapter.ops.probes import Check, Probes
+from adapter.settings import Ops
+from adapter.telemetry import Metrics
+
+
+def application(probes: Probes, metrics: Metrics) -> web.Application:
+    """Return the routes."""
+    app = web.Application()
+    app.router.add_get("/livez", _probe(probes.live))
+    app.router.add_get("/readyz", _probe(probes.ready))
+
+    async def exposition(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app.router.add_get("/metrics", exposition)
+    return app
+
+
+def _probe(
+    checks: Callable[[], tuple[Check, ...]],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        found = checks()
+        failed = [check for check in found if not check.passed]
+        shown = found if failed or "verbose" in request.query else ()
+        lines = [f"[{'+' if c.passed else '-'}]{c.name}: {c.words}" for c in shown]
+        return web.Response(
+            status=503 if failed else 200, text="\n".join([*lines, _verdict(failed)])
+        )
+
+    return answer
+
+
+def _verdict(failed: list[Check]) -> str:
+    return f"not ok: {', '.join(check.name for check in failed)}" if failed else "ok"
+
+
+async def start(settings: Ops, probes: Probes, metrics: Metrics) -> tuple[web.AppRunner, int]:
+    """Listen and return the runner and the port; raise StartupError naming the port if taken."""
+    runner = web.AppRunner(application(probes, metrics), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise StartupError(
+            f"ops.port {settings.port} on {settings.host} cannot be opened ({error.strerror});"
+            " stop what holds it or set another"
+        ) from error
+    return runner, runner.addresses[0][1]

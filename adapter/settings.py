@@ -1,0 +1,138 @@
+"""The settings tree: every field with its default, and why that default.
+
+One field has three spellings: `intake.allowLoopback` in the YAML file, `--intake-allow-loopback`
+as a flag, `FORESCALE_ADAPTER_INTAKE_ALLOW_LOOPBACK` in the environment. Durations are seconds
+inside and `15s`, `500ms`, `2m` or a plain number of seconds outside. load.py reads them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The aggregated API, for kube-apiserver."""
+
+    host: str = "::"
+    """Address to listen on; `::` takes IPv4 too."""
+    port: int = 10250
+    """Private control planes are allowed to reach 443 and 10250 on nodes and pods, nothing else."""
+    service: str = "forescale"
+    """Name of the Service in front; the certificate and the APIServices name it."""
+    namespace: str = "forescale-system"
+    """Namespace of that Service and of the CA's Secret."""
+    stall_seconds: float = 5.0
+    """A Snapshot older than this is not answered from: ten ticks without one is a broken loop."""
+
+
+class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Probes and the adapter's own metrics, in plain HTTP."""
+
+    host: str = "::"
+    """Address to listen on; `::` takes IPv4 too."""
+    port: int = 8080
+    """Apart from the API, so that a scrape needs no client certificate."""
+
+
+class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How sidecars are read."""
+
+    allow_loopback: bool = False
+    """A pod never has a loopback or link-local address; the demo's do."""
+    connect_seconds: float = 2.0
+    """Pods are one hop away; a longer connect is a dead one."""
+    silence_seconds: float = 6.0
+    """Three heartbeats of a sidecar; after that the stream is opened anew."""
+    first_try_seconds: float = 15.0
+    """How long readiness waits at start for streams that do not answer."""
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What becomes of readings."""
+
+    tick_seconds: float = 0.5
+    """Half the sidecar's engine tick: the age it adds is at most that."""
+    hold_seconds: float = 60.0
+    """Four HPA syncs: a sidecar's restart is bridged, a dead one is found out."""
+
+
+class ApiServices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Registration with kube-apiserver."""
+
+    manage: bool = True
+    """Create custom.metrics.k8s.io and keep its caBundle right."""
+    takeover: bool = False
+    """Replace another adapter's APIService; off, since that breaks every HPA that relies on it."""
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The serving certificate."""
+
+    secret: str = "forescale-ca"  # noqa: S105 - the name of an object
+    """Secret in api.namespace that holds the self-issued CA; the first replica creates it."""
+    leaf_days: float = 30.0
+    """Life of a replica's own certificate; it is renewed at two thirds of it."""
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Logging: JSON lines on standard error, plain text on a terminal."""
+
+    level: str = "info"
+    """One of debug, info, warning, error."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Everything that can be set."""
+
+    api: Api = Api()
+    ops: Ops = Ops()
+    intake: Intake = Intake()
+    model: Model = Model()
+    api_services: ApiServices = ApiServices()
+    tls: Tls = Tls()
+    log: Log = Log()
+    kubeconfig: str = ""
+    """Path of a kubeconfig; empty means the pod's own service account."""
+    standalone: str = ""
+    """Directory of Pod YAML or JSON files to take pods from instead of a kube-apiserver."""
+
+
+def problems(settings: Settings) -> list[str]:
+    """Return one sentence per setting that cannot work, with the fix; empty when all can."""
+    found = [*_port_problems(settings), *_duration_problems(settings)]
+    if settings.log.level not in ("debug", "info", "warning", "error"):
+        found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
+    if settings.standalone and settings.kubeconfig:
+        found.append("standalone and kubeconfig are both set: pods come from one of them")
+    if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
+        found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
+    return found
+
+
+def _port_problems(settings: Settings) -> list[str]:
+    ports = {"api.port": settings.api.port, "ops.port": settings.ops.port}
+    found = [
+        f"{name} is {port}: use 0 (any free port) to 65535"
+        for name, port in ports.items()
+        if not 0 <= port <= 65535  # noqa: PLR2004 - the width of a port
+    ]
+    if settings.api.port == settings.ops.port != 0:
+        found.append(f"api.port and ops.port are both {settings.api.port}: give them two ports")
+    return found
+
+
+def _duration_problems(settings: Settings) -> list[str]:
+    durations = {
+        "api.stallSeconds": settings.api.stall_seconds,
+        "intake.connectSeconds": settings.intake.connect_seconds,
+        "intake.silenceSeconds": settings.intake.silence_seconds,
+        "intake.firstTrySeconds": settings.intake.first_try_seconds,
+        "model.tickSeconds": settings.model.tick_seconds,
+        "model.holdSeconds": settings.model.hold_seconds,
+        "tls.leafDays": settings.tls.leaf_days,
+    }
+    return [
+        f"{name} is {value:g}: it must be above 0"
+        for name, value in durations.items()
+        if not value > 0
+    ]

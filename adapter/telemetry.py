@@ -1,0 +1,144 @@
+"""Telemetry: one log event per change of state, and the adapter's own metrics.
+
+Events are JSON lines on standard error (plain text on a terminal): a name and fields, no prose.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+MAX_FIELD_CHARACTERS = 500
+_AGE_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 15, 30, 60)
+
+log = logging.getLogger("forescale.adapter")
+
+
+def release() -> str:
+    """Return the installed version."""
+    try:
+        return version("forescale")
+    except PackageNotFoundError:
+        return "source"
+
+
+def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """Log one event; field values are cut and their control characters escaped."""
+    log.log(level, name, extra={"fields": fields})
+
+
+def warn(name: str, **fields: object) -> None:
+    """Log one event that a person should look at."""
+    event(name, level=logging.WARNING, **fields)
+
+
+class EventFormatter(logging.Formatter):
+    """Writes a record as one line, JSON or `time level event key=value …`."""
+
+    def __init__(self, *, plain: bool) -> None:
+        super().__init__()
+        self._plain = plain
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        fields = {k: _cut(v) for k, v in getattr(record, "fields", {}).items()}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        level, name = record.levelname.lower(), record.getMessage()
+        if not self._plain:
+            return json.dumps({"ts": stamp, "level": level, "event": name, **fields}, default=str)
+        told = " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in fields.items())
+        return f"{stamp} {level:7} {name} {told}".rstrip()
+
+
+def _cut(value: object) -> object:
+    if isinstance(value, str) and len(value) > MAX_FIELD_CHARACTERS:
+        return value[:MAX_FIELD_CHARACTERS] + "…"
+    return value
+
+
+def start_logging(level: str) -> None:
+    """Send events to standard error from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(EventFormatter(plain=sys.stderr.isatty()))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class Once:
+    """Lets each (key, text) through when it changes, so that a state is told once, not per tick."""
+
+    def __init__(self, tell: Callable[..., None], limit: int = 10_000) -> None:
+        self._tell = tell
+        self._limit = limit
+        self._last: dict[str, str] = {}
+
+    def __call__(self, name: str, key: str, text: str, **fields: object) -> None:
+        """Log the event unless the same text was the last for this key."""
+        if self._last.get(key) == text:
+            return
+        if len(self._last) >= self._limit:
+            self._last.clear()
+        self._last[key] = text
+        self._tell(name, why=text, **fields)
+
+    def clear(self, key: str) -> bool:
+        """Forget the key; return whether it had been told."""
+        return self._last.pop(key, None) is not None
+
+
+class Metrics:
+    """The adapter's own metrics, in a registry of their own. Label sets are fixed."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        build = Gauge(
+            "forescale_adapter_build_info", "Version.", ["version"], registry=self.registry
+        )
+        build.labels(release()).set(1)
+        self.tick = Histogram(
+            "forescale_adapter_tick_duration_seconds",
+            "Time of one tick: append, decide, publish.",
+            registry=self.registry,
+        )
+        self.sample_age = Histogram(
+            "forescale_adapter_sample_age_seconds",
+            "Age of each pod's reading at the moment it was answered.",
+            ["part"],
+            buckets=_AGE_BUCKETS,
+            registry=self.registry,
+        )
+        self.frames = Counter(
+            "forescale_adapter_frames_total",
+            "Frames received from sidecars, by what became of them.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.dropped_values = Counter(
+            "forescale_adapter_dropped_values_total",
+            "Readings that were no measurement and were left out.",
+            ["series"],
+            registry=self.registry,
+        )
+        self.streams = Gauge(
+            "forescale_adapter_streams", "Open sidecar streams.", registry=self.registry
+        )
+        self.pods = Gauge(
+            "forescale_adapter_pods", "Pods with a source.", ["standing"], registry=self.registry
+        )
+        self.requests = Counter(
+            "forescale_adapter_api_requests_total",
+            "Answers of the metrics APIs.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.request_time = Histogram(
+            "forescale_adapter_api_request_duration_seconds",
+            "Time to answer, authorization included.",
+            registry=self.registry,
+        )

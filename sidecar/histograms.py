@@ -1,0 +1,41 @@
+"""The histogram merge: the buckets of several series of one page as one histogram."""
+
+from __future__ import annotations
+
+import math
+
+from prometheus_client.samples import Sample
+
+from sidecar.wire import Histogram
+
+MAX_BUCKETS = 128
+
+
+def merge(buckets: list[Sample], total: float | None) -> Histogram | None:
+    """Return the sum over all series; None where their bounds differ or counts fall.
+
+    Cumulative buckets may be added only bound by bound: a series that lacks one would make the
+    sum fall there.
+    """
+    by_bound: dict[float, list[float]] = {}
+    for sample in buckets:
+        bound = _bound(sample.labels.get("le", ""))
+        if bound is None:
+            return None
+        by_bound.setdefault(bound, []).append(sample.value)
+    bounds = sorted(by_bound)
+    series = {len(values) for values in by_bound.values()}
+    if len(series) != 1 or bounds[-1] != math.inf or len(bounds) > MAX_BUCKETS:
+        return None
+    counts = tuple(sum(by_bound[bound]) for bound in bounds)
+    if any(later < earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+        return None
+    return Histogram(bounds=tuple(bounds[:-1]), counts=counts, sum=total)
+
+
+def _bound(text: str) -> float | None:
+    try:
+        bound = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(bound) else bound

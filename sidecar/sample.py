@@ -1,0 +1,117 @@
+"""The sample: one tick's readings, the frame made of them, and when it differs enough to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.wire import (
+    SCHEMA,
+    Ages,
+    Attribution,
+    Backlog,
+    EngineReading,
+    Frame,
+    GpuReading,
+    Phases,
+)
+
+# Dead bands: below them a figure's move is noise to a scaling rule, above them it is news.
+# NVML counts whole percents; a GPU idles within a watt or two.
+PERCENT_BAND = 1.0
+MEMORY_BAND_RATIO = 0.005
+POWER_BAND_WATTS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is known now; `*_taken_at` is the clock at that reading, None without one."""
+
+    engine: EngineReading
+    engine_taken_at: float | None
+    gpus: tuple[GpuReading, ...] | None
+    gpu_taken_at: float | None
+    attribution: Attribution
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What does not change while the sidecar runs."""
+
+    boot: str
+    uid: str | None
+    period_seconds: float
+    started_at: float
+
+
+def frame(
+    sample: Sample,
+    identity: Identity,
+    *,
+    seq: int,
+    now: float,
+    first_ready_at: float | None,
+    backlog: Backlog | None = None,
+) -> Frame:
+    """Return the sample as it goes on the wire, with ages at `now`."""
+    return Frame(
+        schema=SCHEMA,
+        boot=identity.boot,
+        seq=seq,
+        period_seconds=identity.period_seconds,
+        uid=identity.uid,
+        age_seconds=Ages(_age(sample.engine_taken_at, now), _age(sample.gpu_taken_at, now)),
+        engine=sample.engine,
+        gpus=sample.gpus,
+        attribution=sample.attribution,
+        phases=Phases(_age(identity.started_at, now), _age(first_ready_at, now)),
+        backlog=backlog,
+    )
+
+
+def _age(then: float | None, now: float) -> float | None:
+    return None if then is None else round(max(0.0, now - then), 3)
+
+
+def differs(sent: Sample, current: Sample) -> bool:
+    """Tell whether a reader of the frame sent last would want this one before the heartbeat."""
+    return (
+        _engine_differs(sent.engine, current.engine)
+        or _gpus_differ(sent.gpus, current.gpus)
+        or sent.attribution != current.attribution
+    )
+
+
+def _engine_differs(sent: EngineReading, current: EngineReading) -> bool:
+    """Counters and histograms alone are no news: they move with every request served."""
+    now, then = current, sent
+    return (
+        (then.kind, then.state, then.why, then.dims) != (now.kind, now.state, now.why, now.dims)
+        or (then.pending, then.running) != (now.pending, now.running)
+        or _moved(then.kv_percent, now.kv_percent, PERCENT_BAND)
+    )
+
+
+def _gpus_differ(
+    sent: tuple[GpuReading, ...] | None, current: tuple[GpuReading, ...] | None
+) -> bool:
+    if sent is None or current is None:
+        return sent is not current
+    if [gpu.uuid for gpu in sent] != [gpu.uuid for gpu in current]:
+        return True
+    return any(_gpu_differs(then, now) for then, now in zip(sent, current, strict=True))
+
+
+def _gpu_differs(then: GpuReading, now: GpuReading) -> bool:
+    memory_band = MEMORY_BAND_RATIO * (now.memory_total_bytes or 0)
+    return (
+        _moved(then.busy_percent, now.busy_percent, PERCENT_BAND)
+        or _moved(then.memory_used_bytes, now.memory_used_bytes, memory_band)
+        or then.memory_total_bytes != now.memory_total_bytes
+        or _moved(then.power_watts, now.power_watts, POWER_BAND_WATTS)
+    )
+
+
+def _moved(then: float | None, now: float | None, band: float) -> bool:
+    if then is None or now is None:
+        return then is not now
+    return then != now and abs(now - then) >= band

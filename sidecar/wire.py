@@ -1,0 +1,195 @@
+"""The wire contract: what one frame of a sidecar's stream says, and how it is encoded.
+
+Every field but the identity ones is optional. None (absent on the wire) means "not known", never 0.
+The contract is additive: a reader ignores fields it does not know, and reads its own schema and the
+two before it. Ages are seconds on the sidecar's monotonic clock at the moment the frame is written;
+wall clocks are never sent, since nodes disagree about them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+SCHEMA = 1
+OLDEST_READABLE_SCHEMA = max(1, SCHEMA - 2)
+
+# One frame is about 1 KB and a full backlog about 20 KB; ten times that is no frame of ours.
+MAX_FRAME_BYTES = 256 * 1024
+
+
+class EngineState(StrEnum):
+    """What the sidecar knows of the model server."""
+
+    NONE = "none"  # no model server is configured or found; GPU figures only
+    LOADING = "loading"  # it has not answered once in this container's life
+    READY = "ready"  # the last reading succeeded
+    FAILING = "failing"  # it answered before, the last reading failed
+
+
+class Histogram(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A cumulative Prometheus histogram: `counts[i]` observations were <= `bounds[i]`.
+
+    The last bound is +Inf and is not sent: `counts` is one longer than `bounds`.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[float, ...]
+    sum: float | None = None
+
+
+class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The model server's queue; counts are requests, `_total` are counters since its start."""
+
+    kind: str  # row of the engine table, such as "vllm"; "none" without one
+    state: EngineState
+    why: str | None = None  # in words, when state is not READY
+    pending: float | None = None
+    running: float | None = None
+    kv_percent: float | None = None  # share of the KV cache in use, 0-100
+    finished_total: float | None = None
+    output_tokens_total: float | None = None
+    preemptions_total: float | None = None
+    hist: dict[str, Histogram] | None = None
+    dims: dict[str, str] | None = None
+
+
+class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One GPU as NVML sees it; a field is None where NVML declined that call."""
+
+    uuid: str
+    busy_percent: float | None = None  # NVML utilization.gpu, 0-100
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    power_watts: float | None = None
+
+
+class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the GPUs were found to be this pod's; `how` is None when that could not be proven."""
+
+    how: str | None = None
+    why: str | None = None
+
+
+class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Seconds since each reading was taken; None when there is no such reading."""
+
+    engine: float | None = None
+    gpu: float | None = None
+
+
+class Phases(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Seconds since each start-up event; None when it has not happened."""
+
+    sidecar_started_age_seconds: float | None = None
+    engine_first_ready_age_seconds: float | None = None
+
+
+class Backlog(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The recent past in columns: one value per step, oldest first, None where nothing was read.
+
+    The last column's step ended `age_seconds` ago. `series` names are those of `SERIES`.
+    """
+
+    step_seconds: float
+    age_seconds: float
+    series: dict[str, tuple[float | None, ...]]
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of `/v1/stream`, and the whole answer of `/v1/sample`."""
+
+    schema: int
+    boot: str  # changes when the sidecar restarts; `seq` starts again with it
+    seq: int
+    period_seconds: float  # a frame comes at the latest this often
+    uid: str | None = None  # metadata.uid of the pod, from the downward API
+    age_seconds: Ages | None = None
+    engine: EngineReading | None = None
+    gpus: tuple[GpuReading, ...] | None = None
+    attribution: Attribution | None = None
+    phases: Phases | None = None
+    backlog: Backlog | None = None
+
+
+class WireError(ValueError):
+    """A frame that cannot be used; the text says what is wrong with it."""
+
+
+# The per-pod levels that are smoothed and served; the adapter's windows hold one row for each.
+SERIES = (
+    "gpu_busy_percent",  # mean over the pod's GPUs
+    "gpu_memory_percent",  # used / total, summed over the pod's GPUs
+    "gpu_memory_used_bytes",
+    "gpu_power_watts",
+    "pending",
+    "running",
+    "inflight",  # pending + running, only where both are known
+    "kv_percent",
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Frame)
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the frame as one line of JSON, newline included."""
+    return _encoder.encode(frame) + b"\n"
+
+
+def decode(line: bytes) -> Frame:
+    """Return the frame of one line; raise WireError when it is broken or of a foreign schema."""
+    if len(line) > MAX_FRAME_BYTES:
+        raise WireError(f"the frame has {len(line)} bytes, the limit is {MAX_FRAME_BYTES}")
+    try:
+        frame = _decoder.decode(line)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"not a frame: {error}") from error
+    if not OLDEST_READABLE_SCHEMA <= frame.schema <= SCHEMA:
+        raise WireError(
+            f"schema {frame.schema} is not readable here"
+            f" (this adapter reads {OLDEST_READABLE_SCHEMA} to {SCHEMA}): update the adapter first"
+        )
+    return frame
+
+
+def levels(frame: Frame) -> dict[str, float]:
+    """Return the series of `SERIES` that this frame has a value for."""
+    found = _engine_levels(frame.engine) | _gpu_levels(frame.gpus or ())
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _engine_levels(engine: EngineReading | None) -> dict[str, float | None]:
+    if engine is None or engine.state is not EngineState.READY:
+        return {}
+    known = engine.pending is not None and engine.running is not None
+    return {
+        "pending": engine.pending,
+        "running": engine.running,
+        "inflight": (engine.pending or 0.0) + (engine.running or 0.0) if known else None,
+        "kv_percent": engine.kv_percent,
+    }
+
+
+def _gpu_levels(gpus: tuple[GpuReading, ...]) -> dict[str, float | None]:
+    """Fold the pod's GPUs into one level each.
+
+    A mean or a share is taken over the GPUs that answered; a sum is None unless all of them did,
+    since a part of a sum is a lower figure that nobody could tell from a fall.
+    """
+    busy = [g.busy_percent for g in gpus if g.busy_percent is not None]
+    power = [g.power_watts for g in gpus if g.power_watts is not None]
+    memory = [
+        (g.memory_used_bytes, g.memory_total_bytes)
+        for g in gpus
+        if g.memory_used_bytes is not None and g.memory_total_bytes
+    ]
+    used = sum(used for used, _ in memory)
+    total = sum(total for _, total in memory)
+    return {
+        "gpu_busy_percent": sum(busy) / len(busy) if busy else None,
+        "gpu_memory_percent": 100.0 * used / total if memory else None,
+        "gpu_memory_used_bytes": float(used) if gpus and len(memory) == len(gpus) else None,
+        "gpu_power_watts": sum(power) if gpus and len(power) == len(gpus) else None,
+    }

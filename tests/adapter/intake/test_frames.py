@@ -1,0 +1,99 @@
+"""A frame becomes a Reading: what is no measurement is left out and counted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.intake.frames import reading
+from adapter.model.batch import ModelState, Reading
+from adapter.model.catalogue import CEILINGS
+from sidecar import wire
+
+
+def frame(**changes: object) -> wire.Frame:
+    fields: dict[str, object] = {
+        "schema": 1,
+        "boot": "b",
+        "seq": 1,
+        "uid": "u",
+        "period_seconds": 2.0,
+        "age_seconds": wire.Ages(engine=0.5, gpu=1.5),
+    }
+    return wire.Frame(**(fields | changes))  # type: ignore[arg-type]
+
+
+def engine(**changes: object) -> wire.EngineReading:
+    fields: dict[str, object] = {"kind": "vllm", "state": wire.EngineState.READY}
+    return wire.EngineReading(**(fields | changes))  # type: ignore[arg-type]
+
+
+def read(sent: wire.Frame) -> tuple[Reading, list[str]]:
+    dropped: list[str] = []
+    return reading(sent, "u", 100.0, dropped.append), dropped
+
+
+def test_ages_become_times_of_this_clock() -> None:
+    gpu = wire.GpuReading(uuid="GPU-1", busy_percent=50.0)
+    found, dropped = read(frame(engine=engine(pending=3.0, running=2.0), gpus=(gpu,)))
+    assert {(p.series, p.at, p.value) for p in found.points} == {
+        ("pending", 99.5, 3.0),
+        ("running", 99.5, 2.0),
+        ("inflight", 99.5, 5.0),
+        ("gpu_busy_percent", 98.5, 50.0),
+    }
+    assert dropped == []
+
+
+@pytest.mark.parametrize("value", [-1.0, 2e6])
+def test_a_figure_that_is_no_measurement_is_left_out_and_counted(value: float) -> None:
+    found, dropped = read(frame(engine=engine(pending=value, kv_percent=40.0)))
+    assert [p.series for p in found.points] == ["kv_percent"]
+    assert dropped == ["pending"]
+
+
+def test_figures_without_an_age_are_left_out() -> None:
+    found, dropped = read(frame(engine=engine(pending=1.0), age_seconds=None))
+    assert found.points == ()
+    assert dropped == ["pending"]
+
+
+def test_a_failing_engine_gives_no_points_but_its_words() -> None:
+    told = engine(state=wire.EngineState.FAILING, why="404 at /metrics", pending=9.0)
+    found, _ = read(frame(engine=told))
+    assert found.points == ()
+    assert found.model is ModelState.FAILING
+    assert found.why == {"engine": "404 at /metrics"}
+
+
+@pytest.mark.parametrize("period", [0.0, -1.0, 1e9])
+def test_a_period_that_would_outwit_the_freshness_rule_is_refused(period: float) -> None:
+    with pytest.raises(wire.WireError, match="period_seconds"):
+        read(frame(period_seconds=period))
+
+
+def test_the_backlog_becomes_points_in_the_middle_of_their_steps() -> None:
+    past = wire.Backlog(10.0, 2.0, {"pending": (1.0, None, 3.0), "of_a_newer_sidecar": (1.0,)})
+    found, _ = read(frame(backlog=past))
+    assert [(p.at, p.value) for p in found.history] == [(93.0, 3.0), (73.0, 1.0)]
+
+
+def test_a_sum_over_gpus_is_absent_while_one_gpu_declines() -> None:
+    gpus = (
+        wire.GpuReading("a", 50.0, 10, 100, 300.0),
+        wire.GpuReading("b", 70.0, None, None, None),
+    )
+    found, _ = read(frame(gpus=gpus))
+    assert {p.series: p.value for p in found.points} == {
+        "gpu_busy_percent": 60.0,
+        "gpu_memory_percent": 10.0,
+    }
+
+
+@given(
+    st.sampled_from(["pending", "running", "kv_percent"]),
+    st.floats(allow_nan=True, allow_infinity=True),
+)
+def test_no_float_gets_through_that_is_not_a_measurement(series: str, value: float) -> None:
+    found, _ = read(frame(engine=engine(**{series: value})))
+    for point in found.points:
+        assert 0 <= point.value <= CEILINGS[point.series]

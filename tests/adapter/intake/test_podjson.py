@@ -1,0 +1,155 @@
+"""What of a Pod's JSON becomes the model's Pod."""
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import IntakeError
+from adapter.intake.podjson import model_container, pod
+from adapter.intake.roster import Roster
+from adapter.model.fleet import Owner, Standing
+
+STARTED = "2026-01-01T00:00:10Z"
+
+
+def pod_json(*, ready: bool = True, since: str = "2026-01-01T00:01:00Z") -> dict[str, Any]:
+    """Return a Deployment's pod with a native sidecar, as the API server has it."""
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": "llm-1",
+            "namespace": "default",
+            "uid": "u1",
+            "labels": {"app": "llm"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "llm-5d", "controller": True}],
+        },
+        "spec": {
+            "initContainers": [
+                {
+                    "name": "forescale",
+                    "restartPolicy": "Always",
+                    "ports": [{"name": "forescale", "containerPort": 9401}],
+                    "resources": {"limits": {"nvidia.com/gpu": "0"}},
+                }
+            ],
+            "containers": [
+                {"name": "logger"},
+                {"name": "llm-server", "resources": {"limits": {"nvidia.com/gpu": "1"}}},
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.1.2.3",
+            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": since}],
+            "containerStatuses": [
+                {"name": "logger", "ready": True, "state": {"running": {"startedAt": STARTED}}},
+                {
+                    "name": "llm-server",
+                    "ready": ready,
+                    "state": {"running": {"startedAt": STARTED}},
+                },
+            ],
+        },
+    }
+
+
+def test_a_pod_carries_what_the_model_needs() -> None:
+    found = pod(pod_json())
+    assert (found.uid, found.name, found.ip, found.port) == ("u1", "llm-1", "10.1.2.3", 9401)
+    assert found.owners == (Owner("ReplicaSet", "llm-5d"),)
+    assert found.model_ready
+    assert found.standing() is Standing.SERVING
+
+
+@pytest.mark.parametrize(
+    ("ready", "since", "standing"),
+    [
+        (True, "2026-01-01T00:01:00Z", Standing.SERVING),
+        (False, "2026-01-01T00:00:00Z", Standing.LOADING),
+        (False, "2026-01-01T00:00:11Z", Standing.LOADING),
+        (False, "2026-01-01T00:00:12Z", Standing.SERVING),
+        (False, "2026-01-01T05:00:00Z", Standing.SERVING),
+    ],
+)
+def test_not_ready_is_loading_only_before_the_first_ready(
+    *, ready: bool, since: str, standing: Standing
+) -> None:
+    assert pod(pod_json(ready=ready, since=since)).standing() is standing
+
+
+def test_a_waiting_model_container_is_loading() -> None:
+    raw = pod_json(ready=False, since="2026-01-01T05:00:00Z")
+    raw["status"]["containerStatuses"][1]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    assert pod(raw).standing() is Standing.LOADING
+
+
+def test_the_model_container_is_the_one_with_a_gpu() -> None:
+    assert model_container(pod_json()) == "llm-server"
+
+
+def test_an_annotation_names_the_model_container() -> None:
+    raw = pod_json()
+    raw["metadata"]["annotations"] = {"forescale.dev/container": "logger"}
+    assert model_container(raw) == "logger"
+
+
+def test_without_a_gpu_it_is_the_first_container_that_is_not_the_sidecar() -> None:
+    raw = pod_json()
+    sidecar = raw["spec"].pop("initContainers")[0]
+    raw["spec"]["containers"] = [sidecar, {"name": "server"}]
+    assert model_container(raw) == "server"
+
+
+@pytest.mark.parametrize("field", ["uid", "name", "namespace"])
+def test_a_pod_without_identity_is_refused_by_field(field: str) -> None:
+    raw = pod_json()
+    del raw["metadata"][field]
+    with pytest.raises(IntakeError, match=rf"metadata\.{field}"):
+        pod(raw)
+
+
+def test_a_pod_that_has_no_status_yet_is_waiting() -> None:
+    raw = pod_json()
+    del raw["status"]
+    assert pod(raw).standing() is Standing.WAITING
+    assert pod(raw).ip is None
+
+
+def test_the_deployment_is_found_through_the_replica_set_in_either_order() -> None:
+    replica_set = {
+        "metadata": {
+            "name": "llm-5d",
+            "namespace": "default",
+            "ownerReferences": [{"kind": "Deployment", "name": "llm", "controller": True}],
+        }
+    }
+    roster = Roster()
+    roster.put_pod(pod_json())
+    assert roster.fleet().pods["u1"].owners == (Owner("ReplicaSet", "llm-5d"),)
+    roster.put_parent(replica_set)
+    assert Owner("Deployment", "llm") in roster.fleet().pods["u1"].owners
+
+
+def test_the_fleet_is_the_same_object_until_something_changes() -> None:
+    roster = Roster()
+    roster.put_pod(pod_json())
+    first = roster.fleet()
+    assert roster.fleet() is first
+    roster.drop_pod(("default", "llm-1"))
+    assert roster.fleet().pods == {}
+
+
+def test_a_list_replaces_what_was_known() -> None:
+    roster = Roster()
+    roster.put_pod(pod_json())
+    other = pod_json()
+    other["metadata"] |= {"name": "llm-2", "uid": "u2"}
+    roster.replace_pods([other])
+    assert set(roster.fleet().pods) == {"u2"}
+
+
+@pytest.mark.parametrize("broken", [{}, {"metadata": []}, {"metadata": {"name": "x"}, "spec": 1}])
+def test_a_broken_object_is_left_out_and_the_others_stay(broken: dict[str, Any]) -> None:
+    roster = Roster()
+    roster.replace_pods([pod_json(), broken])
+    assert set(roster.fleet().pods) == {"u1"}

@@ -1,0 +1,215 @@
+"""Truth before freshness, as timelines: set, advance, expect."""
+
+import pytest
+from world import DEPLOYMENT, HOLD_SECONDS, WALL, World, serving_pod
+
+from adapter.errors import NoValue
+from adapter.model.batch import ModelState
+
+PENDING = "llm_inference_pending_requests"
+GPU = "nvidia_gpu_utilization"
+
+
+def fleet_of(count: int, **levels: float) -> World:
+    world = World(*(serving_pod(f"llm-{n}") for n in range(count)))
+    world.say = {f"llm-{n}": levels for n in range(count)}
+    return world
+
+
+def silence(world: World, *names: str) -> None:
+    for name in names:
+        del world.say[name]
+
+
+def test_each_serving_pod_is_answered_once_with_its_own_value() -> None:
+    world = fleet_of(3, pending=4.0)
+    world.say["llm-1"] = {"pending": 7.5}
+    world.advance(30)
+    assert world.values(PENDING) == {"llm-0": 4.0, "llm-1": 7.5, "llm-2": 4.0}
+
+
+def test_only_pods_that_the_selector_matches_are_answered() -> None:
+    world = fleet_of(2, pending=4.0)
+    world.change("llm-1", labels={"app": "other"})
+    world.advance(2)
+    assert set(world.values(PENDING, "app=llm-inference")) == {"llm-0"}
+    assert world.values(PENDING, "app=nobody") == {}
+
+
+def test_the_time_of_an_item_is_when_its_reading_was_taken() -> None:
+    world = fleet_of(2, pending=4.0)
+    world.advance(10)
+    silence(world, "llm-0")
+    world.advance(20)
+    taken = {item.name: item.taken_at for item in world.items(PENDING)}
+    assert taken == {"llm-0": WALL + 10, "llm-1": WALL + 30}
+
+
+def test_a_silent_pod_is_held_and_then_left_out() -> None:
+    world = fleet_of(4, pending=8.0)
+    world.advance(20)
+    silence(world, "llm-0")
+    world.advance(int(HOLD_SECONDS) - 2)
+    assert world.values(PENDING)["llm-0"] == 8.0
+    world.advance(3)
+    assert set(world.values(PENDING)) == {"llm-1", "llm-2", "llm-3"}
+
+
+def test_fewer_than_half_is_an_error_that_says_why() -> None:
+    world = fleet_of(3, pending=8.0)
+    world.advance(5)
+    silence(world, "llm-0", "llm-1")
+    world.troubles = {"uid-llm-0": "connection refused", "uid-llm-1": "no frame for 6 s"}
+    world.advance(int(HOLD_SECONDS) + 2)
+    with pytest.raises(NoValue, match=r"1 of 3 pods.*llm-0: no reading for 62 s .*refused"):
+        world.values(PENDING)
+
+
+def test_all_silent_is_an_error_and_never_zero() -> None:
+    world = fleet_of(2, pending=8.0)
+    world.advance(5)
+    silence(world, "llm-0", "llm-1")
+    world.advance(int(HOLD_SECONDS) + 2)
+    with pytest.raises(NoValue, match="0 of 2 pods"):
+        world.values(PENDING)
+    with pytest.raises(NoValue, match="0 of 2 pods"):
+        world.total(PENDING)
+
+
+def test_a_loading_pod_is_absent_although_its_sidecar_speaks() -> None:
+    world = fleet_of(2, pending=8.0)
+    world.change("llm-1", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.advance(5)
+    assert set(world.values(PENDING)) == {"llm-0"}
+
+
+def test_a_ready_pod_whose_model_has_not_answered_yet_is_loading() -> None:
+    world = fleet_of(2, gpu_busy_percent=0.0)
+    world.model["llm-1"] = ModelState.LOADING
+    world.advance(5)
+    assert set(world.values(GPU)) == {"llm-0"}
+
+
+def test_all_loading_is_an_error_that_says_so() -> None:
+    world = fleet_of(1, pending=8.0)
+    world.change("llm-0", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.advance(5)
+    with pytest.raises(NoValue, match="pod llm-0 is still loading its model"):
+        world.values(PENDING)
+
+
+def test_pods_that_turn_not_ready_under_load_stay_served() -> None:
+    world = fleet_of(2, pending=50.0)
+    world.advance(5)
+    for name in ("llm-0", "llm-1"):
+        world.change(name, model_ready=False, ready_changed_at=WALL + 5)
+    world.advance(30)
+    assert world.values(PENDING) == {"llm-0": 50.0, "llm-1": 50.0}
+    assert world.total(PENDING) == 100.0
+
+
+def test_a_restarted_sidecar_does_not_make_an_overloaded_pod_look_like_a_loading_one() -> None:
+    world = fleet_of(1, pending=50.0)
+    world.advance(5)
+    world.say["llm-0"] = {}
+    world.model["llm-0"] = ModelState.LOADING
+    world.advance(20)
+    assert world.values(PENDING) == {"llm-0": 50.0}
+
+
+def test_a_restarted_model_container_is_loading_and_its_past_is_forgotten() -> None:
+    world = fleet_of(2, pending=50.0)
+    world.advance(30)
+    restarted = WALL + 30
+    world.change("llm-0", model_ready=False, model_started_at=restarted, ready_changed_at=restarted)
+    world.say["llm-0"] = {"pending": 0.0}
+    world.advance(10)
+    assert set(world.values(PENDING)) == {"llm-1"}
+    world.change("llm-0", model_ready=True, ready_changed_at=restarted + 10)
+    world.advance(1)
+    assert world.values(PENDING)["llm-0"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"terminating": True}, {"phase": "Succeeded"}, {"phase": "Failed"}]
+)
+def test_an_ended_pod_is_absent(change: dict[str, object]) -> None:
+    world = fleet_of(2, pending=8.0)
+    world.advance(5)
+    world.change("llm-0", **change)
+    world.advance(1)
+    assert set(world.values(PENDING)) == {"llm-1"}
+
+
+def test_a_pod_without_the_figure_is_absent_and_the_error_repeats_its_own_words() -> None:
+    world = fleet_of(1, pending=8.0)
+    world.why["llm-0"] = {"gpu": "no GPU is provably this pod's"}
+    world.advance(5)
+    assert world.values(PENDING) == {"llm-0": 8.0}
+    with pytest.raises(NoValue, match="llm-0: no GPU is provably this pod's"):
+        world.values(GPU)
+
+
+def test_a_total_adds_up_percentages_too() -> None:
+    world = fleet_of(8, gpu_busy_percent=90.0)
+    world.advance(40)
+    assert world.total(GPU) == 720.0
+
+
+def test_a_total_does_not_fall_because_pods_are_silent() -> None:
+    world = fleet_of(4, pending=10.0)
+    world.advance(20)
+    assert world.total(PENDING) == 40.0
+    world.advance(1)
+    silence(world, "llm-0", "llm-1")
+    for _ in range(int(HOLD_SECONDS) + 10):
+        world.advance(1)
+        assert world.total(PENDING) == 40.0
+
+
+def test_a_total_with_silent_pods_rises_with_the_ones_that_speak() -> None:
+    world = fleet_of(4, pending=10.0)
+    world.advance(20)
+    world.total(PENDING)
+    silence(world, "llm-0")
+    for name in ("llm-1", "llm-2", "llm-3"):
+        world.say[name] = {"pending": 20.0}
+    world.advance(30)
+    assert world.total(PENDING) == 80.0
+
+
+def test_a_total_falls_again_once_every_pod_speaks() -> None:
+    world = fleet_of(2, pending=10.0)
+    world.advance(20)
+    world.total(PENDING)
+    quiet = world.say.pop("llm-0")
+    world.advance(10)
+    world.say = {"llm-0": {**quiet, "pending": 1.0}, "llm-1": {"pending": 1.0}}
+    world.advance(30)
+    assert world.total(PENDING) == 2.0
+
+
+def test_a_total_of_a_workload_that_nobody_reports_on_is_none() -> None:
+    world = fleet_of(1, pending=1.0)
+    world.advance(2)
+    assert world.total(PENDING, "another") is None
+    assert world.total(PENDING, DEPLOYMENT) == 1.0
+
+
+def test_a_scaled_in_pod_leaves_the_total() -> None:
+    world = fleet_of(3, pending=10.0)
+    world.advance(20)
+    assert world.total(PENDING) == 30.0
+    world.change("llm-2", terminating=True)
+    world.advance(1)
+    assert world.total(PENDING) == 20.0
+
+
+def test_an_idle_gpu_of_the_loading_time_is_not_in_the_first_mean() -> None:
+    world = fleet_of(1, gpu_busy_percent=0.0)
+    world.change("llm-0", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.advance(60)
+    world.change("llm-0", model_ready=True, ready_changed_at=WALL + 60)
+    world.say["llm-0"] = {"gpu_busy_percent": 90.0}
+    world.advance(2)
+    assert world.values(GPU) == {"llm-0": 90.0}

@@ -1,0 +1,50 @@
+"""Quantities that Kubernetes clients read as they were meant."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model.quantity import MAX_MILLI, format_milli, parse_milli, to_milli
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (1.5, "1500m"), (3.0, "3"), (0.0004, "0"), (0.0006, "1m"), (99.9994, "99999m")],
+)
+def test_a_value_is_rounded_to_the_nearest_thousandth(value: float, text: str) -> None:
+    milli = to_milli(value)
+    assert milli is not None
+    assert format_milli(milli) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, -1e-9])
+def test_what_is_no_measurement_has_no_quantity(value: float) -> None:
+    assert to_milli(value) is None
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_any_float_gives_a_safe_quantity_or_none(value: float) -> None:
+    milli = to_milli(value)
+    assert milli is None or 0 <= milli <= MAX_MILLI
+
+
+@given(st.integers(0, MAX_MILLI))
+def test_a_formatted_quantity_reads_back_within_a_float(milli: int) -> None:
+    assert parse_milli(format_milli(milli)) == pytest.approx(milli, abs=1, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "milli"),
+    [("5", 5000), ("0.5", 500), ("1500m", 1500), ("2k", 2_000_000), ("1Ki", 1_024_000)]
+    + [("0.79999", 800), ("0.3", 300), ("0.0001", 1)],
+)
+def test_manifest_spellings_round_away_from_zero(text: str, milli: int) -> None:
+    assert parse_milli(text) == milli
+
+
+@pytest.mark.parametrize("text", ["", "five", "NaN", "Inf", "1 000", "5 GB", "--1"])
+def test_a_text_that_is_no_quantity_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="is no quantity"):
+        parse_milli(text)

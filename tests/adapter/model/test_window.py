@@ -1,0 +1,171 @@
+"""The window: rings by the second and by ten seconds, carried forward."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model.batch import Batch, ModelState, Point, Reading
+from adapter.model.smooth import carry_forward, ewma, mean
+from adapter.model.window import COARSE_SLOTS, FINE_SLOTS, FrozenWindow, Window
+
+
+def reading(at: float, value: float, uid: str = "u", series: str = "pending") -> Reading:
+    return Reading(uid, at, 2.0, ModelState.READY, (Point(series, at, value),))
+
+
+def row_of(frozen: FrozenWindow, uid: str = "u", series: str = "pending") -> int:
+    return frozen.rows[uid, series]
+
+
+def fed(values: dict[int, float], until: int) -> FrozenWindow:
+    """Feed one value per second of `values`, ticking every second up to `until`."""
+    window = Window(rows=1)
+    for second in range(min(values), until + 1):
+        readings = (reading(second + 0.1, values[second]),) if second in values else ()
+        window.append(Batch(readings), second + 0.2)
+    return window.freeze()
+
+
+def test_the_newest_value_stands_in_the_last_column() -> None:
+    frozen = fed({100: 1.0, 101: 2.0, 102: 7.0}, 102)
+    assert frozen.fine[row_of(frozen), -3:].tolist() == [1.0, 2.0, 7.0]
+    assert frozen.last_value[row_of(frozen)] == 7.0
+    assert frozen.last_at[row_of(frozen)] == pytest.approx(102.1)
+
+
+def test_before_the_first_reading_there_is_nothing_not_zero() -> None:
+    frozen = fed({100: 5.0}, 103)
+    assert np.isnan(frozen.fine[row_of(frozen), :-4]).all()
+    assert frozen.fine[row_of(frozen), -4:].tolist() == [5.0] * 4
+
+
+def test_a_quiet_source_is_carried_forward_beyond_the_minute() -> None:
+    frozen = fed({100: 4.0}, 100 + 3 * FINE_SLOTS)
+    assert frozen.fine[row_of(frozen)].tolist() == [4.0] * FINE_SLOTS
+
+
+def test_a_ten_second_step_is_the_time_weighted_mean_with_the_last_value_held() -> None:
+    # 0 for three seconds of the step 110..119, then 10 for seven: mean 7.
+    frozen = fed({100: 0.0, 113: 10.0}, 120)
+    assert frozen.coarse[row_of(frozen), -1] == pytest.approx(7.0)
+
+
+def test_coarse_steps_stay_for_ten_minutes() -> None:
+    frozen = fed({1000: 3.0, 1100: 6.0}, 1000 + 10 * COARSE_SLOTS)
+    coarse = frozen.coarse[row_of(frozen)]
+    assert coarse[0] == 3.0
+    assert coarse[-1] == 6.0
+
+
+def test_forgotten_pods_leave_no_value_for_the_next_user_of_the_row() -> None:
+    window = Window(rows=1)
+    window.append(Batch((reading(10.0, 9.0, "old"),)), 10.0)
+    window.forget(())
+    window.append(Batch((reading(12.0, 1.0, "new"),)), 12.0)
+    frozen = window.freeze()
+    assert set(frozen.rows) == {("new", "pending")}
+    assert np.nanmax(frozen.fine) == 1.0
+
+
+def test_a_frozen_window_does_not_change_when_the_rings_go_on() -> None:
+    window = Window()
+    window.append(Batch((reading(10.0, 9.0),)), 10.0)
+    frozen = window.freeze()
+    window.append(Batch((reading(11.0, 1.0),)), 11.0)
+    assert frozen.last_value[row_of(frozen)] == 9.0
+    assert frozen.fine[row_of(frozen), -1] == 9.0
+
+
+def test_rows_grow_and_keep_their_values() -> None:
+    window = Window(rows=2)
+    window.append(Batch(tuple(reading(10.0, float(n), f"u{n}") for n in range(50))), 10.0)
+    frozen = window.freeze()
+    assert [frozen.last_value[row_of(frozen, f"u{n}")] for n in range(50)] == list(range(50))
+
+
+def test_an_older_point_never_replaces_a_newer_one() -> None:
+    window = Window()
+    window.append(Batch((reading(20.0, 5.0), reading(19.0, 1.0))), 20.0)
+    frozen = window.freeze()
+    assert frozen.last_value[row_of(frozen)] == 5.0
+
+
+def test_a_reading_from_the_future_counts_as_of_now() -> None:
+    window = Window()
+    window.append(Batch((reading(99.0, 5.0),)), 20.0)
+    frozen = window.freeze()
+    assert frozen.last_at[row_of(frozen)] == 20.0
+
+
+def test_history_fills_past_steps_and_overwrites_nothing_live() -> None:
+    window = Window()
+    past = tuple(Point("pending", 995.0 - 10 * back, 50.0 - back) for back in range(5))
+    window.append(Batch((reading(1000.0, 7.0),)), 1000.0)
+    told = Reading("u", 1001.0, 2.0, ModelState.READY, (), history=past)
+    window.append(Batch((told,)), 1001.0)
+    frozen = window.freeze()
+    assert frozen.coarse[row_of(frozen), -5:].tolist() == [46.0, 47.0, 48.0, 49.0, 50.0]
+    assert frozen.fine[row_of(frozen), -1] == 7.0
+    assert frozen.last_value[row_of(frozen)] == 7.0
+
+
+def test_history_alone_is_no_present_value() -> None:
+    window = Window()
+    past = (Point("pending", 995.0, 50.0),)
+    window.append(Batch((Reading("u", 1000.0, 2.0, ModelState.READY, (), history=past),)), 1000.0)
+    frozen = window.freeze()
+    assert math.isnan(frozen.last_at[row_of(frozen)])
+
+
+def test_a_pause_longer_than_the_rings_leaves_nothing() -> None:
+    window = Window()
+    window.append(Batch((reading(10.0, 9.0),)), 10.0)
+    window.append(Batch(), 10.0 + 601)
+    frozen = window.freeze()
+    assert np.isnan(frozen.fine).all()
+
+
+@given(st.dictionaries(st.integers(0, 150), st.floats(0, 1e6, width=32), min_size=1))
+def test_the_mean_equals_the_hand_written_one(values: dict[int, float]) -> None:
+    first, until = min(values), 160
+    frozen = fed(values, until)
+    held: list[float] = []
+    last = math.nan
+    for second in range(first, until + 1):
+        last = values.get(second, last)
+        held.append(last)
+    recent = held[-30:]
+    expected = sum(recent) / len(recent)
+    assert mean(frozen.fine, 30)[row_of(frozen)] == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 100, width=32)), min_size=1, max_size=60))
+def test_carry_forward_equals_the_hand_written_one(values: list[float | None]) -> None:
+    row = np.array([[math.nan if v is None else v for v in values]], dtype=np.float32)
+    expected: list[float] = []
+    last = math.nan
+    for value in values:
+        last = last if value is None else value
+        expected.append(last)
+    np.testing.assert_array_equal(carry_forward(row)[0], np.array(expected, dtype=np.float32))
+
+
+def test_zero_all_through_is_exactly_zero_in_every_view() -> None:
+    zeros = np.zeros((1, 60), dtype=np.float32)
+    assert mean(zeros, 60)[0] == 0.0
+    assert ewma(zeros, 15)[0] == 0.0
+
+
+def test_the_step_response_of_the_ewma_is_half_after_one_half_life() -> None:
+    step = np.concatenate([np.zeros(400), np.ones(15)]).reshape(1, -1)
+    assert ewma(step, 15)[0] == pytest.approx(0.5, abs=1e-6)
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=60), st.floats(0.5, 60))
+def test_a_smoothed_level_lies_between_the_extremes(values: list[float], half_life: float) -> None:
+    row = np.array([values])
+    for level in (ewma(row, half_life)[0], mean(row, 60)[0]):
+        assert min(values) * (1 - 1e-9) <= level <= max(values) * (1 + 1e-9)

@@ -1,0 +1,86 @@
+"""Loading settings: three spellings, one precedence, every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter.errors import SettingsError
+from adapter.load import leaves, load, parser
+from adapter.settings import Settings
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert load([], {}) == (Settings(), [])
+
+
+def test_a_flag_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model:\n  holdSeconds: 10s\n  tickSeconds: 0.1\napi:\n  port: 1\n")
+    environment = {"FORESCALE_ADAPTER_MODEL_HOLD_SECONDS": "20s", "FORESCALE_ADAPTER_API_PORT": "2"}
+    settings, _ = load(["--config", str(file), "--api-port", "3"], environment)
+    assert settings.model.tick_seconds == 0.1
+    assert settings.model.hold_seconds == 20.0
+    assert settings.api.port == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "seconds"), [("15s", 15.0), ("500ms", 0.5), ("2m", 120.0), ("1h", 3600.0), ("7", 7.0)]
+)
+def test_durations_take_units(raw: str, seconds: float) -> None:
+    settings, _ = load(["--intake-connect-seconds", raw], {})
+    assert settings.intake.connect_seconds == seconds
+
+
+def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model:\n  holdSecond: 10s\ntls: 3\nintake: {allowLoopback: maybe}\n")
+    environment = {"FORESCALE_ADAPTER_API_PROT": "1", "FORESCALE_ADAPTER_OPS_PORT": "many"}
+    arguments = ["--config", str(file), "--api-port", "99999", "--log-level", "loud"]
+    with pytest.raises(SettingsError) as raised:
+        load(arguments, environment)
+    told = "\n".join(raised.value.problems)
+    for words in (
+        "model.holdSecond is no setting; did you mean model.holdSeconds?",
+        "tls is no setting",
+        "intake.allowLoopback: `maybe` is neither true nor false",
+        "FORESCALE_ADAPTER_API_PROT is no setting; did you mean FORESCALE_ADAPTER_API_PORT?",
+        "FORESCALE_ADAPTER_OPS_PORT: `many` is no whole number",
+        "api.port is 99999",
+        "log.level is `loud`",
+    ):
+        assert words in told
+
+
+def test_what_the_kubelet_injects_for_a_service_is_ignored_and_told() -> None:
+    links = {
+        "FORESCALE_PORT": "tcp://10.0.0.1:443",
+        "FORESCALE_SERVICE_HOST": "10.0.0.1",
+        "FORESCALE_ADAPTER_PORT": "tcp://10.0.0.1:443",
+        "FORESCALE_ADAPTER_API_PORT": "tcp://10.0.0.1:443",
+        "FORESCALE_ADAPTER_SERVICE_HOST": "10.0.0.1",
+        "FORESCALE_ADAPTER_SERVICE_PORT": "443",
+        "FORESCALE_ADAPTER_PORT_443_TCP_ADDR": "10.0.0.1",
+    }
+    settings, warnings = load([], links)
+    assert settings == Settings()
+    assert len(warnings) == 5
+
+
+@pytest.mark.parametrize("content", ["- a list", "a: [unclosed", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=r"settings\.yaml"):
+        load(["--config", str(file)], {})
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml cannot be read"):
+        load(["--config", str(tmp_path / "nowhere.yaml")], {})
+
+
+def test_every_field_is_a_flag_and_a_variable() -> None:
+    text = parser().format_help()
+    for leaf in leaves():
+        assert leaf.flag in text
+        assert leaf.variable.isupper()
