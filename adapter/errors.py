@@ -4,12 +4,14 @@ ForescaleError
 ├── SettingsError          the settings are wrong; carries every problem at once
 ├── StartupError           the adapter cannot start or register; carries the fix
 ├── IntakeError            one source could not be read; costs that source only
+├── KubeError              the API server refused a request or gave no answer
 └── AnswerError            a query gets a Kubernetes Status instead of a value
     ├── BadRequest         400 BadRequest
     ├── Unauthorized       401 Unauthorized
     ├── Forbidden          403 Forbidden
     ├── NotFound           404 NotFound: no such metric, object or path
     ├── MethodNotAllowed   405 MethodNotAllowed
+    ├── Unavailable        503 ServiceUnavailable: it cannot be decided now who asks
     └── NoValue            503 ServiceUnavailable: known metric, but no honest value now
 
 The text of an AnswerError appears word for word in the events of a HorizontalPodAutoscaler, so it
@@ -42,6 +44,20 @@ class IntakeError(ForescaleError):
     """One source could not be read; the text says which and why."""
 
 
+class KubeError(ForescaleError):
+    """The API server refused a request, or did not answer it.
+
+    `code` and `reason` are those of its Status; without an answer the code is 0 and the reason
+    `Timeout` or `Unreachable`.
+    """
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+
+
 class AnswerError(ForescaleError):
     """A query that ends in a Kubernetes Status."""
 
@@ -72,6 +88,11 @@ class NotFound(AnswerError):
 class MethodNotAllowed(AnswerError):
     code = 405
     reason = "MethodNotAllowed"
+
+
+class Unavailable(AnswerError):
+    code = 503
+    reason = "ServiceUnavailable"
 
 
 class NoValue(AnswerError):

@@ -43,7 +43,9 @@ def claim(gpu_uuids: tuple[str, ...], visible_devices: str | None) -> Claim:
         return Claim(_once(gpu_uuids), how="gpu-uuids", why="the setting gpu-uuids names them")
     listed = [part.strip() for part in (visible_devices or "").split(",") if part.strip()]
     if any(is_shared(part) for part in listed):
-        return Claim(why=f"{VISIBLE_DEVICES} names a shared GPU, whose load is not this pod's alone")
+        return Claim(
+            why=f"{VISIBLE_DEVICES} names a shared GPU, whose load is not this pod's alone"
+        )
     if listed and all(is_uuid(part) for part in listed):
         said = f"{VISIBLE_DEVICES} of this container names them"
         return Claim(_once(tuple(listed)), how=VISIBLE_DEVICES, why=said)

@@ -17,6 +17,7 @@ from sidecar.wire import EngineReading, EngineState, Histogram
 
 AUTO = "auto"
 MAX_MODEL_NAME = 128
+MAX_RATIO = 1.01  # a little over 1 is rounding; more is a percentage or nonsense
 
 Names = tuple[tuple[str, ...], ...]
 
@@ -147,7 +148,7 @@ def _kv_percent(found: Exposition, names: Names, problems: dict[str, str]) -> fl
     values = found.values(chosen)
     if not values:
         return None
-    if max(values) > 1.01:  # a little over 1 is rounding; more is a percentage or nonsense
+    if max(values) > MAX_RATIO:
         problems[chosen[0]] = "over 1, but it is a ratio"
         return None
     return min(100.0, 100.0 * sum(values) / len(values))

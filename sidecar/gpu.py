@@ -52,7 +52,9 @@ def reason(problem: NvmlProblem) -> str:
 class ChildError(Exception):
     """The child does not answer as it should; `at_once` when a new one may start right away."""
 
-    def __init__(self, why: str, *, at_once: bool = False, problem: NvmlProblem | None = None):
+    def __init__(
+        self, why: str, *, at_once: bool = False, problem: NvmlProblem | None = None
+    ) -> None:
         super().__init__(why)
         self.at_once = at_once
         self.problem = problem
@@ -111,9 +113,7 @@ class Child:
 class Gpus:
     """All GPUs that NVML shows, read through one child at a time."""
 
-    def __init__(
-        self, timeout_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, timeout_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.restarts = 0
         self._timeout_seconds = timeout_seconds
         self._clock = clock

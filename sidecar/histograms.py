@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from prometheus_client.samples import Sample
@@ -28,7 +29,7 @@ def merge(buckets: list[Sample], total: float | None) -> Histogram | None:
     if len(series) != 1 or bounds[-1] != math.inf or len(bounds) > MAX_BUCKETS:
         return None
     counts = tuple(sum(by_bound[bound]) for bound in bounds)
-    if any(later < earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+    if any(later < earlier for earlier, later in itertools.pairwise(counts)):
         return None
     return Histogram(bounds=tuple(bounds[:-1]), counts=counts, sum=total)
 

@@ -3,30 +3,31 @@
 `python -m sidecar.nvml` says one `Hello`, then answers each `Ask` on stdin with an `Answer` on
 stdout. It is a process of its own because a driver call can hang for ever or crash, and neither
 can be undone inside a process. NVML is initialised once; end of input or SIGTERM releases it.
+Every pod pays for its memory, so it speaks plain dictionaries and the standard library's JSON:
+the shapes are those of `sidecar.pipe`, which would load 9 MiB here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import TypeVar
 
-import msgspec
 import pynvml
 
-from sidecar.pipe import Answer, Ask, Hello, NvmlProblem
-from sidecar.wire import GpuReading
-
 T = TypeVar("T")
+
+Problem = dict[str, str | int]  # pipe.NvmlProblem
+Reading = dict[str, str | float | int | None]  # wire.GpuReading
+Message = dict[str, object]  # pipe.Hello or pipe.Answer
 
 # NVML's index order may change, and a lost GPU may come back: look again this often.
 ENUMERATE_SECONDS = 30.0
@@ -35,6 +36,7 @@ ENUMERATE_SECONDS = 30.0
 SETTLE_SECONDS = 1.0
 # A driver call that is under way when the child must go; longer, and it counts as hanging.
 LEAVE_SECONDS = 0.3
+MAX_PERCENT = 100.0  # drivers were seen to say more; that is junk, not load
 
 FOREVER = frozenset(
     {
@@ -60,19 +62,21 @@ def error_name(code: int) -> str:
     return next(names, prefix + "UNLISTED").removeprefix(prefix)
 
 
-def problem_of(call: str, error: pynvml.NVMLError) -> NvmlProblem:
+def problem_of(call: str, error: pynvml.NVMLError) -> Problem:
     """Return what declined, in the shape that travels."""
     code = int(error.value)
-    return NvmlProblem(call=call, code=code, name=error_name(code))
+    return {"call": call, "code": code, "name": error_name(code)}
 
 
-@dataclass(slots=True)
 class Device:
     """One GPU: `handle` is None while it is lost."""
 
-    uuid: str
-    handle: object | None
-    attached_at: float
+    __slots__ = ("attached_at", "handle", "uuid")
+
+    def __init__(self, uuid: str, handle: object | None, attached_at: float) -> None:
+        self.uuid = uuid
+        self.handle = handle
+        self.attached_at = attached_at
 
 
 class Reader:
@@ -81,19 +85,19 @@ class Reader:
     def __init__(self) -> None:
         self._devices: dict[str, Device] = {}
         self._never: set[tuple[str, str]] = set()
-        self._declined: list[NvmlProblem] = []
+        self._declined: list[Problem] = []
         self._enumerate_at = 0.0
 
-    def read(self, request: Ask, now: float) -> Answer:
+    def read(self, now: float) -> Message:
         """Return one reading; an error that concerns all of NVML becomes the answer's problem."""
         self._declined = []
         try:
             if now >= self._enumerate_at:
                 self._enumerate(now)
         except pynvml.NVMLError as error:
-            return Answer(id=request.id, problem=problem_of("nvmlDeviceGetCount", error))
-        gpus = tuple(self._reading(device, now) for device in self._devices.values())
-        return Answer(id=request.id, gpus=gpus, declined=tuple(self._declined))
+            return {"problem": problem_of("nvmlDeviceGetCount", error)}
+        gpus = [self._reading(device, now) for device in self._devices.values()]
+        return {"gpus": gpus, "declined": self._declined}
 
     def _enumerate(self, now: float) -> None:
         found = dict(self._find(now))
@@ -118,18 +122,19 @@ class Reader:
             found.append((uuid, Device(uuid, handle, attached_at)))
         return found
 
-    def _reading(self, device: Device, now: float) -> GpuReading:
+    def _reading(self, device: Device, now: float) -> Reading:
         busy = self._ask(device, "nvmlDeviceGetUtilizationRates", _busy)
         used, total = self._memory(device)
         power = self._ask(device, "nvmlDeviceGetPowerUsage", _power)
         settled = now - device.attached_at >= SETTLE_SECONDS
-        return GpuReading(
-            uuid=device.uuid,
-            busy_percent=busy if busy is not None and busy <= 100 and settled else None,
-            memory_used_bytes=used,
-            memory_total_bytes=total,
-            power_watts=power,
-        )
+        usable = busy is not None and busy <= MAX_PERCENT and settled
+        return {
+            "uuid": device.uuid,
+            "busy_percent": busy if usable else None,
+            "memory_used_bytes": used,
+            "memory_total_bytes": total,
+            "power_watts": power,
+        }
 
     def _memory(self, device: Device) -> tuple[int | None, int | None]:
         """Return used and total; both None where the GPU has no memory of its own to tell."""
@@ -146,9 +151,9 @@ class Reader:
         except pynvml.NVMLError as error:
             problem = problem_of(call, error)
         self._declined.append(problem)
-        if problem.code in FOREVER:
+        if problem["code"] in FOREVER:
             self._never.add((device.uuid, call))
-        if problem.code in GONE:
+        if problem["code"] in GONE:
             device.handle = None
         return None
 
@@ -171,28 +176,28 @@ def _power(handle: object) -> float:
     return float(pynvml.nvmlDeviceGetPowerUsage(handle)) / 1000.0
 
 
-def start() -> Hello:
+def start() -> Message:
     """Initialise NVML; a problem says why there are no GPUs here."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return Hello(problem=problem_of("nvmlInit", error))
+        return {"problem": problem_of("nvmlInit", error)}
     with contextlib.suppress(pynvml.NVMLError):
-        return Hello(driver=str(pynvml.nvmlSystemGetDriverVersion()))
-    return Hello()
+        return {"driver": str(pynvml.nvmlSystemGetDriverVersion())}
+    return {}
 
 
 def work(requests: queue.SimpleQueue[bytes | None], pipe: int) -> None:
     """Answer requests until None comes, then release NVML; leave at once on a whole problem."""
     hello = start()
     _send(pipe, hello)
-    if hello.problem:
+    if "problem" in hello:
         os._exit(0)
     reader = Reader()
     while (line := requests.get()) is not None:
-        answer = reader.read(msgspec.json.decode(line, type=Ask), time.monotonic())
-        _send(pipe, answer)
-        if answer.problem:
+        answer = reader.read(time.monotonic())
+        _send(pipe, answer | {"id": json.loads(line)["id"]})
+        if "problem" in answer:
             os._exit(0)
     with contextlib.suppress(pynvml.NVMLError):
         pynvml.nvmlShutdown()
@@ -202,13 +207,13 @@ def _work_or_end(requests: queue.SimpleQueue[bytes | None], pipe: int) -> None:
     try:
         work(requests, pipe)
     except BaseException:  # noqa: BLE001 - without its worker the child would only look alive
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         os._exit(1)
 
 
-def _send(pipe: int, message: Hello | Answer) -> None:
+def _send(pipe: int, message: Message) -> None:
     try:
-        os.write(pipe, msgspec.json.encode(message) + b"\n")
+        os.write(pipe, json.dumps(message).encode() + b"\n")
     except BrokenPipeError:
         os._exit(0)  # the owner is gone
 

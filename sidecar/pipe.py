@@ -1,6 +1,6 @@
 """The pipe: shapes that the NVML child and its owner exchange, one JSON line each way.
 
-It stands apart so that the child imports no asyncio or aiohttp and the owner no pynvml.
+The child says these shapes as plain JSON; they are decoded, and so checked, on the owner's side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sample: one tick's readings, the frame made of them, and when it differs enough to be sent."""
+"""The sample: one tick's readings, the frame made of them, and when it is news."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ POWER_BAND_WATTS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What is known now; `*_taken_at` is the clock at that reading, None without one."""
+    """What is known now; nothing before the first tick.
 
-    engine: EngineReading
-    engine_taken_at: float | None
-    gpus: tuple[GpuReading, ...] | None
-    gpu_taken_at: float | None
-    attribution: Attribution
+    `*_taken_at` is the clock at that reading, None without one.
+    """
+
+    engine: EngineReading | None = None
+    engine_taken_at: float | None = None
+    gpus: tuple[GpuReading, ...] | None = None
+    gpu_taken_at: float | None = None
+    attribution: Attribution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,10 @@ def differs(sent: Sample, current: Sample) -> bool:
     )
 
 
-def _engine_differs(sent: EngineReading, current: EngineReading) -> bool:
+def _engine_differs(then: EngineReading | None, now: EngineReading | None) -> bool:
     """Counters and histograms alone are no news: they move with every request served."""
-    now, then = current, sent
+    if then is None or now is None:
+        return then is not now
     return (
         (then.kind, then.state, then.why, then.dims) != (now.kind, now.state, now.why, now.dims)
         or (then.pending, then.running) != (now.pending, now.running)

@@ -15,6 +15,7 @@ from sidecar import attribute, engines
 
 PREFIX = "FORESCALE_SIDECAR_"
 ENGINE_NONE = "none"
+MAX_PORT = 65535
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 # The kubelet injects these for each Service, so a Service named `forescale-sidecar` sets PORT.
@@ -82,7 +83,7 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= 65535:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PORT:
         return int(text)
     raise ValueError("is no port; give a number from 1 to 65535")
 

@@ -31,7 +31,7 @@ class Roster:
 
     def put_pod(self, raw: Json) -> None:
         """Take in a new or changed pod."""
-        key = _key(raw)
+        key = key_of(raw)
         try:
             self._pods[key] = podjson.pod(raw)
         except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -53,8 +53,8 @@ class Roster:
     def put_parent(self, raw: Json) -> None:
         """Take in a ReplicaSet's metadata."""
         owner = podjson.controller(raw.get("metadata") or {})
-        if owner is not None and self._parents.get(_key(raw)) != owner:
-            self._parents[_key(raw)] = owner
+        if owner is not None and self._parents.get(key_of(raw)) != owner:
+            self._parents[key_of(raw)] = owner
             self._dirty = True
 
     def drop_parent(self, key: ObjectKey) -> None:
@@ -77,6 +77,6 @@ class Roster:
         return self._fleet
 
 
-def _key(raw: Json) -> ObjectKey:
+def key_of(raw: Json) -> ObjectKey:
     metadata = raw.get("metadata") or {}
     return metadata.get("namespace", ""), metadata.get("name", "")

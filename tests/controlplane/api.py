@@ -23,6 +23,7 @@ SILENCE_SECONDS = 90.0
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 FIRST_ERROR, NOT_FOUND, CONFLICT, GONE = 400, 404, 409, 410
+TEMPORARY = (429, 500, 503, 504)
 POLL_SECONDS = 0.1
 
 
@@ -33,6 +34,15 @@ class ApiError(Exception):
         super().__init__(f"{code} {reason}: {message}")
         self.code = code
         self.reason = reason
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may be answered a moment later."""
+        return self.code in TEMPORARY
+
+
+class Unreachable(Exception):
+    """No answer: the API server is away, or did not answer in time."""
 
 
 class Api:
@@ -96,7 +106,7 @@ class Api:
     async def watch(self, path: str, resource_version: str) -> AsyncIterator[Json]:
         """The events since `resource_version`, until the server or the connection ends it.
 
-        An ERROR event is raised as ApiError (410 means: list again).
+        An ERROR event is raised as ApiError (410 means: list again), a lost server as Unreachable.
         """
         query = {
             "watch": "1",
@@ -105,13 +115,13 @@ class Api:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
-        async with self.session.get(path, params=query, timeout=timeout) as response:
-            await _raise_for_status(response)
-            async for line in _lines(response.content):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _error(event["object"])
-                yield event
+        try:
+            async with self.session.get(path, params=query, timeout=timeout) as response:
+                await _raise_for_status(response)
+                async for line in _lines(response.content):
+                    yield _event(line)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"watch {path}: {error!r}") from error
 
     async def _request(
         self,
@@ -124,12 +134,15 @@ class Api:
     ) -> Json:
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": content_type, "Accept": "application/json"}
-        async with self.session.request(
-            method, path, data=data, params=query, headers=headers
-        ) as response:
-            await _raise_for_status(response)
-            answer: Json = await response.json(content_type=None)
-            return answer
+        try:
+            async with self.session.request(
+                method, path, data=data, params=query, headers=headers
+            ) as response:
+                await _raise_for_status(response)
+                answer: Json = await response.json(content_type=None)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"{method} {path}: {error!r}") from error
+        return answer
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -139,6 +152,13 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line
+
+
+def _event(line: bytes) -> Json:
+    event: Json = json.loads(line)
+    if event["type"] == "ERROR":
+        raise _error(event["object"])
+    return event
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse) -> None:

@@ -1,4 +1,4 @@
-"""The status a kubelet would report for a pod: pure functions from a pod and what happened to it."""
+"""The status a kubelet would report for a pod: pure functions of the pod and its history."""
 
 from __future__ import annotations
 
@@ -116,10 +116,17 @@ def _conditions(pod: Json, state: PodState) -> list[Json]:
         unready = {"reason": "PodCompleted", "message": None}
     return [
         _condition("PodReadyToStartContainers", state.ended_at is None, start),
-        _condition("Initialized", True, start),  # noqa: FBT003 - the condition's status
+        _initialized(pod, state),
         _condition("Ready", state.ready, since) | unready,
         _condition("ContainersReady", state.ready, since) | unready,
     ]
+
+
+def _initialized(pod: Json, state: PodState) -> Json:
+    has_init = bool(pod["spec"].get("initContainers"))
+    since = state.first_started_at if has_init else None
+    done = state.started_at is not None or not has_init
+    return _condition("Initialized", done, since or state.start_time)
 
 
 def _condition(kind: str, holds: bool, since: str) -> Json:  # noqa: FBT001 - the condition's status
@@ -158,7 +165,7 @@ def _container(container: Json, state: PodState, *, is_model: bool) -> Json:
         "ready": runs and (state.ready or not is_model),
         "started": runs and (state.warm or not probed),
         "restartCount": state.restarts if is_model else 0,
-        "state": _current(container, state, started_at),
+        "state": _current(state, started_at),
         "lastState": _last(state) if is_model else {},
     }
 
@@ -176,7 +183,7 @@ def _done(container: Json, state: PodState) -> Json:
     }
 
 
-def _current(container: Json, state: PodState, started_at: str | None) -> Json:
+def _current(state: PodState, started_at: str | None) -> Json:
     if started_at is None:
         return {"waiting": {"reason": "ContainerCreating"}}
     if state.ended_at is not None:

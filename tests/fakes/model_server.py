@@ -17,7 +17,7 @@ from tests.fakes.expositions import ENGINES, Figures, page
 
 
 class ModelServer:
-    """The queue: `slots` requests at a time, each for `service_seconds`, first come first served."""
+    """The queue: `slots` requests at a time, each for `service_seconds`, in order."""
 
     def __init__(self, figures: Figures, service_seconds: float) -> None:
         self.figures = figures

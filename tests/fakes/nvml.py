@@ -36,7 +36,9 @@ def build() -> Path:
         return folder
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        raise BuildError("the fake NVML library needs a C compiler: apt-get install -y gcc libc6-dev")
+        raise BuildError(
+            "the fake NVML library needs a C compiler: apt-get install -y gcc libc6-dev"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     _compile(compiler, folder)
     return folder

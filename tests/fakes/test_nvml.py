@@ -60,9 +60,7 @@ else:
 def play(gpus: FakeGpus, program: str, *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *args]
     env = os.environ | gpus.env()
-    return subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=10, check=False
-    )
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=10, check=False)
 
 
 def test_the_real_pynvml_reads_every_scripted_figure(tmp_path: Path) -> None:

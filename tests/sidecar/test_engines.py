@@ -67,7 +67,7 @@ def vllm(waiting: str, more: str = "") -> bytes:
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_real_page_is_read_figure_by_figure(name: str) -> None:
-    kind = name.split("_")[0]
+    kind = name.split("_", maxsplit=1)[0]
     assert parse(page(name)).reading == EXPECTED[name]
     assert parse(page(name), kind).reading == EXPECTED[name]
     assert parse(page(name)).problems == ()
@@ -91,7 +91,7 @@ def test_every_name_of_every_row_is_on_a_page_so_a_misspelling_is_seen() -> None
 def test_misspelling_any_name_of_a_row_changes_what_its_page_says(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (row,) = engines.rows_of(name.split("_")[0])
+    (row,) = engines.rows_of(name.split("_", maxsplit=1)[0])
     for field in ("pending", "running", "kv_ratio", "finished", "output_tokens", "preemptions"):
         names = getattr(row, field)
         if not names:
@@ -121,7 +121,9 @@ def test_a_family_that_is_announced_but_empty_is_known_and_has_no_figure() -> No
     assert found == EngineReading(kind="triton", state=EngineState.READY)
 
 
-@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1.0", "1e999", "1e300", "many", "١"])
+@pytest.mark.parametrize(
+    "value", ["NaN", "+Inf", "-Inf", "-1.0", "1e999", "1e300", "many", "\u0661"]
+)
 def test_a_value_that_cannot_be_counted_with_is_absent_and_said(value: str) -> None:
     found = parse(vllm(value))
     assert found.reading is not None
@@ -158,7 +160,7 @@ def test_two_models_on_a_page_name_none() -> None:
 
 
 def test_a_model_name_with_control_characters_is_not_passed_on() -> None:
-    text = 'vllm:num_requests_waiting{model_name="a\\nb"} 1.0\n'.encode()
+    text = b'vllm:num_requests_waiting{model_name="a\\nb"} 1.0\n'
     found = parse(text).reading
     assert found is not None
     assert found.dims is None

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 INTERPRETER = "/usr/bin/python3"
@@ -70,11 +71,11 @@ def _alone(lock: Path) -> Iterator[None]:
 def _build(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"making {folder}")
-    _run([INTERPRETER, "-m", "venv", str(folder)])
+    _show([INTERPRETER, "-m", "venv", str(folder)])
     _say("installing the server (75 MB to fetch, 200 MB on disk)")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
-    _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
+    _show([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
     _place_stub(folder)
 
 
@@ -89,7 +90,7 @@ def _place_stub(folder: Path) -> None:
 
 
 def _require_libraries(binaries: Sequence[Path]) -> None:
-    listing = _run(["ldd", *map(str, binaries)])
+    listing = _ask(["ldd", *map(str, binaries)])
     missing = {line.split()[0] for line in listing.splitlines() if "not found" in line}
     if missing:
         raise InstallError(f"the server lacks {', '.join(sorted(missing))}: install them with apt")
@@ -105,8 +106,8 @@ def _require_packages() -> None:
     if os.geteuid() != 0:
         raise InstallError(f"packages are missing: sudo apt-get install -y {' '.join(packages)}")
     _say(f"installing {' '.join(packages)}")
-    _run(["apt-get", "update", "-qq"])
-    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+    _show(["apt-get", "update", "-qq"])
+    _show(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
 
 
 def _missing_packages() -> list[str]:
@@ -125,22 +126,31 @@ def _succeeds(probe: str) -> bool:
 
 
 def _interpreter_version() -> str:
-    return _run([INTERPRETER, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+    return _ask([INTERPRETER, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
 
 
-def _run(command: Sequence[str]) -> str:
-    """Return the command's output; raise InstallError with its last line when it fails."""
+def _show(command: Sequence[str]) -> None:
+    """Run the command with what it says on stderr: its reasons are longer than a line."""
+    _finish(command, stdout=sys.stderr)
+
+
+def _ask(command: Sequence[str]) -> str:
+    """Return what the command prints."""
+    return _finish(command, stdout=subprocess.PIPE)
+
+
+def _finish(command: Sequence[str], stdout: int | TextIO) -> str:
+    name = " ".join(command[:4])
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS
+            command, stdout=stdout, text=True, check=False, timeout=COMMAND_SECONDS
         )
     except subprocess.TimeoutExpired as error:
         text = f"took over {COMMAND_SECONDS} s: check the network and try again"
-        raise InstallError(f"{' '.join(command[:4])} {text}") from error
+        raise InstallError(f"{name} {text}") from error
     if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
-        raise InstallError(f"{' '.join(command[:4])} failed: {last[0]}")
-    return done.stdout
+        raise InstallError(f"{name} failed, for the reason above")
+    return done.stdout or ""
 
 
 def _say(text: str) -> None:

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Self
 
@@ -75,7 +74,10 @@ class TritonServer:
         return self._process.pid
 
     def wait_ready(self, deadline_seconds: float = 30.0) -> None:
-        """Return once the model answers; raise TritonError when it does not in time, or died."""
+        """Return once the model and the metrics page answer.
+
+        Raises TritonError, with the end of the log, when the server dies or is not ready in time.
+        """
         give_up = time.monotonic() + deadline_seconds
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -112,12 +114,18 @@ class TritonServer:
         self.stop()
 
     def _is_ready(self) -> bool:
-        request = f"{self.url}/v2/models/{MODEL}/ready"
-        try:
-            with urllib.request.urlopen(request, timeout=1) as answer:  # noqa: S310 - http only
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        """The metrics port opens some 40 ms after the other, so both are asked."""
+        return self._answers(self.http_port, f"/v2/models/{MODEL}/ready") and self._answers(
+            self.metrics_port, "/metrics"
+        )
+
+    def _answers(self, port: int, path: str) -> bool:
+        with contextlib.closing(HTTPConnection(self.host, port, timeout=1)) as connection:
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().status == 200
+            except (HTTPException, OSError):
+                return False
 
     def _end_group(self) -> None:
         give_up = time.monotonic() + KILL_SECONDS

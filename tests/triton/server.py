@@ -25,7 +25,7 @@ def main() -> None:
     environment = _environment(options, site_packages)
     # A killed test run must not leave a server behind.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    os.execve(command[0], command, environment)
+    os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
 def shared_memory_prefix(pid: int) -> str:

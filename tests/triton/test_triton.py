@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -79,12 +78,6 @@ async def page_with_pending(url: str, at_least: float, at_most: float) -> bytes:
             return page
         assert time.monotonic() < give_up, f"{PENDING} stays at {series(page)[PENDING]}"
         await asyncio.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    return False
 
 
 def leftovers(pid: int) -> list[str]:
@@ -206,16 +199,16 @@ def test_a_killed_test_run_leaves_no_server_behind() -> None:
 def test_a_taken_port_is_an_error_that_shows_what_the_server_said() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        with TritonServer.start(HOST, port, free_ports()[1]) as server:
-            with pytest.raises(TritonError, match=f"{port}' already in use"):
-                server.wait_ready()
+        server = TritonServer.start(HOST, port, free_ports()[1])
+        with server, pytest.raises(TritonError, match=f"{port}' already in use"):
+            server.wait_ready()
 
 
 def test_a_missing_installation_is_an_error_that_names_the_line_to_type(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InstallError, match="make triton$"):
+    with pytest.raises(InstallError, match=r"make triton$"):
         TritonServer.start(HOST, *free_ports())
 
 
@@ -225,5 +218,5 @@ def test_an_unfinished_installation_counts_as_missing(
     there = installed()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "forescale" / "triton" / there.name / "bin").mkdir(parents=True)
-    with pytest.raises(InstallError, match="make triton$"):
+    with pytest.raises(InstallError, match=r"make triton$"):
         installed()

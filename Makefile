@@ -1,0 +1,55 @@
+# What a person needs: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+export UV_PYTHON_DOWNLOADS := never
+ARGS ?=
+ONLY ?=
+
+.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock format
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## make the Python environment in .venv from the locked requirements
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@bash scripts/setup.sh
+
+demo: setup ## sidecars, adapter and an HPA loop on this machine: no cluster, no GPU (ARGS="--for 60s --json")
+	@$(VENV)/bin/forescale demo $(ARGS)
+
+check: setup ## fast: lint, types, import directions, unit tests (under 2 minutes)
+	@bash scripts/check.sh
+
+test: setup ## everything, on the real parts; builds the control plane once (about 10 minutes)
+	@$(PY) scripts/test.py
+
+e2e: setup ## the part of `make test` on the real control plane (ARGS="-k name")
+	@bash scripts/e2e.sh $(ARGS)
+
+bench: setup ## the README's figures, peer and ours side by side (ONLY=api)
+	@$(PY) bench/run.py $(ONLY)
+
+fuzz: setup ## the property tests, a hundred times as many examples
+	@HYPOTHESIS_PROFILE=long $(PY) -m pytest -q --timeout=0 tests/adapter/model tests/adapter/intake tests/sidecar -k "not process"
+
+controlplane-build: setup ## build the real control plane into the cache
+	@$(PY) tests/controlplane/build.py --peers
+
+controlplane: controlplane-build ## leave a real control plane running to play with, until Ctrl-C
+	@$(PY) -m tests.controlplane
+
+triton: setup ## install the real Triton for the tests into the cache
+	@$(PY) tests/triton/install.py
+
+debian: ## install the Debian packages that the tests need (as root)
+	@bash scripts/debian.sh
+
+lock: setup ## write requirements/*.txt anew from pyproject.toml
+	@bash scripts/lock.sh
+
+format: setup ## format the code
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The fast loop: lint, format, types, import directions, unit tests. Everything runs; the first
+# failure decides the exit code, and a table says what took how long.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+rows=()
+step() {
+  local name=$1 began=$SECONDS verdict=ok
+  shift
+  echo "== $name"
+  "$@" || { verdict=FAILED; failed=1; }
+  rows+=("$(printf '%-12s %4d s  %s' "$name" $((SECONDS - began)) "$verdict")")
+}
+step lint .venv/bin/ruff check .
+step format .venv/bin/ruff format --check .
+step types .venv/bin/mypy
+step imports .venv/bin/lint-imports
+step unit .venv/bin/python -m pytest -q tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
+printf '\n%s\n' "${rows[@]}"
+exit $failed

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Locks the requirements with hashes: one file per way to install. No registry host is written.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() {
+  .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+    --no-emit-index-url --no-header --no-annotate --output-file "requirements/$1.txt" \
+    "${@:2}" pyproject.toml
+}
+compile sidecar
+compile adapter --extra adapter
+compile dev --extra dev
+# The project itself is installed from the tree, not from a registry.
+sed -i '/^forescale/d' requirements/*.txt

@@ -1,0 +1,134 @@
+"""The composition root: settings in, one process out, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from dataclasses import asdict
+
+from aiohttp import web
+
+from sidecar import attribute, fetch, log, serve
+from sidecar.gpu import Gpus
+from sidecar.poll import Periods, Poller
+from sidecar.sample import Identity
+from sidecar.settings import Loaded, Settings, SettingsError, load
+from sidecar.streams import Streams
+from sidecar.telemetry import Telemetry
+
+EXIT_BAD_SETTINGS = 2
+EXIT_CANNOT_LISTEN = 1
+# A kept-alive connection that asks nothing more is closed, so that idle clients cost nothing.
+KEEPALIVE_SECONDS = 15.0
+SHUTDOWN_SECONDS = 0.2
+
+
+def version() -> str:
+    """Return the installed version, `unknown` in a tree that was never installed."""
+    try:
+        return importlib.metadata.version("forescale")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def identity_of(settings: Settings) -> Identity:
+    """Return what every frame of this process says of itself."""
+    return Identity(
+        boot=secrets.token_hex(8),
+        uid=settings.pod_uid,
+        period_seconds=settings.heartbeat_seconds,
+        started_at=time.monotonic(),
+    )
+
+
+def periods_of(settings: Settings) -> Periods:
+    return Periods(
+        engine_seconds=settings.engine_period_seconds,
+        gpu_seconds=settings.gpu_period_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raise ListenError when the address cannot be had."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listener = serve.listen(settings.host, settings.port)
+    gpus = Gpus(settings.gpu_timeout_seconds)
+    try:
+        async with fetch.session(settings.engine_timeout_seconds) as http:
+            server = fetch.ModelServer(settings, http)
+            visible = os.environ.get(attribute.VISIBLE_DEVICES)
+            proven = attribute.claim(settings.gpu_uuids, visible)
+            poller = Poller(
+                identity=identity_of(settings),
+                periods=periods_of(settings),
+                server=server,
+                gpus=gpus,
+                proven=proven,
+            )
+            await _serve(poller, listener, stop)
+    finally:
+        await gpus.close()
+
+
+async def _serve(poller: Poller, listener: socket.socket, stop: asyncio.Event) -> None:
+    telemetry = Telemetry(version(), poller.frame)
+    streams = Streams(telemetry)
+    app = serve.application(poller, streams, telemetry)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    polling = asyncio.create_task(poller.run(streams.publish, telemetry))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    polling.cancel()
+    streams.close()
+    await runner.cleanup()
+    log.event(logging.INFO, "stopped")
+    if not stop.is_set():
+        await polling  # it ended by itself: that is a fault, and its traceback the way to it
+
+
+def announce(loaded: Loaded) -> None:
+    """Log what was ignored and the settings in force, once."""
+    for warning in loaded.warnings:
+        log.event(logging.WARNING, "a setting was ignored", why=warning)
+    facts = {
+        key: list(v) if isinstance(v, tuple) else v for key, v in asdict(loaded.settings).items()
+    }
+    log.event(logging.INFO, "starting", version=version(), **facts)
+
+
+def main() -> None:
+    """Run the sidecar as a program; exits 2 for bad settings, 1 when it cannot listen."""
+    try:
+        loaded = load(sys.argv[1:], os.environ, version())
+    except SettingsError as error:
+        sys.stderr.write(f"forescale-sidecar: {len(error.problems)} bad setting(s)\n{error}\n")
+        sys.exit(EXIT_BAD_SETTINGS)
+    log.configure(loaded.settings.log_level)
+    announce(loaded)
+    try:
+        asyncio.run(run(loaded.settings))
+    except serve.ListenError as error:
+        log.event(logging.ERROR, str(error))
+        sys.exit(EXIT_CANNOT_LISTEN)
+
+
+if __name__ == "__main__":
+    main()

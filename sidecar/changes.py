@@ -1,0 +1,50 @@
+"""The changes: one log line when a state changes, none while it lasts."""
+
+from __future__ import annotations
+
+import logging
+
+from sidecar import log
+from sidecar.sample import Sample
+from sidecar.wire import EngineReading, EngineState
+
+MAX_PROBLEMS = 64  # remembered so that each is logged once; a page cannot fill the memory
+
+_LEVELS = {
+    EngineState.NONE: logging.INFO,
+    EngineState.LOADING: logging.INFO,
+    EngineState.READY: logging.INFO,
+    EngineState.FAILING: logging.WARNING,
+}
+
+
+class Changes:
+    """Compares each sample with the one before."""
+
+    def __init__(self) -> None:
+        self._problems: set[str] = set()
+
+    def engine(self, before: Sample, now: EngineReading, problems: tuple[str, ...]) -> None:
+        """Log a new state of the model server, and each unusable figure of its page once."""
+        then = before.engine
+        if then is None or (then.kind, then.state, then.why) != (now.kind, now.state, now.why):
+            level = _LEVELS[now.state]
+            log.event(level, f"model server: {now.state}", engine=now.kind, why=now.why)
+        for problem in problems:
+            if problem not in self._problems and len(self._problems) < MAX_PROBLEMS:
+                self._problems.add(problem)
+                log.event(logging.WARNING, "a figure of the model server is unusable", why=problem)
+
+    def gpus(self, before: Sample, now: Sample, driver: str | None) -> None:
+        """Log when GPUs become published, withheld, or published for another reason."""
+        if before.attribution == now.attribution or now.attribution is None:
+            return
+        published = now.gpus is not None
+        log.event(
+            logging.INFO,
+            "GPUs are published" if published else "no GPUs are published",
+            gpus=[gpu.uuid for gpu in now.gpus or ()] or None,
+            how=now.attribution.how,
+            why=now.attribution.why,
+            driver=driver,
+        )

@@ -1,0 +1,62 @@
+"""The log: one line per event on stderr, JSON in a pod and text on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+logger = logging.getLogger("forescale.sidecar")
+
+MAX_FIELD = 2_000  # a field may hold text from a model server's page; the log is not its copy
+
+Value = str | float | int | bool | list[str] | None
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all logging of this process to the stream, stderr unless told."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def event(level: int, message: str, **fields: Value) -> None:
+    """Log one event with its facts as fields."""
+    logger.log(level, message, extra={"facts": fields})
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; every control or non-ASCII character is escaped by JSON itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {key: _short(value) for key, value in _facts(record).items() if value is not None}
+        head = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": _short(record.getMessage()),
+        }
+        return json.dumps(head | facts, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, message and `key=value` for a person; control characters are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        facts = (f"{key}={value}" for key, value in _facts(record).items() if value is not None)
+        line = " ".join((clock, record.levelname.lower(), record.getMessage(), *facts))
+        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Value]:
+    facts: dict[str, Value] = dict(getattr(record, "facts", {}))
+    if record.exc_info and record.exc_info[0]:
+        facts["error"] = logging.Formatter().formatException(record.exc_info)
+    return facts
+
+
+def _short(value: Value) -> Value:
+    return value[:MAX_FIELD] if isinstance(value, str) else value

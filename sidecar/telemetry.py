@@ -1,0 +1,168 @@
+"""The telemetry: the sidecar's `/metrics`, its own figures and those of the current frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Histogram as Observed
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sidecar.fetch import EngineRead
+from sidecar.gpu import GpuRead
+from sidecar.wire import EngineReading, EngineState, Frame, GpuReading
+
+READ_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Telemetry:
+    """All figures of one process; `frame` returns the current one, None before the first tick."""
+
+    def __init__(self, version: str, frame: Callable[[], Frame | None]) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self._registry.register(FrameCollector(frame))
+        own = "forescale_sidecar_"
+        info = Gauge(f"{own}build_info", "Always 1.", ["version"], registry=self._registry)
+        info.labels(version).set(1)
+        self.engine_seconds = Observed(
+            f"{own}engine_read_seconds",
+            "Time to fetch and parse the model server's page.",
+            buckets=READ_BUCKETS,
+            registry=self._registry,
+        )
+        self.gpu_seconds = Observed(
+            f"{own}nvml_read_seconds",
+            "Time of one NVML reading of all GPUs.",
+            buckets=READ_BUCKETS,
+            registry=self._registry,
+        )
+        self.engine_failures = self._counter("engine_read_failures", "Engine reads that failed.")
+        self.gpu_failures = self._counter("nvml_read_failures", "NVML reads that failed whole.")
+        self.nvml_restarts = self._counter("nvml_restarts", "NVML processes that were replaced.")
+        self.frames = self._counter("frames", "Frames that were due and published.")
+        self.streams_dropped = self._counter(
+            "streams_dropped", "Streams whose reader was too slow."
+        )
+        self.streams_refused = self._counter("streams_refused", "Streams beyond the limit.")
+        self.streams = Gauge(f"{own}streams", "Streams open now.", registry=self._registry)
+        self._nvml_errors = Counter(
+            f"{own}nvml_errors",
+            "NVML calls that declined.",
+            ["call", "error"],
+            registry=self._registry,
+        )
+
+    def count_engine(self, read: EngineRead) -> None:
+        """Count one try to read the model server."""
+        if read.seconds is not None:
+            self.engine_seconds.observe(read.seconds)
+        elif read.reading.state is not EngineState.NONE:
+            self.engine_failures.inc()
+
+    def count_gpus(self, read: GpuRead, restarts: int) -> None:
+        """Count one try to read the GPUs; calls and error names are NVML's, so they are few."""
+        if read.seconds is not None:
+            self.gpu_seconds.observe(read.seconds)
+        else:
+            self.gpu_failures.inc()
+        self.nvml_restarts.inc(restarts)
+        for problem in read.declined:
+            self._nvml_errors.labels(problem.call, problem.name).inc()
+
+    def exposition(self) -> bytes:
+        """Return the page in the Prometheus text format."""
+        return prometheus_client.generate_latest(self._registry)
+
+    def _counter(self, name: str, said: str) -> Counter:
+        return Counter(f"forescale_sidecar_{name}", said, registry=self._registry)
+
+
+class FrameCollector(Collector):
+    """The current frame as series; a figure that is not known has no series."""
+
+    def __init__(self, frame: Callable[[], Frame | None]) -> None:
+        self._frame = frame
+
+    def collect(self) -> Iterator[Metric]:
+        frame = self._frame()
+        if frame is None:
+            return
+        yield from _gpu_metrics(frame.gpus or ())
+        if frame.engine is not None:
+            yield from _engine_metrics(frame.engine)
+        ages = frame.age_seconds
+        for source in ("engine", "gpu"):
+            age = getattr(ages, source) if ages else None
+            yield from _gauge(
+                f"forescale_sidecar_{source}_age_seconds", f"Age of the {source} reading.", {}, age
+            )
+
+
+def _gpu_metrics(gpus: tuple[GpuReading, ...]) -> Iterator[Metric]:
+    table: tuple[tuple[str, str, Callable[[GpuReading], float | None]], ...] = (
+        ("nvidia_gpu_utilization_ratio", "Share of time in which a kernel ran.", _busy),
+        ("nvidia_gpu_memory_utilization_ratio", "Used share of the memory.", _memory),
+        ("nvidia_gpu_memory_used_bytes", "Used memory.", lambda gpu: gpu.memory_used_bytes),
+        ("nvidia_gpu_memory_total_bytes", "All memory.", lambda gpu: gpu.memory_total_bytes),
+        ("nvidia_gpu_power_watts", "Power drawn.", lambda gpu: gpu.power_watts),
+    )
+    for name, said, figure in table:
+        family = GaugeMetricFamily(name, said, labels=["gpu_uuid"])
+        for gpu in gpus:
+            value = figure(gpu)
+            if value is not None:
+                family.add_metric([gpu.uuid], value)
+        if family.samples:
+            yield family
+
+
+def _busy(gpu: GpuReading) -> float | None:
+    return None if gpu.busy_percent is None else gpu.busy_percent / 100.0
+
+
+def _memory(gpu: GpuReading) -> float | None:
+    if gpu.memory_used_bytes is None or not gpu.memory_total_bytes:
+        return None
+    return gpu.memory_used_bytes / gpu.memory_total_bytes
+
+
+def _engine_metrics(engine: EngineReading) -> Iterator[Metric]:
+    labels = {"engine": engine.kind, "model": (engine.dims or {}).get("model", "")}
+    ready = None if engine.state is EngineState.NONE else float(engine.state is EngineState.READY)
+    yield from _gauge("llm_inference_engine_ready", "1 when its page was read.", labels, ready)
+    if engine.state is not EngineState.READY:
+        return
+    known = engine.pending is not None and engine.running is not None
+    inflight = (engine.pending or 0.0) + (engine.running or 0.0) if known else None
+    kv_ratio = None if engine.kv_percent is None else engine.kv_percent / 100.0
+    for name, said, value in (
+        ("pending_requests", "Requests that wait.", engine.pending),
+        ("running_requests", "Requests being served.", engine.running),
+        ("inflight_requests", "Requests that wait or are being served.", inflight),
+        ("kv_cache_utilization_ratio", "Used share of the KV cache.", kv_ratio),
+    ):
+        yield from _gauge(f"llm_inference_{name}", said, labels, value)
+    for name, said, value in (
+        ("finished_requests", "Requests that ended.", engine.finished_total),
+        ("output_tokens", "Tokens generated.", engine.output_tokens_total),
+        ("preemptions", "Requests put back into the queue.", engine.preemptions_total),
+    ):
+        yield from _counter(f"llm_inference_{name}", said, labels, value)
+
+
+def _gauge(name: str, said: str, labels: dict[str, str], value: float | None) -> Iterator[Metric]:
+    if value is not None:
+        family = GaugeMetricFamily(name, said, labels=list(labels))
+        family.add_metric(list(labels.values()), value)
+        yield family
+
+
+def _counter(name: str, said: str, labels: dict[str, str], value: float | None) -> Iterator[Metric]:
+    if value is not None:
+        family = CounterMetricFamily(name, said, labels=list(labels))
+        family.add_metric(list(labels.values()), value)
+        yield family

@@ -1,0 +1,103 @@
+"""The loop: what the intake delivered since the last tick is in the next Snapshot."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from world import START, WALL, serving_pod
+
+from adapter.loop import Loop
+from adapter.model import fleet as fleets
+from adapter.model.batch import Batch, ModelState, Point, Reading
+from adapter.model.catalogue import METRICS, RAW
+from adapter.model.fleet import Fleet
+from adapter.model.selector import EVERYTHING
+from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.settings import Model
+from adapter.telemetry import Metrics
+
+PENDING = METRICS["llm_inference_pending_requests"]
+
+
+class Delivered:
+    """An intake whose next batch is set by the test."""
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.followed: list[Fleet] = []
+
+    def follow(self, fleet: Fleet) -> None:
+        self.followed.append(fleet)
+
+    def collect(self) -> Batch:
+        batch, self.batch = self.batch, Batch()
+        return batch
+
+
+def nothing_asked(_: float) -> Iterable[TotalKey]:
+    return ()
+
+
+def says(value: float, at: float) -> Batch:
+    points = (Point("pending", at, value),)
+    return Batch((Reading("uid-llm-0", at, 2.0, ModelState.READY, points),))
+
+
+def raw(snapshot: Snapshot | None) -> dict[str, float]:
+    assert snapshot is not None
+    items = snapshot.pods(PENDING, RAW, "default", EVERYTHING, None)
+    return {item.name: item.milli / 1000 for item in items}
+
+
+def test_a_tick_publishes_what_was_delivered() -> None:
+    intake, fleet = Delivered(), Fleet.of([serving_pod("llm-0")], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    intake.batch = says(3.0, START)
+    loop.tick(START, WALL)
+    first = loop.snapshot
+    intake.batch = says(4.0, START + 0.5)
+    loop.tick(START + 0.5, WALL + 0.5)
+    assert raw(first) == {"llm-0": 3.0}
+    assert raw(loop.snapshot) == {"llm-0": 4.0}
+    assert intake.followed == [fleet, fleet]
+
+
+def test_a_pod_that_is_gone_is_gone_from_the_next_snapshot() -> None:
+    intake, fleet = Delivered(), Fleet.of([serving_pod("llm-0")], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    intake.batch = says(3.0, START)
+    loop.tick(START, WALL)
+    fleet = fleets.EMPTY
+    loop.tick(START + 0.5, WALL + 0.5)
+    assert raw(loop.snapshot) == {}
+
+
+def test_pods_are_counted_by_standing() -> None:
+    metrics = Metrics()
+    pods = [serving_pod("a"), serving_pod("b"), serving_pod("c", terminating=True)]
+    loop = Loop(Model(), lambda: Fleet.of(pods, 1), Delivered(), nothing_asked, metrics)
+    loop.tick(START, WALL)
+    value = metrics.registry.get_sample_value
+    assert value("forescale_adapter_pods", {"standing": "serving"}) == 2.0
+    assert value("forescale_adapter_pods", {"standing": "ended"}) == 1.0
+
+
+async def test_a_broken_tick_is_told_and_the_loop_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls = 0
+
+    def fleet() -> Fleet:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ValueError("broken once")
+        return fleets.EMPTY
+
+    loop = Loop(Model(tick_seconds=0.01), fleet, Delivered(), nothing_asked, Metrics())
+    task = asyncio.create_task(loop.run())
+    async with asyncio.timeout(3):
+        while loop.snapshot is None:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert "tick_failed" in caplog.text
