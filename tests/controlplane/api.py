@@ -95,13 +95,31 @@ class Api:
             await asyncio.sleep(POLL_SECONDS)
         return found
 
+    async def appears(self, path: str, *, timeout_seconds: float = 30.0) -> Json:
+        """Waits until `path` is there; returns it."""
+        await self._until_found(path, timeout_seconds, wanted=True)
+        return await self.get(path)
+
     async def gone(self, path: str, *, timeout_seconds: float = 30.0) -> None:
         """Waits until `path` is a 404."""
+        await self._until_found(path, timeout_seconds, wanted=False)
+
+    async def _until_found(self, path: str, timeout_seconds: float, *, wanted: bool) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while await self._is_there(path) != wanted:
+            if time.monotonic() > deadline:
+                state = "not there" if wanted else "still there"
+                raise TimeoutError(f"{path} is {state} after {timeout_seconds:g} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _is_there(self, path: str) -> bool:
         try:
-            await self.until(path, lambda _: False, timeout_seconds=timeout_seconds)
+            await self.get(path)
         except ApiError as error:
             if error.code != NOT_FOUND:
                 raise
+            return False
+        return True
 
     async def watch(self, path: str, resource_version: str) -> AsyncIterator[Json]:
         """The events since `resource_version`, until the server or the connection ends it.

@@ -78,6 +78,11 @@ class Kubelet:
         if self.errors:
             raise ExceptionGroup("the fake kubelet failed", self.errors)
 
+    def take(self, namespace: str) -> None:
+        """Also runs the pods of this namespace; those it has already are not looked for."""
+        if self.namespaces is not None:
+            self.namespaces.add(namespace)
+
     def running(self, namespace: str) -> list[Json]:
         """The pods whose containers run, by name, with the status last written."""
         return self._pods(namespace, lambda life: life.is_running)

@@ -74,14 +74,15 @@ class PodLife:
 
     def describe(self) -> str:
         """One word for messages: how far the pod is."""
+        if self.terminating:
+            return "terminating"
         if self.state is None:
             return "unbound"
-        words = {
-            self.is_running: "running",
-            self.is_ready: "ready",
-            self.terminating: "terminating",
-        }
-        return words.get(True, "pending" if self.state.ended_at is None else "ended")
+        if self.state.ended_at is not None:
+            return "ended"
+        if not self.is_running:
+            return "pending"
+        return "ready" if self.is_ready else "running"
 
     def observe(self, pod: Json) -> None:
         """Takes over what others changed; an event older than our own last write is nothing."""
@@ -99,7 +100,7 @@ class PodLife:
         await self._api.post(f"{self.path}/binding", body)
 
     async def live(self, node: str, host_ip: str, pod_ip: str) -> None:
-        """From bound to ready; ends when the pod is ready (or never, where its start takes `inf`)."""
+        """From bound to ready; ends when the pod is ready, or never where its start takes `inf`."""
         await self._become(podstatus.pending(node, host_ip, pod_ip, _now()))
         self._hooked = True
         started_at = _now()

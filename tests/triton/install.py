@@ -72,7 +72,7 @@ def _build(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"making {folder}")
     _show([INTERPRETER, "-m", "venv", str(folder)])
-    _say("installing the server (75 MB to fetch, 200 MB on disk)")
+    _say("installing the server (75 MB to fetch, 250 MB on disk)")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
     _show([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])

@@ -1,0 +1,238 @@
+"""Authentication and authorization: who asks, what for, and whether that is allowed.
+
+Denied is the rule. Only routes whose policy says so are open to everyone; a route without a policy
+is closed to all. Identity comes from a front proxy's certificate or a bearer token, rights from the
+API server, which was asked about proxied requests before, but need not have been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from adapter.api.identity import MASTERS, FrontProxy, Identity
+from adapter.api.reviews import DEADLINE_SECONDS, Reviews
+from adapter.cluster import Cluster, Json
+from adapter.errors import Forbidden, Unauthorized
+
+# Every new token costs the API server a call, so strangers with random ones are held off early; new
+# rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each.
+TOKENS_PER_SECOND = 20.0
+RIGHTS_PER_SECOND = 400.0
+
+_TOKEN = re.compile(r"[!-~]{1,8192}")  # visible ASCII
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Attributes(msgspec.Struct, frozen=True):
+    """What is asked for, in the terms of RBAC: a resource, or else a path."""
+
+    path: str = ""
+    namespace: str = ""
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    def spec(self) -> dict[str, object]:
+        """Return the request's part of a SubjectAccessReview's spec."""
+        if self.path:
+            return {"nonResourceAttributes": {"path": self.path, "verb": "get"}}
+        fields = ("namespace", "group", "version", "resource", "name", "subresource")
+        return {"resourceAttributes": {"verb": "get"} | {f: getattr(self, f) for f in fields}}
+
+    def words(self) -> str:
+        """Return what kube-apiserver would say of it."""
+        if self.path:
+            return f'cannot get path "{self.path}"'
+        return (
+            f'cannot get resource "{self.resource}/{self.subresource}" in API group'
+            f' "{self.group}" in the namespace "{self.namespace}"'
+        )
+
+
+# What a request on a route asks for; None where anyone may ask.
+Policy = Callable[[web.Request], Attributes | None]
+
+
+def open_to_all(_: web.Request) -> None:
+    """Policy of the probes."""
+
+
+def path_alone(request: web.Request) -> Attributes:
+    """Policy of discovery documents."""
+    return Attributes(path=request.path)
+
+
+def metric_of(group: str) -> Policy:
+    """Return the policy of metrics: verb get on resource/metric of the API group."""
+
+    def policy(request: web.Request) -> Attributes:
+        place = request.match_info
+        return Attributes(
+            namespace=place["namespace"],
+            group=group,
+            version=place["version"],
+            resource=place["resource"],
+            name=place["name"],
+            subresource=place["metric"],
+        )
+
+    return policy
+
+
+class _Hidden(msgspec.Struct, frozen=True):
+    """A token that is compared and hashed by its digest, and never shown."""
+
+    digest: bytes
+    _token: list[str]
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hidden) and self.digest == other.digest
+
+    def __repr__(self) -> str:
+        return "token"
+
+    def reveal(self) -> str:
+        return self._token[0]
+
+
+class Auth:
+    """Decides about requests. `verify` returns the common name of a certificate (DER) that chains
+    to the front proxies' CA, else None; `front_proxy` is replaced when the cluster's changes.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        verify: Callable[[bytes], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._verify = verify
+        self.front_proxy = FrontProxy()
+        self._tokens: Reviews[_Hidden, Identity | None] = Reviews(
+            "TokenReview", self._review_token, now=now, per_second=TOKENS_PER_SECOND
+        )
+        self._rights: Reviews[tuple[Identity, Attributes], bool] = Reviews(
+            "SubjectAccessReview", self._review_right, now=now, per_second=RIGHTS_PER_SECOND
+        )
+
+    async def close(self) -> None:
+        """Stop asking."""
+        await self._tokens.close()
+        await self._rights.close()
+
+    def middleware(self, policies: Mapping[str, Policy]) -> Any:  # noqa: ANN401 - aiohttp's type
+        """Return the aiohttp middleware that lets a request through, by the name of its route."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+            await self.admit(request, policies)
+            return await handler(request)
+
+        return guard
+
+    async def admit(self, request: web.Request, policies: Mapping[str, Policy]) -> None:
+        """Return when the request is allowed; raise Unauthorized, Forbidden or Unavailable."""
+        policy = policies.get(request.match_info.route.name or "")
+        attributes = policy(request) if policy else None
+        if policy and attributes is None:
+            return
+        identity = await self.identify(request)
+        if request.match_info.http_exception is not None:
+            return  # no such route: there is nothing to guard, and the 404 or 405 helps
+        if attributes is None:
+            raise Forbidden(f"nobody may ask for {request.path}")
+        await self.authorize(identity, attributes)
+
+    async def identify(self, request: web.Request) -> Identity:
+        """Return who asks; raise Unauthorized when no credential holds."""
+        identity = self._proxied(request) or await self._bearer(request)
+        if identity is None:
+            raise Unauthorized(
+                "Unauthorized: ask through kube-apiserver, or send a bearer token; client"
+                " certificates are accepted of kube-apiserver's front proxy only"
+            )
+        return identity.authenticated()
+
+    async def authorize(self, identity: Identity, attributes: Attributes) -> None:
+        """Return when the user may get that; raise Forbidden when not."""
+        if MASTERS in identity.groups:  # or the aggregator's probe would depend on reviews
+            return
+        if not await self._rights.get((identity, attributes)):
+            raise Forbidden(f'User "{identity.user}" {attributes.words()}')
+
+    def _proxied(self, request: web.Request) -> Identity | None:
+        tls = request.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls else None
+        if certificate is None:
+            return None
+        common_name = self._verify(certificate)
+        if common_name is None or not self.front_proxy.allows(common_name):
+            return None
+        identity = self.front_proxy.identity(request.headers)
+        return identity if identity is not None and _is_text(identity) else None
+
+    async def _bearer(self, request: web.Request) -> Identity | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token.strip()):
+            return None
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        return await self._tokens.get(_Hidden(digest, [token.strip()]))
+
+    async def _review_token(self, token: _Hidden) -> Identity | None:
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token.reveal()},
+        }
+        path = "/apis/authentication.k8s.io/v1/tokenreviews"
+        answer = await self._cluster.create(path, review, deadline_seconds=DEADLINE_SECONDS)
+        return _reviewed_user(answer.get("status") or {})
+
+    async def _review_right(self, question: tuple[Identity, Attributes]) -> bool:
+        identity, attributes = question
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": identity.spec() | attributes.spec(),
+        }
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        answer = await self._cluster.create(path, review, deadline_seconds=DEADLINE_SECONDS)
+        status = answer.get("status") or {}
+        return status.get("allowed") is True and not status.get("denied")
+
+
+def _reviewed_user(status: Json) -> Identity | None:
+    user = status.get("user") or {}
+    if status.get("authenticated") is not True or not user.get("username"):
+        return None
+    extra = user.get("extra") or {}
+    return Identity(
+        user["username"],
+        groups=tuple(user.get("groups") or ()),
+        uid=user.get("uid") or "",
+        extra=tuple(sorted((key, tuple(values)) for key, values in extra.items())),
+    )
+
+
+def _is_text(identity: Identity) -> bool:
+    """Return whether every word of it can be sent on; bytes that are no UTF-8 cannot."""
+    words = [identity.user, identity.uid, *identity.groups]
+    words += [word for key, values in identity.extra for word in (key, *values)]
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

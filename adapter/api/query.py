@@ -1,0 +1,97 @@
+"""The query: what the parameters of a request choose, or all that is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from adapter.errors import BadRequest, MethodNotAllowed
+from adapter.model import selector as selectors
+from adapter.model.catalogue import MEAN_30S, VIEW_KEYS, WINDOWS_SECONDS, Metric, Stat, View
+from adapter.model.selector import Operator, Requirement, Selector
+
+_WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
+_STATS = {str(stat): stat for stat in Stat}
+_CHOICES = {"stat": tuple(_STATS), "window": tuple(_WINDOWS)}
+_FIELD_TERM = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>[^=!]*)")
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which objects, and which view of the metric."""
+
+    selector: Selector
+    view: View
+
+
+def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
+    """Return the query of a request for the objects called `name` (`*` for all that match).
+
+    Raises BadRequest naming the parameter and what it takes, MethodNotAllowed for a watch.
+    Parameters that do not change the answer (limit, timeout, pretty) are ignored.
+    """
+    if "watch" in parameters and parameters["watch"].lower() not in ("0", "false"):
+        raise MethodNotAllowed("metrics cannot be watched: ask again with a plain GET")
+    _check_fields(name, parameters.get("fieldSelector", ""))
+    return Query(
+        _selector("labelSelector", parameters.get("labelSelector", "")),
+        _view(metric, _selector("metricLabelSelector", parameters.get("metricLabelSelector", ""))),
+    )
+
+
+def _selector(parameter: str, text: str) -> Selector:
+    if not text:
+        return selectors.EVERYTHING
+    try:
+        return selectors.parse(text)
+    except ValueError as error:
+        raise BadRequest(f"{parameter}: {error}") from error
+
+
+def _view(metric: Metric, selector: Selector) -> View:
+    chosen: dict[str, str] = {}
+    for requirement in selector.requirements:
+        value = _choice(requirement)
+        if chosen.setdefault(requirement.key, value) != value:
+            raise BadRequest(f"metricLabelSelector: {requirement.key} is given two values")
+    if not chosen:
+        return metric.view
+    return _combined(metric, chosen.get("stat"), chosen.get("window"))
+
+
+def _choice(requirement: Requirement) -> str:
+    key = requirement.key
+    if key not in VIEW_KEYS:
+        raise BadRequest(f"metricLabelSelector: `{key}` is no key; known are {_known()}")
+    if requirement.operator is not Operator.IN or len(requirement.values) != 1:
+        raise BadRequest(f"metricLabelSelector: {key} takes one value, as in {key}=…; {_known()}")
+    value = next(iter(requirement.values))
+    if value not in _CHOICES[key]:
+        raise BadRequest(f"metricLabelSelector: {key}=`{value}` is not known; {_known()}")
+    return value
+
+
+def _combined(metric: Metric, stat_text: str | None, window_text: str | None) -> View:
+    """Fill in what was not chosen from the metric's own view; a window alone asks for a mean."""
+    usual = metric.view if metric.view.stat is not Stat.RAW else MEAN_30S
+    stat = _STATS[stat_text] if stat_text else usual.stat
+    if stat is not Stat.RAW:
+        return View(stat, _WINDOWS[window_text] if window_text else usual.window_seconds)
+    if window_text:
+        raise BadRequest("metricLabelSelector: stat=raw is the last reading and takes no window")
+    return View(Stat.RAW)
+
+
+def _known() -> str:
+    return ", ".join(f"{key}={'|'.join(_CHOICES[key])}" for key in VIEW_KEYS)
+
+
+def _check_fields(name: str, text: str) -> None:
+    """Refuse a field selector that asks for another object than the path."""
+    for term in filter(None, text.split(",")):
+        match = _FIELD_TERM.fullmatch(term)
+        if match is None or match["field"] != "metadata.name":
+            raise BadRequest(f"fieldSelector: `{term}`: only metadata.name=NAME is understood")
+        if (match["value"] == name) is (match["operator"] == "!="):
+            raise BadRequest(f"fieldSelector: `{term}` contradicts the name `{name}` in the path")

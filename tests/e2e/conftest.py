@@ -1,0 +1,77 @@
+"""One real control plane for all end-to-end tests, and a namespace with a fake kubelet for each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.controlplane import netns
+from tests.controlplane.addresses import AddressPool
+from tests.controlplane.api import Api
+from tests.controlplane.build import BuildError
+from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.components import Options
+from tests.controlplane.kubelet import Kubelet
+
+# Long enough that a scale-down is seen to be held back, short enough to see it happen.
+OPTIONS = Options(hpa_downscale_stabilization_seconds=10.0)
+
+
+@pytest.fixture(scope="session")
+def controlplane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Shared by the whole run: a test that stops a component starts it again."""
+    if not netns.inside():
+        pytest.fail("not inside the test network: run `make e2e`", pytrace=False)
+    try:
+        shared = ControlPlane(tmp_path_factory.mktemp("controlplane"), OPTIONS)
+    except BuildError as error:
+        pytest.fail(str(error), pytrace=False)
+    with shared:
+        yield shared
+
+
+@pytest.fixture(autouse=True)
+def _components_live(controlplane: ControlPlane) -> Iterator[None]:
+    """A component that died is the failure of the test that it died in."""
+    yield
+    controlplane.check()
+
+
+@pytest.fixture(scope="session")
+def pod_addresses() -> AddressPool:
+    """Of the whole run, so that no test meets the address of another test's pod."""
+    return AddressPool()
+
+
+@pytest.fixture
+async def api(controlplane: ControlPlane) -> AsyncIterator[Api]:
+    """The API server as admin."""
+    async with Api(controlplane.server, controlplane.ssl_context()) as client:
+        yield client
+
+
+@pytest.fixture
+async def kubelet(api: Api, pod_addresses: AddressPool) -> AsyncIterator[Kubelet]:
+    """Runs the pods of the test's namespaces; set `behaviour` before creating pods.
+
+    More namespaces: `kubelet.take(name)`, before pods are created there.
+    """
+    async with Kubelet(api, namespaces=(), addresses=pod_addresses) as running:
+        yield running
+
+
+@pytest.fixture
+async def namespace(api: Api, kubelet: Kubelet) -> AsyncIterator[str]:
+    """An empty namespace; at the end its deletion is asked for and its pods are waited for."""
+    name = f"e2e-{secrets.token_hex(4)}"
+    await api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+    # Pods are refused until the controller manager has made their service account.
+    await api.appears(f"/api/v1/namespaces/{name}/serviceaccounts/default")
+    kubelet.take(name)
+    yield name
+    await api.delete(f"/api/v1/namespaces/{name}")
+    # The namespace controller begins only 5 s later; nobody can make new pods from here on.
+    await api.delete(f"/api/v1/namespaces/{name}/pods")
+    await kubelet.drained(name)

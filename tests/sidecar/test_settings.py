@@ -1,0 +1,141 @@
+"""Owns the proof that settings are read in order and that bad ones are said all at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.settings import FIELDS, Settings, SettingsError, load
+
+
+def settings(*argv: str, **environ: str) -> Settings:
+    return load(argv, environ, "0").settings
+
+
+def problems(*argv: str, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(argv, environ, "0")
+    return caught.value.problems
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    assert settings() == Settings(
+        host="::",
+        port=9401,
+        engine="auto",
+        engine_url=None,
+        engine_period_seconds=1.0,
+        gpu_period_seconds=2.0,
+        heartbeat_seconds=2.0,
+        engine_timeout_seconds=1.0,
+        gpu_timeout_seconds=1.0,
+        gpu_uuids=(),
+        pod_uid=None,
+        log_level="info",
+    )
+
+
+def test_a_flag_stands_before_the_environment_and_that_before_the_default() -> None:
+    assert settings(FORESCALE_SIDECAR_PORT="9500").port == 9500
+    assert settings("--port", "9600", FORESCALE_SIDECAR_PORT="9500").port == 9600
+    assert settings(FORESCALE_SIDECAR_PORT="").port == 9401
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("15s", 15), ("500ms", 0.5), ("1m", 60), ("2", 2), ("1.5", 1.5)]
+)
+def test_a_duration_is_written_with_a_unit_or_in_seconds(text: str, seconds: float) -> None:
+    assert settings("--heartbeat", text, "--engine-period", "500ms").heartbeat_seconds == seconds
+
+
+def test_every_problem_is_said_at_once_with_its_field_and_its_fix() -> None:
+    said = problems("--port", "high", "--gpu-period", "100ms", FORESCALE_SIDECAR_ENGINE="sglong")
+    assert said == (
+        "--port: 'high' is no port; give a number from 1 to 65535",
+        "FORESCALE_SIDECAR_ENGINE: 'sglong' is no engine; give one of auto, none, vllm, triton",
+        "--gpu-period: '100ms' is out of range; give 1s to 60s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "fix"),
+    [
+        ("host", "localhost", "give one such as :: or 0.0.0.0"),
+        ("port", "0", "from 1 to 65535"),
+        ("engine-url", "http://127.0.0.1:8000", "the page's path"),
+        ("engine-url", "http://me:secret@127.0.0.1/metrics", "without a user name"),
+        ("engine-url", "http://[::1/metrics", "http://127.0.0.1:8000/metrics"),
+        ("engine-url", "file:///etc/passwd", "http:// or https://"),
+        ("heartbeat", "soon", "15s, 500ms, 1m or plain seconds"),
+        ("gpu-uuids", "0,1", "nvidia-smi -L"),
+        ("gpu-uuids", "GPU-12345678::2", "shared"),
+        ("pod-uid", "a b", "metadata.uid"),
+        ("log-level", "loud", "debug, info, warning, error"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_said_with_the_fix(flag: str, text: str, fix: str) -> None:
+    (said,) = problems(f"--{flag}", text)
+    assert said.startswith(f"--{flag}: ")
+    assert fix in said
+
+
+def test_settings_that_contradict_each_other_are_said() -> None:
+    (said,) = problems("--engine", "none", "--engine-url", "http://127.0.0.1:8000/metrics")
+    assert said.startswith("--engine-url: ")
+    (said,) = problems("--heartbeat", "1s", "--engine-period", "2s")
+    assert said.startswith("--heartbeat: ")
+
+
+def test_what_the_kubelet_injects_for_services_does_no_harm() -> None:
+    loaded = load(
+        [],
+        {
+            "FORESCALE_PORT": "tcp://10.0.0.1:80",
+            "FORESCALE_SERVICE_HOST": "10.0.0.1",
+            "FORESCALE_SIDECAR_PORT": "tcp://10.0.0.2:9401",
+            "FORESCALE_SIDECAR_PORT_9401_TCP": "tcp://10.0.0.2:9401",
+            "FORESCALE_SIDECAR_PORT_9401_TCP_ADDR": "10.0.0.2",
+            "FORESCALE_SIDECAR_SERVICE_HOST": "10.0.0.2",
+            "FORESCALE_SIDECAR_SERVICE_PORT": "9401",
+            "FORESCALE_SIDECAR_SERVICE_PORT_HTTP": "9401",
+        },
+        "0",
+    )
+    assert loaded.settings == settings()
+    (warning,) = loaded.warnings
+    assert warning.startswith("FORESCALE_SIDECAR_PORT=tcp://10.0.0.2:9401 is ignored")
+    assert "enableServiceLinks: false" in warning
+
+
+def test_a_misspelt_variable_is_warned_about_with_a_guess() -> None:
+    loaded = load([], {"FORESCALE_SIDECAR_HEARTBEET": "5s"}, "0")
+    assert loaded.warnings == (
+        "FORESCALE_SIDECAR_HEARTBEET is no setting; did you mean FORESCALE_SIDECAR_HEARTBEAT?",
+    )
+
+
+def test_the_pod_uid_comes_from_the_downward_api_by_either_name() -> None:
+    assert settings(POD_UID="u-1").pod_uid == "u-1"
+    assert settings(POD_UID="u-1", FORESCALE_SIDECAR_POD_UID="u-2").pod_uid == "u-2"
+
+
+def test_several_gpu_uuids_are_given_by_commas() -> None:
+    found = settings("--gpu-uuids", "GPU-00000001-a, GPU-00000002-b")
+    assert found.gpu_uuids == ("GPU-00000001-a", "GPU-00000002-b")
+
+
+def test_help_names_every_flag_with_its_variable_and_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        load(["--help"], {}, "0")
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    for field in FIELDS:
+        assert f"--{field.flag}" in said
+        assert field.variable in said
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load(["--version"], {}, "1.2.3")
+    assert capsys.readouterr().out == "forescale-sidecar 1.2.3\n"
