@@ -121,7 +121,7 @@ class Gpus:
         self._child: Child | None = None
         self._starting: asyncio.Task[Child] | None = None
         self._stopping: set[asyncio.Task[None]] = set()
-        self._why = "NVML was not asked yet"
+        self._why = "NVML is starting"
         self._problems: tuple[NvmlProblem, ...] = ()
 
     @property
@@ -201,7 +201,7 @@ class Gpus:
 
     def _late(self) -> GpuRead:
         if self._child is None:  # still starting, which has a deadline of its own
-            return GpuRead(None, "NVML is starting")
+            return GpuRead(None, self._why)
         said = f"NVML did not answer within {self._timeout_seconds:g} s; its process is replaced"
         return self._lost(ChildError(said, at_once=True))
 

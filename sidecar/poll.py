@@ -99,7 +99,7 @@ class Poller:
         """Read the page; while it is slow, the heartbeats go on with the last reading."""
         reading = asyncio.ensure_future(self._server.read())
         try:
-            while not await _done(reading, self._heartbeat_at() - self._clock()):
+            while not await _done(reading, self._heartbeat_at() - self._clock() + ALIGN_SECONDS):
                 self._send(publish, telemetry)
             return reading.result()
         finally:
@@ -140,9 +140,10 @@ class Poller:
         self._sample = replace(self._sample, engine=read.reading, engine_taken_at=taken_at)
 
     def _begin_gpu_read(self) -> None:
-        early = self._clock() + ALIGN_SECONDS  # a tick a little before the time is in time
-        if self._gpu_read is None and early >= self._gpu_due_at:
-            on_time = max(self._gpu_due_at, early - self._periods.gpu_seconds)
+        """Start a reading at its time; a tick a little before or after the time is on time."""
+        now = self._clock()
+        if self._gpu_read is None and now + ALIGN_SECONDS >= self._gpu_due_at:
+            on_time = max(self._gpu_due_at, now - ALIGN_SECONDS)
             self._gpu_due_at = on_time + self._periods.gpu_seconds
             self._gpu_read = asyncio.create_task(self._gpus.read())
 
@@ -163,5 +164,5 @@ class Poller:
 
 
 async def _done(task: asyncio.Future[EngineRead] | asyncio.Future[GpuRead], seconds: float) -> bool:
-    done, _ = await asyncio.wait({task}, timeout=max(0.0, seconds))
+    done, _ = await asyncio.wait({task}, timeout=max(ALIGN_SECONDS, seconds))
     return bool(done)

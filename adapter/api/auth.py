@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from adapter.api.identity import MASTERS, FrontProxy, Identity
 from adapter.api.reviews import DEADLINE_SECONDS, Reviews
@@ -25,8 +25,7 @@ from adapter.errors import Forbidden, Unauthorized
 TOKENS_PER_SECOND = 20.0
 RIGHTS_PER_SECOND = 400.0
 
-_TOKEN = re.compile(r"[!-~]{1,8192}")  # visible ASCII
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SECRET = re.compile(r"[!-~]{1,8192}")  # visible ASCII
 
 
 class Attributes(msgspec.Struct, frozen=True):
@@ -87,23 +86,20 @@ def metric_of(group: str) -> Policy:
     return policy
 
 
-class _Hidden(msgspec.Struct, frozen=True):
-    """A token that is compared and hashed by its digest, and never shown."""
+class _Token:
+    """A token that is compared by its digest, and never shown."""
 
-    digest: bytes
-    _token: list[str]
+    __slots__ = ("_digest", "secret")
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        self._digest = hashlib.sha256(secret.encode()).digest()
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return hash(self._digest)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hidden) and self.digest == other.digest
-
-    def __repr__(self) -> str:
-        return "token"
-
-    def reveal(self) -> str:
-        return self._token[0]
+        return isinstance(other, _Token) and self._digest == other._digest
 
 
 class Auth:
@@ -121,7 +117,7 @@ class Auth:
         self._cluster = cluster
         self._verify = verify
         self.front_proxy = FrontProxy()
-        self._tokens: Reviews[_Hidden, Identity | None] = Reviews(
+        self._tokens: Reviews[_Token, Identity | None] = Reviews(
             "TokenReview", self._review_token, now=now, per_second=TOKENS_PER_SECOND
         )
         self._rights: Reviews[tuple[Identity, Attributes], bool] = Reviews(
@@ -133,11 +129,11 @@ class Auth:
         await self._tokens.close()
         await self._rights.close()
 
-    def middleware(self, policies: Mapping[str, Policy]) -> Any:  # noqa: ANN401 - aiohttp's type
+    def middleware(self, policies: Mapping[str, Policy]) -> Middleware:
         """Return the aiohttp middleware that lets a request through, by the name of its route."""
 
         @web.middleware
-        async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             await self.admit(request, policies)
             return await handler(request)
 
@@ -185,17 +181,16 @@ class Auth:
         return identity if identity is not None and _is_text(identity) else None
 
     async def _bearer(self, request: web.Request) -> Identity | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token.strip()):
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not _SECRET.fullmatch(secret.strip()):
             return None
-        digest = hashlib.sha256(token.strip().encode()).digest()
-        return await self._tokens.get(_Hidden(digest, [token.strip()]))
+        return await self._tokens.get(_Token(secret.strip()))
 
-    async def _review_token(self, token: _Hidden) -> Identity | None:
+    async def _review_token(self, token: _Token) -> Identity | None:
         review = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": token.reveal()},
+            "spec": {"token": token.secret},
         }
         path = "/apis/authentication.k8s.io/v1/tokenreviews"
         answer = await self._cluster.create(path, review, deadline_seconds=DEADLINE_SECONDS)

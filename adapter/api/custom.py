@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
 from adapter.api import query as queries
 from adapter.api import values
-from adapter.api.discovery import GROUP
 from adapter.api.query import Query
 from adapter.api.values import Subject
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.asked import Asked
-from adapter.model.catalogue import METRICS, OWNER_API_VERSION, OWNER_RESOURCES, Metric
+from adapter.model.catalogue import (
+    GROUP,
+    METRICS,
+    OWNER_API_VERSION,
+    OWNER_RESOURCES,
+    Metric,
+)
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Item, Snapshot, TotalKey
 from adapter.telemetry import Metrics
@@ -26,6 +31,7 @@ PATH = (
 # An answer lives for one tick at most; the bounds hold off a caller who never asks twice the same.
 MEMO_ENTRIES = 1024
 MEMO_BYTES = 16 * 2**20
+OBSERVED_ITEMS = 100
 _SHOWN = 100  # characters of a caller's word in an error
 
 
@@ -101,11 +107,12 @@ class Custom:
             raise NoValue(f"{metric.name} of {key.kind} {key.name} has no value that can be sent")
         return item
 
-    def _observe(self, snapshot: Snapshot, metric: Metric, items: Iterable[Item]) -> None:
+    def _observe(self, snapshot: Snapshot, metric: Metric, items: Sequence[Item]) -> None:
         part = "gpu" if metric.series.startswith("gpu") else "engine"
         histogram = self._metrics.sample_age.labels(part)
         now = snapshot.wall + self._now() - snapshot.at
-        for item in items:
+        # Of a large answer every n-th pod speaks for its neighbours: 1,000 would take 2 ms.
+        for item in items[:: 1 + len(items) // OBSERVED_ITEMS]:
             histogram.observe(now - item.taken_at)
 
 

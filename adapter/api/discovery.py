@@ -10,10 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from adapter.model.catalogue import METRICS, OWNER_RESOURCES
-
-GROUP = "custom.metrics.k8s.io"
-VERSIONS = ("v1beta2", "v1beta1")  # the first is preferred; clients fall back to the second
+from adapter.model.catalogue import GROUP, METRICS, OWNER_RESOURCES, VERSIONS
 
 
 def documents() -> dict[str, bytes]:

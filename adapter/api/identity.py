@@ -44,7 +44,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class FrontProxy(msgspec.Struct, frozen=True):
-    """How kube-apiserver tells us whom it proxies for: ConfigMap extension-apiserver-authentication.
+    """How kube-apiserver says whom it proxies for, from its own ConfigMap in kube-system.
 
     `authority` is the PEM of the CAs of front proxies, `clients` that of the cluster's own client
     CA; empty where the cluster has none. Without `allowed_names` any name of that CA will do.

@@ -12,7 +12,7 @@ from adapter.model.quantity import format_milli
 from adapter.model.snapshot import Item
 
 
-class ObjectReference(msgspec.Struct, frozen=True, rename="camel"):
+class ObjectReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """The object that a value belongs to."""
 
     kind: str
@@ -28,7 +28,7 @@ class MetricIdentifier(msgspec.Struct, frozen=True):
     selector: None = None
 
 
-class ValueBeta2(msgspec.Struct, frozen=True, rename="camel"):
+class ValueBeta2(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """One value of v1beta2; a raw reading has no window."""
 
     described_object: ObjectReference
@@ -38,7 +38,7 @@ class ValueBeta2(msgspec.Struct, frozen=True, rename="camel"):
     window_seconds: int | UnsetType = UNSET
 
 
-class ValueBeta1(msgspec.Struct, frozen=True, rename="camel"):
+class ValueBeta1(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """One value of v1beta1; a raw reading has no window."""
 
     described_object: ObjectReference

@@ -64,22 +64,21 @@ class Deployment:
         seed: int,
     ) -> None:
         self.name = name
-        self.wanted = 0
-        self.network = Network()
         self.pods_folder = folder / "pods"
-        self._logs = folder / "logs"
+        self.logs_folder = folder / "logs"
+        self._network = Network()
         self._fakes = fakes
         self._session = session
         self._group = group
         self._dice = random.Random(seed)  # noqa: S311 - names of pods
         self._replicas: list[Replica] = []
-        for made in (self.pods_folder, self._logs):
+        for made in (self.pods_folder, self.logs_folder):
             made.mkdir()
         _write(self.pods_folder / "replicaset.json", replica_set(name))
 
-    @property
-    def logs(self) -> Path:
-        return self._logs
+    def close(self) -> None:
+        """Give the addresses back."""
+        self._network.close()
 
     def replicas(self) -> list[Replica]:
         """Return the replicas that there are, the leaving ones included, oldest first."""
@@ -94,7 +93,6 @@ class Deployment:
 
     def scale(self, wanted: int) -> None:
         """Start or end pods; those that are not ready end first, then the youngest."""
-        self.wanted = wanted
         staying = [replica for replica in self._replicas if replica.pod.ending_at is None]
         for _ in range(wanted - len(staying)):
             self._add()
@@ -104,9 +102,9 @@ class Deployment:
 
     def _add(self) -> None:
         replica = Replica(
-            new(self.name, self.network.address(), self._dice, time.time()),
+            new(self.name, self._network.address(), self._dice, time.time()),
             fakes=self._fakes,
-            logs=self._logs,
+            logs=self.logs_folder,
             pods=self.pods_folder,
             session=self._session,
         )

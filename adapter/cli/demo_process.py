@@ -35,7 +35,8 @@ class Child:
         """Run `python -m MODULE…` from the source tree `root`, its output in a file of `folder`.
 
         The child has a session of its own, so that Ctrl-C reaches the demo alone, which then stops
-        it; and it is killed by the kernel should the demo be killed.
+        it; and it is killed by the kernel should the demo be killed. Settings in the environment
+        of the demo are not for it.
         """
         log = folder / f"{name}.log"
         with log.open("wb") as output:
@@ -44,7 +45,7 @@ class Child:
                 "-m",
                 *module,
                 cwd=root,
-                env={**os.environ, **env},
+                env={**_plain_environment(), **env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -83,6 +84,10 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+
+def _plain_environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if not name.startswith("FORESCALE_")}
 
 
 def _end_with_parent() -> functools.partial[int]:

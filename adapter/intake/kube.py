@@ -208,6 +208,7 @@ def _words(error: Exception) -> str:
 
 async def _read_kubeconfig(path: str, configuration: Configuration) -> None:
     from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415
+    from yaml import YAMLError  # noqa: PLC0415
 
     if not await asyncio.to_thread(Path(path).is_file):
         raise StartupError(f"kubeconfig: {path} is no file; name the one that kubectl uses")
@@ -216,7 +217,7 @@ async def _read_kubeconfig(path: str, configuration: Configuration) -> None:
             config_file=path, client_configuration=configuration, persist_config=False
         )
     # The library lets YAML, base64 and credential plugin errors through as they are.
-    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise StartupError(f"kubeconfig: {path} cannot be used: {_words(error)}") from error
 
     async def reload(_: object) -> None:

@@ -74,5 +74,9 @@ OWNER_RESOURCES: dict[str, str] = {
 }
 OWNER_API_VERSION = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}
 
+# The API group that is served; of its versions clients prefer the first and fall back.
+GROUP = "custom.metrics.k8s.io"
+VERSIONS = ("v1beta2", "v1beta1")
+
 # Selector keys of a metric query that choose the view.
 VIEW_KEYS = ("stat", "window")

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from adapter.errors import StartupError
+from adapter.listen import listen
 from adapter.ops.probes import Check, Probes
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
@@ -50,15 +50,8 @@ def _verdict(failed: list[Check]) -> str:
 
 async def start(settings: Ops, probes: Probes, metrics: Metrics) -> tuple[web.AppRunner, int]:
     """Listen and return the runner and the port; raise StartupError naming the port if taken."""
+    listening = listen("ops", settings.host, settings.port)
     runner = web.AppRunner(application(probes, metrics), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port)
-    try:
-        await site.start()
-    except OSError as error:
-        await runner.cleanup()
-        raise StartupError(
-            f"ops.port {settings.port} on {settings.host} cannot be opened ({error.strerror});"
-            " stop what holds it or set another"
-        ) from error
-    return runner, runner.addresses[0][1]
+    await web.SockSite(runner, listening).start()
+    return runner, int(listening.getsockname()[1])

@@ -28,7 +28,9 @@ def main() -> int:
     try:
         if not netns.inside():
             netns.enter([sys.executable, "-m", "tests.controlplane", *sys.argv[1:]])
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Both, since a shell starts what it puts in the background with SIGINT ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         with tempfile.TemporaryDirectory(prefix="controlplane-") as folder:
             _run(Path(folder), arguments)
     except KeyboardInterrupt:

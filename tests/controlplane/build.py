@@ -32,6 +32,7 @@ PACKAGES: Mapping[str, str] = {
     "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
 }
 LINE_EVERY_SECONDS = 15.0
+UNFINISHED = "building-"
 
 # Every program gets the same flags: a package compiled for one is then not compiled for the next.
 _MAJOR, _MINOR, _ = KUBERNETES.removeprefix("v").split(".")
@@ -124,9 +125,16 @@ def _environment() -> dict[str, str]:
 def _cached(name: str, go: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     content = hashlib.sha256("\0".join((_go_version(go), *BUILD_FLAGS)).encode())
-    for source in sorted([MODULE / "go.mod", MODULE / "go.sum", *MODULE.glob("*.go")]):
+    for source in _sources(PACKAGES[name]):
         content.update(source.name.encode() + b"\0" + source.read_bytes())
     return cache / "forescale" / "controlplane" / content.hexdigest()[:16] / name
+
+
+def _sources(package: str) -> list[Path]:
+    """What decides how the program comes out, with the package's own folder if it has one here."""
+    own = [*(MODULE / package).rglob("*")] if package.startswith("./") else []
+    shared = [MODULE / "go.mod", MODULE / "go.sum", *MODULE.glob("*.go")]
+    return sorted(path for path in shared + own if path.is_file())
 
 
 def _validated(path: Path) -> Path:
@@ -149,13 +157,15 @@ def _only_builder(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             _say("another build is running: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        for abandoned in folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         yield
 
 
 def _compile(go: Path, package: str, path: Path) -> None:
     """Builds beside `path` and renames: an interrupted build leaves nothing half."""
     progress = Progress(path.name)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
         unfinished = Path(folder) / path.name
         progress.total = len(_run(go, ["list", "-deps", package], progress))
         _run(go, ["build", "-v", *BUILD_FLAGS, "-o", str(unfinished), package], progress)
@@ -191,6 +201,7 @@ class Progress:
         self._started = time.monotonic()
         self._last = self._started
         self._terminal = sys.stderr.isatty()
+        self.line_every_seconds = 0.2 if self._terminal else LINE_EVERY_SECONDS
         _say(f"building {name}: 6 to 10 minutes on 2 cores the first time, seconds from then on")
 
     def heard(self, line: str) -> None:
@@ -202,7 +213,7 @@ class Progress:
 
     def _show(self) -> None:
         now = time.monotonic()
-        if now - self._last < (0.2 if self._terminal else LINE_EVERY_SECONDS):
+        if now - self._last < self.line_every_seconds:
             return
         self._last = now
         line = f"{self.name}: {self._state()}, {_minutes(now - self._started)}"

@@ -110,9 +110,9 @@ class ControlPlane:
         self._prepare()
         try:
             for name in (ETCD, APISERVER, CONTROLLER_MANAGER):
-                self.start_component(name)
+                self._wait_ready(self._launch(name))
             if self.options.scheduler:
-                self.start_component(SCHEDULER)
+                self._wait_ready(self._launch(SCHEDULER))
         except BaseException:
             self.stop()
             raise
@@ -123,7 +123,7 @@ class ControlPlane:
             if name in self._running:
                 self._running[name].terminate()
         for name in STOP_ORDER:
-            self.stop_component(name)
+            self._end(name, STOP_SECONDS)
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
 
     def check(self) -> None:
@@ -131,23 +131,20 @@ class ControlPlane:
         for process in self._running.values():
             process.check()
 
-    def start_component(self, name: str) -> None:
-        """Starts one component again, or the scheduler later; returns when it is ready."""
-        process = self._running.setdefault(name, self._process(name))
-        process.start()
-        process.wait_ready(lambda: self._is_ready(name), timeout_seconds=READY_SECONDS)
+    async def start_component(self, name: str) -> None:
+        """Starts a component that does not run (the scheduler too); returns when it is ready."""
+        process = self._launch(name)
+        await asyncio.to_thread(self._wait_ready, process)
 
-    def stop_component(self, name: str, *, grace_seconds: float = STOP_SECONDS) -> None:
+    async def stop_component(self, name: str, *, grace_seconds: float = STOP_SECONDS) -> None:
         """Ends one component, by force after the grace; 0 gives it no time to say goodbye."""
-        process = self._running.pop(name, None)
-        if process is not None:
-            process.stop(timeout_seconds=grace_seconds)
+        await asyncio.to_thread(self._end, name, grace_seconds)
 
-    def restart_apiserver(self, *, kill: bool = False) -> None:
+    async def restart_apiserver(self, *, kill: bool = False) -> None:
         """The same API server again, on the same port with the same data; returns when ready."""
         grace_seconds = 0.0 if kill else RESTART_GRACE_SECONDS
-        self.stop_component(APISERVER, grace_seconds=grace_seconds)
-        self.start_component(APISERVER)
+        await self.stop_component(APISERVER, grace_seconds=grace_seconds)
+        await self.start_component(APISERVER)
 
     async def kubectl(
         self, *arguments: str, stdin: str | None = None, timeout_seconds: float = KUBECTL_SECONDS
@@ -207,6 +204,19 @@ class ControlPlane:
             server_addresses=components.SERVER_ADDRESSES,
         )
         components.write_files(self._place, self._pki)
+
+    def _launch(self, name: str) -> Process:
+        process = self._running.setdefault(name, self._process(name))
+        process.start()
+        return process
+
+    def _wait_ready(self, process: Process) -> None:
+        process.wait_ready(lambda: self._is_ready(process.name), timeout_seconds=READY_SECONDS)
+
+    def _end(self, name: str, grace_seconds: float) -> None:
+        process = self._running.pop(name, None)
+        if process is not None:
+            process.stop(timeout_seconds=grace_seconds)
 
     def _process(self, name: str) -> Process:
         commands = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Self
 
-from tests.controlplane import netns, nodes
+from tests.controlplane import netns
 from tests.controlplane.addresses import AddressPool
 from tests.controlplane.api import Api, ApiError, Unreachable
+from tests.controlplane.nodes import register, unregister, wanted_by
 from tests.controlplane.podlife import Behaviour, PodLife
 
 Json = dict[str, Any]
@@ -25,42 +25,41 @@ log = logging.getLogger(__name__)
 
 
 class Kubelet:
-    """The kubelets of the nodes `names`, for the pods of `namespaces` (None: of all).
+    """The kubelets of some nodes, for the pods of `namespaces` (None: of all).
 
     An async context manager; it lives in the caller's event loop, and an error in a hook or a
     write is raised at its end. `behaviour` may be replaced at any time; a pod keeps the one it
-    was first seen with. With `binds` unscheduled pods are bound at once, in turn over the nodes
-    and to the node a DaemonSet names; without it a scheduler is expected.
+    was first seen with. While `binds`, unscheduled pods are bound as they come, in turn over the
+    nodes and to the node a DaemonSet names; False leaves that to a scheduler.
     """
 
     def __init__(
         self,
         api: Api,
         *,
-        names: Iterable[str] = ("gpu-node-0",),
+        nodes: Iterable[str] = ("gpu-node-0",),
         namespaces: Iterable[str] | None = None,
         behaviour: Behaviour | None = None,
         addresses: AddressPool | None = None,
-        gpus_per_node: int = 8,
         binds: bool = True,
     ) -> None:
-        hosts = ipaddress.ip_network(netns.NODES).hosts()
-        self.nodes = dict(zip(names, (str(host) for host in hosts), strict=False))
+        self.nodes: dict[str, str] = {}
         self.namespaces = None if namespaces is None else set(namespaces)
         self.behaviour = behaviour or Behaviour()
+        self.binds = binds
         self.errors: list[Exception] = []
         self._api = api
+        self._first_nodes = tuple(nodes)
+        self._node_addresses = AddressPool(netns.NODES)
         self._addresses = addresses or AddressPool()
-        self._gpus_per_node = gpus_per_node
-        self._binds = binds
-        self._turns = itertools.cycle(self.nodes)
+        self._turns = itertools.count()
         self._lives: dict[str, PodLife] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        for name, address in self.nodes.items():
-            await nodes.register(self._api, name, address, self._gpus_per_node)
+        for name in self._first_nodes:
+            await self.add_node(name)
         self._watch = asyncio.create_task(self._follow())
         return self
 
@@ -70,8 +69,16 @@ class Kubelet:
             self._next(life, self._forget(life))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for name in self.nodes:
-            await nodes.unregister(self._api, name)
+            await unregister(self._api, name)
         self.check()
+
+    async def add_node(
+        self, name: str, *, gpus: int = 8, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """One more node (a name that is there is changed); `nodes` has its address."""
+        address = self.nodes.get(name) or self._node_addresses.take()
+        await register(self._api, name, address, gpus=gpus, labels=labels or {})
+        self.nodes[name] = address
 
     def check(self) -> None:
         """Raises what went wrong in hooks and writes so far."""
@@ -175,7 +182,7 @@ class Kubelet:
         if pod.get("status", {}).get("phase") in FINISHED or pod["spec"].get("schedulingGates"):
             return False
         node = pod["spec"].get("nodeName")
-        return node in self.nodes if node else self._binds
+        return node in self.nodes if node else self.binds
 
     def _adopt(self, pod: Json) -> None:
         life = PodLife(self._api, pod, self.behaviour)
@@ -192,11 +199,14 @@ class Kubelet:
         node = life.pod["spec"].get("nodeName")
         if not node:
             await life.wait_for_node()
-            node = nodes.wanted_by(life.pod) or next(self._turns)
+            node = wanted_by(life.pod) or self._node_in_turn()
             await life.bind(node)
         host_ip = self.nodes[node]
         on_host = life.pod["spec"].get("hostNetwork", False)
         await life.live(node, host_ip, host_ip if on_host else self._addresses.take())
+
+    def _node_in_turn(self) -> str:
+        return list(self.nodes)[next(self._turns) % len(self.nodes)]
 
     async def _forget(self, life: PodLife) -> None:
         try:

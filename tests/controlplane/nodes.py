@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from tests.controlplane import podstatus
@@ -16,9 +17,11 @@ CAPACITY = {"cpu": "64", "memory": "512Gi", "pods": "5000", "ephemeral-storage":
 log = logging.getLogger(__name__)
 
 
-async def register(api: Api, name: str, address: str, gpus: int) -> None:
+async def register(
+    api: Api, name: str, address: str, *, gpus: int, labels: Mapping[str, str]
+) -> None:
     """Creates the Node, or takes it over, ready and without taints."""
-    node = _node(name, address, gpus)
+    node = _node(name, address, gpus, labels)
     try:
         await api.post("/api/v1/nodes", node)
     except ApiError as error:
@@ -48,7 +51,7 @@ def wanted_by(pod: Json) -> str | None:
     return None
 
 
-def _node(name: str, address: str, gpus: int) -> Json:
+def _node(name: str, address: str, gpus: int, labels: Mapping[str, str]) -> Json:
     now = podstatus.rfc3339(dt.datetime.now(dt.UTC))
     resources = CAPACITY | {podstatus.GPU: str(gpus)}
     ready = {
@@ -65,7 +68,7 @@ def _node(name: str, address: str, gpus: int) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
         "status": {
             "capacity": resources,
             "allocatable": resources,

@@ -159,13 +159,11 @@ class PodLife:
             await self._behaviour.on_stopped(self.pod)
 
     async def _become(self, state: PodState) -> None:
+        # With the uid the write fails on a namesake that has taken this pod's place.
+        body = {"metadata": {"uid": self.uid}, "status": podstatus.status(self.pod, state)}
         async with self._writing:
+            await self._write("PATCH", body)
             self.state = state
-            # With the uid the write fails on a namesake that has taken this pod's place.
-            uid = {"uid": self.uid}
-            await self._write(
-                "PATCH", {"metadata": uid, "status": podstatus.status(self.pod, state)}
-            )
 
     async def _write(self, method: str, body: Json) -> None:
         """Retries while the API server is away; a pod that is gone needs no writing."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +28,8 @@ class Process:
     """A program with its log file, in a session of its own.
 
     A Ctrl-C on the terminal therefore reaches only the test run, which stops its programs in
-    order. The kernel kills them if the thread that started them ends first, however it ends: so
-    start them from the main thread.
+    order. The kernel kills it when the thread that started it ends, however that ends: only the
+    main thread may start one.
     """
 
     def __init__(
@@ -48,6 +49,10 @@ class Process:
     def start(self) -> None:
         if self._process:
             return
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(
+                f"{self.name} would end with this thread: start it from the main one"
+            )
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise ProcessError("setpriv is missing: apt-get install util-linux")

@@ -27,7 +27,7 @@ def controlplane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPl
     try:
         shared = ControlPlane(tmp_path_factory.mktemp("controlplane"), OPTIONS)
     except BuildError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     with shared:
         yield shared
 
@@ -54,7 +54,7 @@ async def api(controlplane: ControlPlane) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def kubelet(api: Api, pod_addresses: AddressPool) -> AsyncIterator[Kubelet]:
-    """Runs the pods of the test's namespaces; set `behaviour` before creating pods.
+    """Runs the pods of the test's namespace; set its `behaviour` before creating pods.
 
     More namespaces: `kubelet.take(name)`, before pods are created there.
     """

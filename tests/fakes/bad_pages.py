@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import signal
 import zlib
 
@@ -25,7 +26,7 @@ def _page(waiting: str) -> str:
 
 
 def _labels() -> str:
-    many = ",".join(f'l{n}="v"' for n in range(200_000))
+    many = ",".join(f'_{n:x}=""' for n in range(200_000))  # just under 2 MiB
     return f"vllm:num_requests_waiting{{{many}}} 3.0\n" + _page("3.0")
 
 
@@ -80,10 +81,15 @@ async def broken(_: web.Request) -> web.Response:
     return web.Response(status=500, text="Internal Server Error")
 
 
-async def bomb(_: web.Request) -> web.Response:
+@functools.cache
+def _packed() -> bytes:
+    """Return 20 MB of zeros as 20 kB of gzip."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = b"".join(squeezer.compress(b"\0" * 1_000_000) for _ in range(100)) + squeezer.flush()
-    return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+    return b"".join(squeezer.compress(b"\0" * 1_000_000) for _ in range(20)) + squeezer.flush()
+
+
+async def bomb(_: web.Request) -> web.Response:
+    return web.Response(body=_packed(), headers={"Content-Encoding": "gzip"})
 
 
 def application() -> web.Application:

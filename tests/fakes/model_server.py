@@ -12,6 +12,7 @@ import signal
 import time
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.fakes.expositions import ENGINES, Figures, page
 
@@ -79,7 +80,7 @@ def application(server: ModelServer, engine: str) -> web.Application:
         return web.Response()
 
     @web.middleware
-    async def loading(request: web.Request, handler: web.Handler) -> web.StreamResponse:
+    async def loading(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not server.loaded:
             return web.json_response({"error": "the model is loading"}, status=503)
         return await handler(request)

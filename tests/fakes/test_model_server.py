@@ -67,14 +67,14 @@ async def complete(http: aiohttp.ClientSession, url: str) -> None:
 
 
 async def test_requests_beyond_the_slots_wait_and_are_counted_when_done() -> None:
-    async with started("--slots", "2", "--service-time", "0.5") as (url, _):
-        async with aiohttp.ClientSession() as http:
-            await healthy(http, url)
-            work = [asyncio.create_task(complete(http, url)) for _ in range(5)]
-            await asyncio.sleep(0.25)
-            busy = await metrics(http, url)
-            await asyncio.gather(*work)
-            idle = await metrics(http, url)
+    options = ("--slots", "2", "--service-time", "0.5")
+    async with started(*options) as (url, _), aiohttp.ClientSession() as http:
+        await healthy(http, url)
+        work = [asyncio.create_task(complete(http, url)) for _ in range(5)]
+        await asyncio.sleep(0.25)
+        busy = await metrics(http, url)
+        await asyncio.gather(*work)
+        idle = await metrics(http, url)
     assert (busy["vllm:num_requests_running"], busy["vllm:num_requests_waiting"]) == (2, 3)
     assert (idle["vllm:num_requests_running"], idle["vllm:num_requests_waiting"]) == (0, 0)
     assert idle["vllm:request_success_total"] == 5
@@ -108,13 +108,13 @@ async def test_a_cold_start_refuses_or_answers_503_until_loaded(way: str, seen: 
 
 
 async def test_sigterm_stops_it_at_once_with_requests_in_line() -> None:
-    async with started("--slots", "1", "--service-time", "30") as (url, process):
-        async with aiohttp.ClientSession() as http:
-            await healthy(http, url)
-            work = asyncio.create_task(complete(http, url))
-            await asyncio.sleep(0.1)
-            began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
-            assert time.monotonic() - began < 1
-            await asyncio.gather(work, return_exceptions=True)
+    options = ("--slots", "1", "--service-time", "30")
+    async with started(*options) as (url, process), aiohttp.ClientSession() as http:
+        await healthy(http, url)
+        work = asyncio.create_task(complete(http, url))
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        assert time.monotonic() - began < 1
+        await asyncio.gather(work, return_exceptions=True)

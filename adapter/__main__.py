@@ -1,0 +1,197 @@
+"""The composition root: builds every part of the adapter, starts it, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any
+
+import msgspec
+import uvloop
+
+from adapter.api.auth import Auth
+from adapter.api.certificate import Certificate
+from adapter.api.custom import Custom
+from adapter.api.identity import FrontProxy
+from adapter.api.server import DRAIN_SECONDS, Server
+from adapter.errors import ForescaleError, KubeError, SettingsError
+from adapter.intake import requestheader
+from adapter.intake.fleetwatch import FleetWatch
+from adapter.intake.kube import Kube
+from adapter.intake.registration import Registration
+from adapter.intake.roster import Roster
+from adapter.intake.standalone import Directory
+from adapter.intake.subscribe import Subscriber
+from adapter.load import load
+from adapter.loop import Loop
+from adapter.model.asked import Asked
+from adapter.ops import server as ops
+from adapter.ops.probes import Probes
+from adapter.settings import Settings
+from adapter.telemetry import Metrics, Once, event, log, start_logging, warn
+
+RETRY_SECONDS = 2.0
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What differs between a cluster and a directory of files."""
+
+    synced: Callable[[], bool]
+    auth: Auth | None = None
+    context: SSLContext | None = None
+    register: Callable[[], Coroutine[Any, Any, None]] | None = None
+    drain_seconds: float = 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the adapter until it is told to stop; 0 then, 1 when it broke, 2 for wrong settings."""
+    try:
+        settings, warnings = load(sys.argv[1:] if arguments is None else arguments, os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return 2
+    start_logging(settings.log.level)
+    for warning in warnings:
+        warn("setting_ignored", why=warning)
+    event("settings", **msgspec.to_builtins(settings))
+    reasons: list[str] = []
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told(settings))
+    except* ForescaleError as group:
+        reasons += [str(error) for error in group.exceptions]
+    for reason in reasons:
+        log.error("stopped", extra={"fields": {"why": reason}})
+    return 1 if reasons else 0
+
+
+async def _until_told(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; raise StartupError where that cannot begin."""
+    roster, metrics, asked = Roster(), Metrics(), Asked()
+    now = asyncio.get_running_loop().time
+    async with AsyncExitStack() as stack:
+        subscriber = await stack.enter_async_context(Subscriber(settings.intake, metrics))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks: list[asyncio.Task[None]] = []
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            tasks.append(group.create_task(work))
+
+        surround = _from_files if settings.standalone else _from_cluster
+        around = await surround(settings, roster, spawn, stack)
+        loop = Loop(settings.model, roster.fleet, subscriber, asked.totals, metrics)
+        answers = Custom(
+            read=lambda: loop.snapshot,
+            asked=asked,
+            now=now,
+            metrics=metrics,
+            stall_seconds=settings.api.stall_seconds,
+        )
+        probes = Probes(
+            read=lambda: loop.snapshot,
+            now=now,
+            synced=around.synced,
+            tried=subscriber.tried,
+            api_ready=lambda: bool(server.port),
+            first_try_seconds=settings.intake.first_try_seconds,
+        )
+        server = Server(
+            answers, auth=around.auth, metrics=metrics, ready=lambda: _unready(probes), now=now
+        )
+        runner, ops_port = await ops.start(settings.ops, probes, metrics)
+        spawn(loop.run())
+        await server.start(settings.api, around.context)
+        event("serving", api_port=server.port, ops_port=ops_port)
+        if around.register is not None:
+            spawn(_when_ready(probes, around.register))
+        await stop.wait()
+        event("stopping", drain_seconds=around.drain_seconds)
+        probes.stopping = True
+        await server.stop(around.drain_seconds)
+        await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+
+
+def _unready(probes: Probes) -> str | None:
+    failed = [check for check in probes.ready() if not check.passed]
+    return f"{failed[0].name}: {failed[0].words}" if failed else None
+
+
+async def _when_ready(probes: Probes, register: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Register once this replica can answer: an APIService without a server hurts everybody."""
+    while _unready(probes) is not None:  # noqa: ASYNC110 - readiness is derived, nobody sets it
+        await asyncio.sleep(0.2)
+    await register()
+
+
+async def _from_files(
+    settings: Settings, roster: Roster, spawn: Spawn, _: AsyncExitStack
+) -> Surroundings:
+    directory = Directory(settings.standalone, roster)
+    directory.poll()
+    spawn(directory.run())
+    return Surroundings(synced=lambda: True)
+
+
+async def _from_cluster(
+    settings: Settings, roster: Roster, spawn: Spawn, stack: AsyncExitStack
+) -> Surroundings:
+    kube = await Kube.connect(settings.kubeconfig)
+    stack.push_async_callback(kube.close)
+    watch = FleetWatch(kube, roster)
+    spawn(watch.run())
+    certificate = await _certificate(kube, settings)
+    auth = Auth(kube, verify=certificate.front_proxy_name, now=asyncio.get_running_loop().time)
+    stack.push_async_callback(auth.close)
+
+    def trust(data: Mapping[str, str]) -> None:
+        front_proxy = FrontProxy.of(data)
+        certificate.trust(
+            data.get("requestheader-client-ca-file", ""), data.get("client-ca-file", "")
+        )
+        auth.front_proxy = front_proxy
+
+    spawn(requestheader.follow(kube, trust))
+    spawn(certificate.run())
+    registration = Registration(kube, settings, certificate.authority_pem)
+    return Surroundings(
+        synced=watch.synced,
+        auth=auth,
+        context=certificate.context,
+        register=registration.run if settings.api_services.manage else None,
+        drain_seconds=DRAIN_SECONDS,
+    )
+
+
+async def _certificate(kube: Kube, settings: Settings) -> Certificate:
+    """Wait for the API server as long as it takes: the adapter often starts beside it."""
+    once = Once(warn)
+    while True:
+        try:
+            return await Certificate.obtain(kube, settings)
+        except KubeError as error:
+            once("authority_unreadable", "ca", str(error), secret=settings.tls.secret)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""The API server: its routes and who may use them, its socket, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from adapter.api import auth as policies
+from adapter.api import custom, discovery, status
+from adapter.api.auth import Auth, Policy
+from adapter.api.connection import Connection, Gate
+from adapter.api.custom import Custom
+from adapter.errors import (
+    AnswerError,
+    MethodNotAllowed,
+    NotFound,
+    StartupError,
+    Unauthorized,
+    Unavailable,
+)
+from adapter.model.catalogue import GROUP, OWNER_RESOURCES, VERSIONS
+from adapter.settings import Api
+from adapter.telemetry import Metrics, log
+
+HANDSHAKE_SECONDS = 5.0
+DRAIN_SECONDS = 5.0  # until every kube-apiserver has seen that the endpoint is not ready
+SHUTDOWN_SECONDS = 2.0  # for answers that are being built
+BACKLOG = 512
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One way in. Its name is what the guard looks up the policy by."""
+
+    name: str
+    path: str
+    handler: Handler
+    policy: Policy
+
+
+class Server:
+    """Serves the metrics API; `auth` None is for a person's own machine and needs loopback."""
+
+    def __init__(
+        self,
+        answers: Custom,
+        *,
+        auth: Auth | None,
+        metrics: Metrics,
+        ready: Callable[[], str | None],
+        now: Callable[[], float],
+    ) -> None:
+        self._auth = auth
+        self._metrics = metrics
+        self._ready = ready
+        self._now = now
+        self._draining = False
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self.routes = self._routes(answers)
+        self.app = self._application()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before `start`."""
+        sockets = self._listener.sockets if self._listener else ()
+        return int(sockets[0].getsockname()[1]) if sockets else 0
+
+    async def start(self, settings: Api, context: ssl.SSLContext | None) -> None:
+        """Listen. Raises StartupError naming the setting when that is impossible."""
+        if self._auth is None and not _is_loopback(settings.host):
+            raise StartupError(
+                f"api.host is {settings.host}, but without a kube-apiserver nobody is"
+                " authenticated: set api.host to 127.0.0.1"
+            )
+        listening = _listen(settings)
+        self._runner = web.AppRunner(self.app, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        server, gate = self._runner.server, Gate()
+        assert server is not None  # noqa: S101 - setup makes it
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Connection(server, gate, loop=loop),
+            sock=listening,
+            backlog=BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+        )
+
+    async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Turn unready, serve on while clients notice, then close."""
+        self._draining = True
+        if self._listener is not None:
+            await asyncio.sleep(drain_seconds)
+            self._listener.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _routes(self, answers: Custom) -> list[Route]:
+        probes = [
+            Route(name, f"/{name}{{slash:/?}}", handler, policies.open_to_all)
+            for name, handler in (
+                ("livez", _alive),
+                ("healthz", _alive),
+                ("readyz", self._readiness),
+            )
+        ]
+        documents = [
+            Route(f"document_{number}", path + "{slash:/?}", _document(body), policies.path_alone)
+            for number, (path, body) in enumerate(discovery.documents().items())
+        ]
+        metric = Route("custom", custom.PATH, answers.handle, policies.metric_of(GROUP))
+        return [*probes, *documents, metric]
+
+    def _application(self) -> web.Application:
+        middlewares = [self._told()]
+        if self._auth is not None:
+            middlewares.append(
+                self._auth.middleware({route.name: route.policy for route in self.routes})
+            )
+        app = web.Application(middlewares=middlewares, client_max_size=1024)
+        for route in self.routes:
+            app.router.add_get(route.path, route.handler, name=route.name, allow_head=False)
+        return app
+
+    def _told(self) -> Middleware:
+        """Return the outermost middleware: whatever happens becomes a Status, and is counted."""
+
+        @web.middleware
+        async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+            began = self._now()
+            response = await _answer(request, handler)
+            self._metrics.requests.labels(str(response.status)).inc()
+            self._metrics.request_time.observe(self._now() - began)
+            if self._draining:
+                response.force_close()
+            return response
+
+        return tell
+
+    async def _readiness(self, _: web.Request) -> web.StreamResponse:
+        why = "the adapter is stopping" if self._draining else self._ready()
+        if why is not None:
+            raise Unavailable(why)
+        return await _alive(_)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except AnswerError as error:
+        return _failure(error)
+    except web.HTTPException as error:
+        return _failure(_http_failure(request, error))
+    # The last boundary: a client is told that it was us, and the log says where.
+    except Exception:  # noqa: BLE001
+        log.exception("answer_failed", extra={"fields": {"path": request.path}})
+        body = status.encode(500, "the adapter failed to answer; its log says why")
+        return web.Response(status=500, body=body, content_type="application/json")
+
+
+def _failure(error: AnswerError) -> web.Response:
+    body = status.of(error)
+    response = web.Response(status=error.code, body=body, content_type="application/json")
+    if isinstance(error, Unauthorized):
+        response.force_close()  # a stranger keeps no connection
+    return response
+
+
+def _http_failure(request: web.Request, error: web.HTTPException) -> AnswerError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(
+            f"{request.method[:20]} is not supported: metrics are read with GET"
+        )
+    served = ",".join(("pods", *OWNER_RESOURCES))
+    return NotFound(
+        f"nothing is served at {request.path[:200]}; metrics are at"
+        f" /apis/{GROUP}/{VERSIONS[0]}/namespaces/NAMESPACE/{{{served}}}/NAME/METRIC"
+    )
+
+
+async def _alive(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="ok")
+
+
+def _document(body: bytes) -> Handler:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type="application/json")
+
+    return handle
+
+
+def _listen(settings: Api) -> socket.socket:
+    """Return a listening socket; `::` takes IPv4 too, and becomes 0.0.0.0 where IPv6 is off."""
+    host = settings.host
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host, settings.port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::"
+        )
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}):"
+            " free it, or set api.port or api.host to another"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

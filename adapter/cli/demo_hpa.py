@@ -1,0 +1,93 @@
+"""The autoscaler: the HPA controller's loop, with the controller's arithmetic, on demo time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from adapter.cli.demo_query import Adapter, Value
+from adapter.errors import SettingsError
+from adapter.model.hpa import Answer, Outcome, reconcile
+from adapter.model.hpa_behavior import History
+from adapter.model.hpa_metric import Member
+from adapter.model.hpa_policy import Flags, Policy, parse
+
+# A cluster syncs every 15 s and holds a scale-down for 300 s; the demo shows an hour in minutes.
+FLAGS = Flags(sync_seconds=3.0, downscale_window_seconds=15.0)
+MOST_PODS = 20  # three processes each, on this machine
+
+
+def load(path: str | None) -> Policy:
+    """Return the policy of a manifest file, or of the demo's own; raise SettingsError."""
+    try:
+        if path is None:
+            source = resources.files("adapter.cli").joinpath("demo_hpa.yaml")
+            text = source.read_text(encoding="utf-8")
+        else:
+            text = Path(path).read_text(encoding="utf-8")
+        manifest = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError([f"--hpa {path} cannot be read: {error}"]) from error
+    policy = parse(manifest)
+    if policy.max_replicas > MOST_PODS:
+        most = f"spec.maxReplicas is {policy.max_replicas}"
+        raise SettingsError([f"{most}: use at most {MOST_PODS}, all pods run on this machine"])
+    return policy
+
+
+class Autoscaler:
+    """Owns the history of one policy; `run` syncs until cancelled."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        adapter: Adapter,
+        members: Callable[[], list[Member]],
+        scale: Callable[[int], None],
+    ) -> None:
+        self.policy = policy
+        self.replicas = policy.min_replicas
+        self.last: Outcome | None = None
+        self.lowest = self.highest = self.replicas
+        self._adapter = adapter
+        self._members = members
+        self._scale = scale
+        self._history = History()
+
+    async def run(self) -> None:
+        """Sync now and then every `FLAGS.sync_seconds`."""
+        while True:
+            await self.sync()
+            await asyncio.sleep(FLAGS.sync_seconds)
+
+    async def sync(self) -> None:
+        """Ask for every metric, decide, and scale where that changes something."""
+        answers = [await self._ask(m.name, m.selector) for m in self.policy.metrics]
+        outcome = reconcile(
+            self.policy,
+            self._history,
+            current=self.replicas,
+            members=self._members(),
+            answers=answers,
+            now=time.monotonic(),
+            flags=FLAGS,
+        )
+        self._history, self.last = outcome.history, outcome
+        if outcome.replicas != self.replicas:
+            self.replicas = outcome.replicas
+            self._scale(self.replicas)
+        self.lowest = min(self.lowest, self.replicas)
+        self.highest = max(self.highest, self.replicas)
+
+    async def _ask(self, metric: str, selector: str) -> Answer:
+        found = await self._adapter.values(metric, selector)
+        return found if isinstance(found, str) else _millis(found)
+
+
+def _millis(values: Mapping[str, Value]) -> dict[str, int]:
+    return {name: value.milli for name, value in values.items()}

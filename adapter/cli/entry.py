@@ -1,0 +1,45 @@
+"""The command `forescale`: finds the subcommand's module and runs it."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+
+from adapter.telemetry import release
+
+COMMANDS = {
+    "adapter": "serve the metrics APIs",
+    "demo": "sidecars, adapter and an HPA loop on this machine: no cluster, no GPU",
+    "uninstall": "delete the APIServices, before the adapter is deleted",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand and return its exit code; 2 when there is no such command."""
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    rest = rest[:-1]
+    if name in COMMANDS:
+        # Each subcommand is imported alone: the adapter's libraries cost a second to load.
+        return int(import_module(f"adapter.cli.{name}").run(rest))
+    if name in ("-h", "--help", "help"):
+        sys.stdout.write(_usage())
+        return 0
+    if name == "--version":
+        sys.stdout.write(f"forescale {release()}\n")
+        return 0
+    sys.stderr.write(_complaint(name))
+    return 2
+
+
+def _usage() -> str:
+    lines = [f"  {name:12} {words}" for name, words in COMMANDS.items()]
+    return "\n".join(["usage: forescale COMMAND …", "", *lines, "", "  --version", ""])
+
+
+def _complaint(name: str) -> str:
+    if not name:
+        return _usage()
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "`forescale --help` lists the commands"
+    return f"error: there is no command `{name}`\n\nhint: {hint}\n"

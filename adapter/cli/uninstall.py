@@ -1,0 +1,89 @@
+"""`forescale uninstall`: deletes our APIServices, which must go before the adapter does.
+
+An APIService without a server behind it keeps every namespace of the cluster from being deleted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from adapter.errors import KubeError, StartupError
+from adapter.intake.kube import Kube
+from adapter.intake.registration import Removal, uninstall
+from adapter.settings import Api
+
+_FORBIDDEN = (401, 403)
+
+
+def run(argv: list[str]) -> int:
+    """Return 0 when none of ours is left, 1 when the API server could not be asked."""
+    arguments = _parser().parse_args(argv)
+    api = Api(service=arguments.service, namespace=arguments.namespace)
+    try:
+        removals = asyncio.run(_uninstall(_kubeconfig(arguments.kubeconfig), api))
+    except StartupError as error:
+        return _failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG")
+    except KubeError as error:
+        return _failed(str(error), _hint(error))
+    _report(removals, api)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Api()
+    made = argparse.ArgumentParser(
+        prog="forescale uninstall",
+        description="Delete the APIServices that point to the adapter; run it before you delete"
+        " the adapter itself.",
+        allow_abbrev=False,
+    )
+    made.add_argument(
+        "--kubeconfig", default="", help="(default: KUBECONFIG, or ~/.kube/config, or the pod's)"
+    )
+    made.add_argument(
+        "--namespace", default=default.namespace, help="of the adapter (default: %(default)s)"
+    )
+    made.add_argument(
+        "--service", default=default.service, help="of the adapter (default: %(default)s)"
+    )
+    return made
+
+
+async def _uninstall(kubeconfig: str, api: Api) -> list[Removal]:
+    kube = await Kube.connect(kubeconfig)
+    try:
+        return await uninstall(kube, api)
+    finally:
+        await kube.close()
+
+
+def _kubeconfig(given: str) -> str:
+    """Return the file that kubectl would use; empty for a pod's own credentials."""
+    named = given or os.environ.get("KUBECONFIG", "")
+    usual = Path.home() / ".kube" / "config"
+    return named or (str(usual) if usual.is_file() else "")
+
+
+def _report(removals: list[Removal], api: Api) -> None:
+    for removal in removals:
+        sys.stdout.write(f"{removal.name}: {removal.words}\n")
+    if any(removal.deleted for removal in removals):
+        sys.stdout.write(
+            f"hint: delete the adapter now, its next start registers it again:"
+            f" kubectl -n {api.namespace} delete deployment {api.service}\n"
+        )
+
+
+def _hint(error: KubeError) -> str:
+    if error.code in _FORBIDDEN:
+        return "use a user who may get, patch and delete apiservices.apiregistration.k8s.io"
+    return "is the cluster reachable? try: kubectl get apiservices"
+
+
+def _failed(words: str, hint: str) -> int:
+    sys.stderr.write(f"error: {words}\nhint: {hint}\n")
+    return 1

@@ -1,0 +1,109 @@
+"""The load: one client program for every server that is measured, and what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from bench import table
+from tests.controlplane import build
+
+SOURCES = build.MODULE / "bench"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One run: the seconds of each answered request, and how long all took together."""
+
+    latencies_seconds: list[float]
+    seconds: float
+    failures: int
+    failure: str
+    bytes: int
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies_seconds) / self.seconds
+
+
+class LoadError(Exception):
+    """A run in which requests failed: its figures mean nothing."""
+
+
+def program() -> Path:
+    """Return the client, compiled when its sources are new. Raises BuildError."""
+    go = build.find_go()
+    if go is None:
+        raise build.BuildError("no Go that is new enough: run `make controlplane-build` first")
+    content = hashlib.sha256()
+    for source in sorted(SOURCES.glob("*.go")):
+        content.update(source.read_bytes())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = cache / "forescale" / "bench" / content.hexdigest()[:16] / "bench"
+    if not path.exists():
+        _compile(go, path)
+    return path
+
+
+def _compile(go: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    command = [str(go), "build", "-trimpath", "-buildvcs=false", "-o", str(part), "./bench"]
+    done = subprocess.run(
+        command, cwd=build.MODULE, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise build.BuildError(f"`{' '.join(command)}` failed:\n{done.stderr}")
+    part.replace(path)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How to ask: `least` requests and `seconds` at least, `most` seconds at most."""
+
+    connections: int
+    seconds: float
+    warm: int
+    least: int = 1
+    most: float = 30.0
+    unique: bool = False
+
+
+async def run(client: Path, url: str, token: str, plan: Plan) -> Report:
+    """Return what one run saw. Raises LoadError when a request failed."""
+    command = [str(client), "load", f"-url={url}", f"-token={token}"]
+    command += [f"-connections={plan.connections}", f"-warm={plan.warm}", f"-least={plan.least}"]
+    command += [f"-seconds={plan.seconds}", f"-most={plan.most}", f"-unique={plan.unique}"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise LoadError(err.decode().strip())
+    report = msgspec.json.decode(out, type=Report)
+    if report.failures:
+        raise LoadError(f"{report.failures} requests to {url} failed: {report.failure}")
+    return report
+
+
+class Cell(msgspec.Struct):
+    """All runs of one server, size and way."""
+
+    runs: list[Report] = []
+
+    def p50_ms(self) -> float:
+        """Return the median of the runs' medians."""
+        return 1000 * table.median(table.median(run.latencies_seconds) for run in self.runs)
+
+    def p99_ms(self) -> float:
+        """Return the percentile of all runs together: a single one may have too few requests."""
+        everything = [seconds for run in self.runs for seconds in run.latencies_seconds]
+        return 1000 * table.percentile(everything, 99)
+
+    def per_second(self) -> float:
+        """Return the median of the runs."""
+        return table.median(run.per_second for run in self.runs)

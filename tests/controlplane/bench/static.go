@@ -1,0 +1,60 @@
+package main
+
+import (
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// static answers every request with the bytes of a file: the one called as the URL's namespace, or
+// `discovery` where the URL has none.
+func static(arguments []string) error {
+	flags := flag.NewFlagSet("static", flag.ExitOnError)
+	address := flags.String("address", ":443", "where to listen")
+	certificate := flags.String("tls-cert-file", "", "PEM")
+	key := flags.String("tls-private-key-file", "", "PEM")
+	folder := flags.String("folder", ".", "one file for each namespace, and `discovery`")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	bodies, err := read(*folder)
+	if err != nil {
+		return err
+	}
+	answer := func(writer http.ResponseWriter, request *http.Request) {
+		body, known := bodies[namespace(request.URL.Path)]
+		if !known {
+			http.NotFound(writer, request)
+			return
+		}
+		writer.Header().Set("Content-Type", "application/json")
+		writer.Header().Set("X-Backend", "static")
+		_, _ = writer.Write(body)
+	}
+	return http.ListenAndServeTLS(*address, *certificate, *key, http.HandlerFunc(answer))
+}
+
+func namespace(path string) string {
+	_, rest, found := strings.Cut(path, "/namespaces/")
+	if !found {
+		return "discovery"
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+func read(folder string) (map[string][]byte, error) {
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	bodies := map[string][]byte{}
+	for _, file := range files {
+		if bodies[file.Name()], err = os.ReadFile(filepath.Join(folder, file.Name())); err != nil {
+			return nil, err
+		}
+	}
+	return bodies, nil
+}

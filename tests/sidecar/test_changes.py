@@ -1,0 +1,62 @@
+"""Owns the proof that a state is logged when it changes and not while it lasts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from sidecar.changes import MAX_PROBLEMS, Changes
+from sidecar.sample import Sample
+from sidecar.wire import Attribution, EngineReading, EngineState, GpuReading
+
+READY = EngineReading(kind="vllm", state=EngineState.READY, pending=1.0)
+FAILING = EngineReading(kind="vllm", state=EngineState.FAILING, why="it broke off")
+
+
+@pytest.fixture(autouse=True)
+def all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+
+def test_each_new_state_of_the_model_server_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    changes, sample = Changes(), Sample()
+    for reading in (READY, READY, FAILING, FAILING, READY):
+        changes.engine(sample, reading, ())
+        sample = replace(sample, engine=reading)
+    assert [record.getMessage() for record in caplog.records] == [
+        "model server: ready",
+        "model server: failing",
+        "model server: ready",
+    ]
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "INFO"]
+
+
+def test_a_moving_queue_is_no_event(caplog: pytest.LogCaptureFixture) -> None:
+    sample = Sample(engine=READY)
+    Changes().engine(sample, EngineReading("vllm", EngineState.READY, pending=9.0), ())
+    assert caplog.records == []
+
+
+def test_an_unusable_figure_is_said_once_and_their_number_is_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changes = Changes()
+    for _ in range(3):
+        changes.engine(Sample(engine=READY), READY, ("vllm:x: negative",))
+    assert len(caplog.records) == 1
+    changes.engine(Sample(engine=READY), READY, tuple(str(n) for n in range(1000)))
+    assert len(caplog.records) == MAX_PROBLEMS
+
+
+def test_gpus_are_said_when_published_and_when_withheld(caplog: pytest.LogCaptureFixture) -> None:
+    changes = Changes()
+    proven = Sample(gpus=(GpuReading("GPU-1"),), attribution=Attribution("gpu-uuids", "named"))
+    unknown = Sample(attribution=Attribution(why="NVML did not answer within 1 s"))
+    for before, now in ((Sample(), proven), (proven, proven), (proven, unknown)):
+        changes.gpus(before, now, "580")
+    assert [record.getMessage() for record in caplog.records] == [
+        "GPUs are published",
+        "no GPUs are published",
+    ]

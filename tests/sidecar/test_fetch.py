@@ -1,0 +1,182 @@
+"""Owns the proof of what each kind of answer, or none, means for the model server's state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from sidecar import fetch
+from sidecar.fetch import EngineRead, ModelServer
+from sidecar.settings import load
+from sidecar.wire import EngineState
+from tests.fakes.bad_pages import _page
+
+
+def model_server(http: aiohttp.ClientSession, *argv: str) -> ModelServer:
+    return ModelServer(load(argv, {}, "0").settings, http)
+
+
+async def read(url: str, engine: str = "vllm", timeout_seconds: float = 0.5) -> EngineRead:
+    async with fetch.session(timeout_seconds) as http:
+        return await model_server(http, "--engine", engine, "--engine-url", url).read()
+
+
+class Scripted:
+    """A server whose next answer the test chooses; it keeps what it was asked with."""
+
+    def __init__(self) -> None:
+        self.answer = web.Response(text=_page("1.0"))
+        self.asked: list[web.Request] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request)
+        text, status = self.answer.text or "", self.answer.status
+        return web.Response(text=text, status=status)
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[tuple[Scripted, TestServer]]:
+    script = Scripted()
+    app = web.Application()
+    app.router.add_get("/metrics", script.handle)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield script, server
+    finally:
+        await server.close()
+
+
+async def test_a_good_page_is_a_reading_with_its_duration(faults: str) -> None:
+    found = await read(f"{faults}/good")
+    assert found.reading.state is EngineState.READY
+    assert (found.reading.pending, found.reading.running) == (1.0, 2.0)
+    assert found.seconds is not None
+
+
+@pytest.mark.parametrize("path", ["nan", "inf", "negative", "huge", "words", "labels"])
+async def test_a_page_with_an_unusable_figure_is_read_without_it(faults: str, path: str) -> None:
+    found = await read(f"{faults}/{path}", timeout_seconds=5)
+    assert found.reading.state is EngineState.READY
+    assert (found.reading.pending, found.reading.running) == (None, 2.0)
+    assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("ten_mb", "is longer than 2097152 bytes"),
+        ("endless", "is longer than 2097152 bytes"),
+        ("trickle", "did not answer in time"),
+        ("silent", "did not answer in time"),
+        ("redirect", "redirects, which is not followed"),
+        ("bomb", "answers compressed"),
+        ("broken", "answers 500"),
+        ("missing", "answers 404: vLLM serves /metrics on its API port by default"),
+        ("other", "has none of the metric names of vllm"),
+    ],
+)
+async def test_a_page_that_cannot_be_had_is_loading_with_the_reason(
+    faults: str, path: str, why: str
+) -> None:
+    began = time.monotonic()
+    found = await read(f"{faults}/{path}")
+    assert found.reading.state is EngineState.LOADING
+    assert found.reading.why is not None
+    assert why in found.reading.why
+    assert found.seconds is None
+    assert time.monotonic() - began < 2
+
+
+async def test_tritons_404_names_its_flag(faults: str) -> None:
+    found = await read(f"{faults}/missing", "triton")
+    assert found.reading.why is not None
+    assert "--allow-metrics=true" in found.reading.why
+    assert "8002" in found.reading.why
+
+
+async def test_a_refused_connection_is_loading_at_first_and_failing_after_an_answer(
+    free_port: int,
+) -> None:
+    url = f"http://127.0.0.1:{free_port}/metrics"
+    async with fetch.session(1) as http, scripted() as (script, server):
+        first = await model_server(http, "--engine", "vllm", "--engine-url", url).read()
+        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
+        good = await known.read()
+        script.answer = web.Response(status=404)
+        gone = await known.read()
+        await server.close()
+        refused = await known.read()
+    assert first.reading.state is EngineState.LOADING
+    assert first.reading.why == f"{url} refuses connections"
+    assert good.reading.state is EngineState.READY
+    assert [gone.reading.state, refused.reading.state] == [EngineState.FAILING] * 2
+    assert [gone.reading.kind, refused.reading.kind] == ["vllm"] * 2
+    assert refused.reading.pending is None
+
+
+async def test_without_a_model_server_there_is_none_and_nothing_is_asked() -> None:
+    async with fetch.session(1) as http:
+        found = await model_server(http, "--engine", "none").read()
+    assert found.reading.state is EngineState.NONE
+    assert found.reading.why == "no model server is configured (--engine none)"
+
+
+async def test_auto_on_a_page_that_no_row_knows_is_no_model_server(faults: str) -> None:
+    found = await read(f"{faults}/other", "auto")
+    assert found.reading.state is EngineState.NONE
+    assert found.reading.why is not None
+    assert found.reading.why.endswith("has none of the metric names of any known engine")
+
+
+def test_each_engine_has_its_own_address_in_the_pod() -> None:
+    urls = [one.url for one in fetch.candidates(load([], {}, "0").settings)]
+    assert urls == ["http://127.0.0.1:8000/metrics", "http://127.0.0.1:8002/metrics"]
+    (triton,) = fetch.candidates(load(["--engine", "triton"], {}, "0").settings)
+    assert triton.url == "http://127.0.0.1:8002/metrics"
+
+
+async def test_auto_stays_with_the_page_that_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with fetch.session(1) as http, scripted() as (script, server):
+        known = model_server(http)
+        url = str(server.make_url("/metrics"))
+        here = fetch.Candidate(url, "vllm", "")
+        nowhere = fetch.Candidate(url.replace("/metrics", "/none"), "triton", "")
+        monkeypatch.setattr(known, "_candidates", (nowhere, here))
+        assert (await known.read()).reading.kind == "vllm"
+        assert known._candidates == (here,)
+    assert len(script.asked) == 1
+
+
+async def test_the_page_is_asked_for_plainly_and_past_any_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with scripted() as (script, server):
+        found = await read(str(server.make_url("/metrics")))
+    assert found.reading.state is EngineState.READY
+    headers = script.asked[0].headers
+    assert headers["Accept"] == "text/plain;version=0.0.4"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_connection_that_breaks_off_in_the_page_is_said() -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nvllm:")
+        writer.close()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        found = await read(f"http://127.0.0.1:{port}/metrics")
+    assert found.reading.why is not None
+    assert "broke off" in found.reading.why

@@ -1,0 +1,175 @@
+"""Owns the proof that a hanging, dying or absent NVML costs the GPU figures and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from sidecar.gpu import Gpus, reason
+from sidecar.pipe import NvmlProblem
+from tests.fakes.nvml import DRIVER_NOT_LOADED, FakeGpus
+from tests.sidecar.conftest import until
+
+RATES = "nvmlDeviceGetUtilizationRates"
+TIMEOUT_SECONDS = 0.5
+
+
+@pytest.fixture
+async def owner() -> AsyncIterator[Gpus]:
+    gpus = Gpus(TIMEOUT_SECONDS)
+    yield gpus
+    await gpus.close()
+    assert psutil.Process().children() == []
+
+
+async def started(owner: Gpus) -> int:
+    """Wait until the child answers; return its process id."""
+
+    async def answers() -> bool:
+        return (await owner.read()).gpus is not None
+
+    await until(answers)
+    assert owner.child_pid is not None
+    return owner.child_pid
+
+
+async def gone(pid: int) -> None:
+    """Wait until the process ended and was reaped."""
+
+    async def reaped() -> bool:
+        return not psutil.pid_exists(pid)
+
+    await until(reaped, 3)
+
+
+async def test_it_reads_through_one_child_that_stays(owner: Gpus, gpus: FakeGpus) -> None:
+    pid = await started(owner)
+    gpus.set(0, memory_used_bytes=123)
+    found = await owner.read()
+    assert found.gpus is not None
+    assert [gpu.uuid for gpu in found.gpus] == gpus.uuids
+    assert found.gpus[0].memory_used_bytes == 123
+    assert found.seconds is not None
+    assert (owner.child_pid, owner.driver, owner.restarts) == (pid, "580.95.05", 0)
+
+
+async def test_a_hang_is_unknown_at_the_deadline_and_replaced_at_once(
+    owner: Gpus, gpus: FakeGpus
+) -> None:
+    pid = await started(owner)
+    gpus.hang(RATES)
+    began = time.monotonic()
+    found = await owner.read()
+    assert time.monotonic() - began < TIMEOUT_SECONDS + 0.2
+    assert found.gpus is None
+    assert found.why == "NVML did not answer within 0.5 s; its process is replaced"
+    gpus.heal()
+    assert await started(owner) != pid
+    assert owner.restarts == 1
+    await gone(pid)
+
+
+async def test_a_child_that_hangs_again_and_again_is_replaced_ever_more_rarely(
+    gpus: FakeGpus,
+) -> None:
+    gpus.hang(RATES)
+    now = 0.0
+    owner = Gpus(1.0, clock=lambda: now)
+    started_at: dict[int, float] = {}
+    for second in range(18):
+        now = float(second)
+        assert (await owner.read()).gpus is None
+        for child in psutil.Process().children():
+            started_at.setdefault(child.pid, now)
+        assert len(psutil.Process().children()) <= 2
+    await owner.close()
+    assert list(started_at.values()) == [0.0, 1.0, 6.0, 16.0]
+
+
+async def test_a_crash_is_said_with_its_signal_and_replaced(owner: Gpus, gpus: FakeGpus) -> None:
+    pid = await started(owner)
+    gpus.crash(RATES)
+    found = await owner.read()
+    assert found.gpus is None
+    assert found.why == "the NVML process ended by signal 11"
+    gpus.heal()
+    assert await started(owner) != pid
+
+
+async def test_a_stopped_child_is_killed_and_reaped(owner: Gpus, gpus: FakeGpus) -> None:
+    assert gpus.uuids
+    pid = await started(owner)
+    os.kill(pid, signal.SIGSTOP)
+    assert (await owner.read()).gpus is None
+
+    await gone(pid)
+    assert await started(owner) != pid
+
+
+async def test_without_the_library_the_reason_is_in_words_and_no_child_stays(owner: Gpus) -> None:
+    async def known() -> bool:
+        found = await owner.read()
+        return found.why is not None and "libnvidia-ml.so.1" in found.why
+
+    await until(known)
+    assert (await owner.read()).gpus is None
+    assert owner.child_pid is None
+
+    async def childless() -> bool:
+        return psutil.Process().children() == []
+
+    await until(childless, 2)
+
+
+async def test_a_driver_that_is_loaded_later_is_found_by_a_retry(gpus: FakeGpus) -> None:
+    gpus.fail_init(DRIVER_NOT_LOADED)
+    now = 0.0
+    owner = Gpus(5.0, clock=lambda: now)
+    found = await owner.read()
+    assert found.why == "the NVIDIA driver is not loaded on this node"
+    assert [problem.name for problem in found.declined] == ["DRIVER_NOT_LOADED"]
+    gpus.heal()
+    now = 4.9
+    assert (await owner.read()).gpus is None
+    now = 5.0
+    assert (await owner.read()).gpus is not None
+    await owner.close()
+
+
+async def test_a_whole_failure_in_a_reading_is_said_and_retried(gpus: FakeGpus) -> None:
+    now = 0.0
+    owner = Gpus(5.0, clock=lambda: now)
+    assert (await owner.read()).gpus is not None
+    gpus.fail("nvmlDeviceGetCount_v2", 1)
+    now = 100.0  # a child looks at the GPUs anew every 30 s of its own clock, so a new one does
+    await owner.close()
+    found = await owner.read()
+    assert found.gpus is None
+    assert found.why == "NVML failed: nvmlDeviceGetCount returned UNINITIALIZED (1)"
+    gpus.heal()
+    now = 105.0
+    assert (await owner.read()).gpus is not None
+    await owner.close()
+
+
+async def test_closing_releases_the_gpus_also_while_the_child_still_starts(gpus: FakeGpus) -> None:
+    early = Gpus(0.01)
+    assert (await early.read()).why == "NVML is starting"
+    await early.close()
+    assert psutil.Process().children() == []
+    owner = Gpus(5.0)
+    await owner.read()
+    await owner.close()
+    assert gpus.log_path.read_text().splitlines()[-1].startswith("shutdown ")
+
+
+@pytest.mark.parametrize("code", [4, 9, 12, 17, 18, 999])
+def test_known_errors_are_explained_and_others_named(code: int) -> None:
+    assert str(code) not in reason(NvmlProblem("nvmlInit", code, "X"))
+    said = reason(NvmlProblem("nvmlInit", 23, "INSUFFICIENT_RESOURCES"))
+    assert said == "NVML failed: nvmlInit returned INSUFFICIENT_RESOURCES (23)"
