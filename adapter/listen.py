@@ -1,4 +1,4 @@
-"""Listening: the socket of a host and port, dual-stack where it can be, or an error with the fix."""
+"""Listening: the socket of a host and port, dual-stack where possible, or an error with a fix."""
 
 from __future__ import annotations
 

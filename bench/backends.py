@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,6 +72,7 @@ class Backends:
         self._token = token
         self._folder = controlplane.folder
         self._running: dict[str, Process] = {}
+        self._refusal = ""
         self._certificate = pki.serving(
             controlplane.pki.authority,
             self._folder / "backend",
@@ -94,7 +95,7 @@ class Backends:
         host = ADDRESSES[Backend.FORESCALE]
         command = [sys.executable, "-m", "adapter", f"--kubeconfig={kubeconfig}"]
         command += [f"--api-host={host}", f"--api-port={PORT}"]
-        command += [f"--ops-host={host}", "--ops-port=8080", "--api-services-manage=false"]
+        command += [f"--ops-host={host}", "--ops-port=8081", "--api-services-manage=false"]
         process = self._start(Backend.FORESCALE, command)
         await _until(lambda: self._get(f"https://{host}:{PORT}/readyz"), process)
 
@@ -157,7 +158,21 @@ class Backends:
             await self._api.patch(f"{at}/{name}", {"spec": {"service": service}})
         else:
             await self._api.post(at, {"metadata": {"name": name}, "spec": spec})
-        await _until(lambda: self._is_asked(backend, namespace))
+        try:
+            await _until(lambda: self._is_asked(backend, namespace))
+        except TimeoutError as error:
+            state = (await self._api.get(f"{at}/{name}")).get("status")
+            raise RuntimeError(
+                f"kube-apiserver does not ask {backend}: {state}; {self._refusal}"
+            ) from error
+
+    async def check_answers(self, sizes: Mapping[str, int]) -> None:
+        """Raise RuntimeError unless every backend answers one item for each pod."""
+        for backend in Backend:
+            for namespace, count in sizes.items():
+                items = json.loads(await self.body(backend, path(namespace)))["items"]
+                if len(items) != count:
+                    raise RuntimeError(f"{backend}: {len(items)} items for {count} pods")
 
     def stop(self, *names: str) -> None:
         """End these, or all."""
@@ -175,7 +190,8 @@ class Backends:
         for _ in range(5):
             try:
                 headers, body = await self._ask(self._api.server + path(namespace))
-            except RuntimeError:
+            except RuntimeError as error:
+                self._refusal = str(error)
                 return False
             if _who(headers, body) is not backend:
                 return False
@@ -200,9 +216,7 @@ class Backends:
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         timeout = aiohttp.ClientTimeout(total=10)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trusting), timeout=timeout
-        )
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting), timeout=timeout)
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"}

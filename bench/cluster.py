@@ -96,7 +96,9 @@ async def put_service(api: Api, name: str, address: str, port: int) -> None:
     """Create a Service with one endpoint, which nobody but us keeps."""
     base = f"/namespaces/{SYSTEM}"
     ports = [{"name": "https", "port": 443, "protocol": "TCP"}]
-    await api.post(f"/api/v1{base}/services", {"metadata": {"name": name}, "spec": {"ports": ports}})
+    await api.post(
+        f"/api/v1{base}/services", {"metadata": {"name": name}, "spec": {"ports": ports}}
+    )
     slice_: Json = {
         "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
         "addressType": "IPv4",

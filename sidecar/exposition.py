@@ -54,7 +54,7 @@ def read(page: bytes, names: frozenset[str]) -> Exposition:
         present.add(name)
         if match[1]:  # a TYPE line: the family is announced, it may have no series yet
             continue
-        why = _refusal(match[0]) or (f"over {MAX_LINES} lines" if len(lines) >= MAX_LINES else None)
+        why = f"over {MAX_LINES} lines" if len(lines) >= MAX_LINES else _refusal(match[0])
         if why:
             bad[name] = why
             continue

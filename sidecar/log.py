@@ -21,6 +21,9 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It logs a traceback for each request that is no HTTP: any port scan would fill the log.
+    # Faults of ours in a request are logged by our own middleware.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def event(level: int, message: str, **fields: Value) -> None:

@@ -70,6 +70,24 @@ class Streams:
         self, request: web.Request, first_line: Callable[[], bytes]
     ) -> web.StreamResponse:
         """Answer one reader: its first frame, then every frame published from then on."""
+        stream = self._admit(request)
+        stream.offer(first_line())
+        self._open.add(stream)
+        self._telemetry.streams.set(len(self._open))
+        response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+        response.content_type = "application/x-ndjson"
+        try:
+            await response.prepare(request)
+            await stream.pump(response)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the reader left, or was cut off for being too slow
+        finally:
+            self._open.discard(stream)
+            self._telemetry.streams.set(len(self._open))
+        return response
+
+    def _admit(self, request: web.Request) -> Stream:
         transport = request.transport
         if len(self._open) >= self._most or transport is None:
             self._telemetry.streams_refused.inc()
@@ -77,23 +95,7 @@ class Streams:
                 reason=f"all {self._most} streams are taken; ask for /v1/sample instead"
             )
         _bound(transport)
-        response = web.StreamResponse()
-        response.content_type = "application/x-ndjson"
-        response.headers["Cache-Control"] = "no-store"
-        stream = Stream(transport)
-        stream.offer(first_line())
-        self._open.add(stream)
-        self._telemetry.streams.set(len(self._open))
-        try:
-            await response.prepare(request)
-            await stream.pump(response)
-            await response.write_eof()
-        except ConnectionError:
-            pass
-        finally:
-            self._open.discard(stream)
-            self._telemetry.streams.set(len(self._open))
-        return response
+        return Stream(transport)
 
 
 def _bound(transport: asyncio.Transport) -> None:

@@ -130,7 +130,7 @@ def _words(summary: Summary) -> list[str]:
 def _failed(error: BaseException) -> int:
     problems = error.problems if isinstance(error, SettingsError) else (str(error),)
     for problem in problems:
-        sys.stderr.write(f"forescale demo: {problem}\n")
+        sys.stderr.write(f"error: {problem}\n")
     return 1
 
 

@@ -70,7 +70,7 @@ class Adapter:
             ) as answer:
                 status, body = answer.status, await answer.read()
             found = _items(body) if status == HTTPStatus.OK else _message(body)
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+        except (aiohttp.ClientError, TimeoutError, LookupError, TypeError, ValueError) as error:
             return self._failed(f"no usable answer: {error!r}")
         if isinstance(found, dict) and found:
             return found

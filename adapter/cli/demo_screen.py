@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from adapter.cli.demo_view import Paint, Scene, picture, plain
+from adapter.cli.demo_view import LINES, Paint, Scene, picture, plain
 
 PLAIN_SECONDS = 5.0  # between two lines of a log
 
@@ -63,7 +63,8 @@ class Live:
 
     def _draw(self, lines: Sequence[str]) -> None:
         """Draw over what was there; the last line, made to be copied, may wrap."""
-        room = os.get_terminal_size(self._stream.fileno()).lines - 2
+        # Some terminals do not know their size and say 0.
+        room = (os.get_terminal_size(self._stream.fileno()).lines or LINES) - 2
         shown = [*lines[:-1][: max(room, 0)], lines[-1]]
         body = "\n".join(f"{line}{_CLEAR_LINE}" for line in shown[:-1])
         last = f"{_WRAP}{shown[-1]}{_CLEAR_BELOW}"

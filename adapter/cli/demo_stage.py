@@ -160,7 +160,7 @@ class Stage:
         )
 
     async def _start_adapter(self) -> Child:
-        module = ["adapter", "adapter", f"--standalone={self.deployment.pods_folder}"]
+        module = ["adapter", f"--standalone={self.deployment.pods_folder}"]
         module += ["--api-host=127.0.0.1", f"--api-port={self._api_port}"]
         module += ["--ops-host=127.0.0.1", f"--ops-port={self._ops_port}"]
         module += ["--intake-allow-loopback=true"]

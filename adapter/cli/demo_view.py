@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 WIDTH = 100
+LINES = 30
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY_COLUMNS = 60
-# With the heading, the bar and the command (two lines) that makes 30 lines.
+# With the heading, the bar and the command (two lines) that makes LINES.
 ROWS = 11
 WORDS = 6
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One pod; a figure is None where the adapter serves none for it."""
 
     name: str

@@ -2,8 +2,9 @@
 
 Created where there is none, and never taken from another adapter unless `apiServices.takeover` says
 so: a foreign one works for HPAs that know nothing of us. Ours is kept right: its caBundle is put
-back within seconds when something wipes it, and it is made again when somebody deletes it, unless
-`forescale uninstall` did.
+back within seconds when something wipes it. One that somebody deletes is made again, but not at
+once: an uninstallation by hand goes on to delete the adapter, and an APIService without a server
+behind it blocks the deletion of every namespace. After `forescale uninstall` it is never made.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ VERSION_PRIORITIES = {version: 100 * rank for rank, version in enumerate(reverse
 PACE_SECONDS = 2.0
 TAKEOVER_PACE_SECONDS = 30.0
 RETRY_SECONDS = 5.0
+RECREATE_SECONDS = 30.0
 
 _NOT_FOUND = 404
 _CONFLICT = 409
@@ -59,15 +61,25 @@ class Registration:
 
     async def _keep(self, version: str) -> None:
         name = f"{version}.{GROUP}"
-        async for kind, body in self._cluster.watch(
-            PATH, {"fieldSelector": f"metadata.name={name}"}
-        ):
+        selector = {"fieldSelector": f"metadata.name={name}"}
+        async for kind, body in self._cluster.watch(PATH, selector):
             if kind == "DELETED" and _annotations(body).get(UNINSTALLED):
                 self.states[name] = "uninstalled"
                 event("apiservice_uninstalled", apiservice=name)
                 continue
             found = body[0] if kind == "list" and body else body
-            await self._settle_surely(version, found if found and kind != "DELETED" else None)
+            if kind == "DELETED" or not found:
+                found = await self._missing(name)
+            await self._settle_surely(version, found)
+
+    async def _missing(self, name: str) -> Json | None:
+        """Return what there is once it may be made: at the start at once, else after a while."""
+        if name not in self.states:
+            return None
+        self.states[name] = f"deleted; made again within {RECREATE_SECONDS:.0f} s"
+        warn("apiservice_deleted", apiservice=name, recreate_seconds=RECREATE_SECONDS)
+        await asyncio.sleep(RECREATE_SECONDS)
+        return await self._look_again(name, None)
 
     async def _settle_surely(self, version: str, found: Json | None) -> None:
         """Put the object right, with as many tries as it takes, each from its state by then."""
@@ -93,8 +105,8 @@ class Registration:
     async def _settle(self, version: str, found: Json | None) -> None:
         name = f"{version}.{GROUP}"
         if found is not None and _annotations(found).get(UNINSTALLED):
-            return
-        if found is None:
+            self.states[name] = "being uninstalled"
+        elif found is None:
             await self._create(version)
         elif is_ours(found, self._api):
             await self._correct(name, found)
@@ -125,7 +137,8 @@ class Registration:
         spec = found["spec"]
         bundle = await self._bundle()
         if spec.get("caBundle") == bundle and not spec.get("insecureSkipTLSVerify"):
-            self.states[name] = "registered"
+            if not self.states.get(name, "").startswith("registered"):
+                self.states[name] = "registered"
             return
         await self._pace(name, PACE_SECONDS)
         change = {"caBundle": bundle, "insecureSkipTLSVerify": None}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.controlplane import netns
@@ -14,6 +18,11 @@ from tests.controlplane.build import BuildError
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.components import Options
 from tests.controlplane.kubelet import Kubelet
+from tests.controlplane.podlife import Behaviour
+from tests.e2e.adapters import Adapters
+from tests.e2e.llmpods import LlmPods
+from tests.e2e.scene import Scene
+from tests.e2e.traffic import Traffic
 
 # Long enough that a scale-down is seen to be held back, short enough to see it happen.
 OPTIONS = Options(hpa_downscale_stabilization_seconds=10.0)
@@ -75,3 +84,30 @@ async def namespace(api: Api, kubelet: Kubelet) -> AsyncIterator[str]:
     # The namespace controller begins only 5 s later; nobody can make new pods from here on.
     await api.delete(f"/api/v1/namespaces/{name}/pods")
     await kubelet.drained(name)
+
+
+@pytest.fixture
+async def scene(
+    controlplane: ControlPlane, api: Api, kubelet: Kubelet, namespace: str, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    """Adapter pods and LLM pods that are real processes, and traffic; nothing is installed yet."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for part in ("adapters", "pods"):
+            (tmp_path / part).mkdir()
+        adapters = Adapters(tmp_path / "adapters", controlplane, api, kubelet, session)
+        llm = LlmPods(tmp_path / "pods", kubelet, session)
+
+        def of(pod: dict[str, Any]) -> Adapters | LlmPods:
+            labels = pod["metadata"].get("labels", {})
+            return adapters if labels.get("app.kubernetes.io/component") == "adapter" else llm
+
+        kubelet.behaviour = Behaviour(
+            cold_start_seconds=math.inf,
+            on_running=lambda pod: of(pod).start(pod),
+            on_stopped=lambda pod: of(pod).stop(pod),
+        )
+        async with Traffic(llm, session) as traffic:
+            yield Scene(controlplane, api, kubelet, namespace, adapters, llm, traffic)
+        if adapters.processes:
+            await adapters.uninstall()
+        await llm.close()

@@ -186,7 +186,7 @@ def test_a_page_made_to_be_slow_is_refused_quickly(hostile: str) -> None:
         best = min(best, time.process_time() - began)
     assert found.reading is not None
     assert found.reading.pending is None
-    assert best < 0.15  # the uncapped parser takes seconds to minutes
+    assert best < 0.25  # the uncapped parser takes seconds to minutes
 
 
 @given(st.binary(max_size=400))

@@ -248,6 +248,18 @@ async def refused(*argv: str) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
+async def test_a_request_that_is_no_http_is_refused_and_does_not_fill_the_log(
+    free_port: int,
+) -> None:
+    async with sidecar(free_port, "--engine", "none") as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", free_port)
+        writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.0 400 ")
+        writer.close()
+        await stop(running)
+        assert {line["level"] for line in await running.log()} == {"info"}
+
+
 async def test_the_environment_of_a_service_named_like_it_does_no_harm(free_port: int) -> None:
     links = {
         "FORESCALE_PORT": "tcp://10.0.0.1:80",

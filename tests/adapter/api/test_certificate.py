@@ -1,0 +1,228 @@
+"""All replicas serve under one CA, and each renews its own leaf without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from adapter.api import certificate as module
+from adapter.api import tls
+from adapter.api.certificate import Certificate
+from adapter.errors import KubeError, StartupError
+from adapter.intake.kube import Kube
+from adapter.settings import Settings
+from tests.controlplane import pki
+from tests.controlplane.pki import Pair
+from tests.fakes.apiserver import FakeApiServer
+
+SECRETS = "/api/v1/namespaces/forescale-system/secrets"
+SETTINGS = Settings()
+NAME = "forescale.forescale-system.svc"
+# Two thirds of a leaf's life, and a little: a clock that was so far behind and is set right finds
+# the leaf due, while the client, whose clock was right all the time, finds old and new valid.
+TWENTY_DAYS = 20 * 86_400.0 + 60
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def kube(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Kube]:
+    connected = await Kube.connect(server.kubeconfig(tmp_path))
+    yield connected
+    await connected.close()
+
+
+async def handshake(
+    certificate: Certificate, authority: bytes, client: Pair | None = None
+) -> tuple[str, bytes | None]:
+    """Connect for real; return the serial number that was served and the client's, as seen."""
+    seen: list[bytes | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        with suppress(asyncio.IncompleteReadError):
+            writer.write(await reader.readexactly(1))
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate.context)
+    context = ssl.create_default_context(cadata=authority.decode())
+    if client is not None:
+        context.load_cert_chain(client.certificate, client.key)
+    try:
+        port = listening.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname=NAME
+        )
+        with closing(writer):
+            serial = writer.get_extra_info("ssl_object").getpeercert()["serialNumber"]
+            writer.write(b"x")
+            await reader.readexactly(1)
+    finally:
+        listening.close()
+    return serial, seen[0]
+
+
+async def test_the_first_replica_makes_the_ca_and_the_next_one_reads_it(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    first = await Certificate.obtain(kube, SETTINGS)
+    second = await Certificate.obtain(kube, SETTINGS)
+    authority = await first.authority_pem()
+    assert authority == await second.authority_pem()
+    one, _ = await handshake(first, authority)
+    two, _ = await handshake(second, authority)
+    assert one != two
+    secret = server.get(SECRETS, "forescale-ca")
+    assert secret["type"] == "kubernetes.io/tls"
+    assert base64.b64decode(secret["data"]["tls.crt"]) == authority
+
+
+async def test_two_replicas_that_start_at_the_same_moment_end_with_one_ca(kube: Kube) -> None:
+    replicas = await asyncio.gather(*(Certificate.obtain(kube, SETTINGS) for _ in range(5)))
+    authorities = {await replica.authority_pem() for replica in replicas}
+    assert len(authorities) == 1
+    for replica in replicas:
+        await handshake(replica, authorities.copy().pop())
+
+
+async def test_a_ca_that_was_replaced_is_taken_over_with_a_new_leaf(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    certificate = await Certificate.obtain(kube, SETTINGS)
+    before = await certificate.authority_pem()
+    server.remove(SECRETS, "forescale-ca")
+    after = await certificate.authority_pem()
+    assert after != before
+    await handshake(certificate, after)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await handshake(certificate, before)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"tls.crt": "!", "tls.key": "!"},
+        {"tls.crt": base64.b64encode(b"x").decode(), "tls.key": ""},
+    ],
+)
+async def test_a_secret_without_a_ca_says_what_to_do(
+    kube: Kube, server: FakeApiServer, data: dict[str, str]
+) -> None:
+    server.put(SECRETS, {"metadata": {"name": "forescale-ca"}, "data": data})
+    with pytest.raises(StartupError, match="delete secret forescale-ca"):
+        await Certificate.obtain(kube, SETTINGS)
+
+
+async def test_a_ca_that_ends_before_its_leaf_is_not_used(kube: Kube) -> None:
+    await Certificate.obtain(kube, SETTINGS)
+    late = time.time() + (tls.CA_DAYS - 10) * 86_400
+    with pytest.raises(StartupError, match="ends before"):
+        await Certificate.obtain(kube, SETTINGS, clock=lambda: late)
+
+
+async def test_a_refusal_of_the_api_server_is_passed_on(kube: Kube, server: FakeApiServer) -> None:
+    server.refusals[f"GET {SECRETS}/forescale-ca"] = {
+        "code": 403,
+        "reason": "Forbidden",
+        "message": "cannot get secrets",
+    }
+    with pytest.raises(KubeError, match="cannot get secrets"):
+        await Certificate.obtain(kube, SETTINGS)
+
+
+async def test_the_leaf_is_renewed_after_two_thirds_of_its_life_without_a_restart(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    behind = TWENTY_DAYS
+    certificate = await Certificate.obtain(kube, SETTINGS, clock=lambda: time.time() - behind)
+    authority = await certificate.authority_pem()
+    running = asyncio.create_task(certificate.run())
+    before, _ = await handshake(certificate, authority)
+    await asyncio.sleep(0.05)
+    assert (await handshake(certificate, authority))[0] == before
+    behind = 0.0
+    async with asyncio.timeout(5):
+        while (await handshake(certificate, authority))[0] == before:
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+
+async def test_the_leaf_is_renewed_while_the_api_server_is_away(
+    kube: Kube, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    behind = TWENTY_DAYS
+    certificate = await Certificate.obtain(kube, SETTINGS, clock=lambda: time.time() - behind)
+    authority = await certificate.authority_pem()
+    before, _ = await handshake(certificate, authority)
+    server.refusals[f"GET {SECRETS}/forescale-ca"] = {
+        "code": 503,
+        "reason": "ServiceUnavailable",
+        "message": "away",
+    }
+    behind = 0.0
+    running = asyncio.create_task(certificate.run())
+    async with asyncio.timeout(5):
+        while (await handshake(certificate, authority))[0] == before:
+            await asyncio.sleep(0.01)
+    running.cancel()
+
+
+async def _trusts(kube: Kube, folder: Path) -> None:
+    certificate = await Certificate.obtain(kube, SETTINGS)
+    authority = await certificate.authority_pem()
+    old, new, cluster = (pki.authority(folder / name, name) for name in ("old", "new", "cluster"))
+    clients = {
+        signer: pki.client(signer, folder / f"{signer.name.rfc4514_string()}-c", "fp")
+        for signer in (old, new, cluster)
+    }
+    pems = {signer: signer.pair.certificate.read_text() for signer in clients}
+
+    async def name(signer: pki.Authority) -> str | None:
+        _, der = await handshake(certificate, authority, clients[signer])
+        assert der is not None
+        return certificate.front_proxy_name(der)
+
+    certificate.trust(pems[old], pems[cluster])
+    assert (await name(old), await name(cluster)) == ("fp", None)
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await name(new)
+    certificate.trust(pems[old] + pems[new], pems[cluster])
+    assert (await name(old), await name(new), await name(cluster)) == ("fp", "fp", None)
+    certificate.trust(pems[new], pems[cluster])
+    assert (await name(new), await name(cluster)) == ("fp", None)
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await name(old)
+    with pytest.raises(ValueError, match="cannot be read"):
+        certificate.trust("-----BEGIN CERTIFICATE-----\nx", "")
+    assert (await name(new), await name(cluster)) == ("fp", None)
+
+
+async def test_cas_of_clients_are_swapped_on_a_server_that_runs(kube: Kube, tmp_path: Path) -> None:
+    await _trusts(kube, tmp_path)
+
+
+def test_the_same_holds_on_the_loop_that_the_adapter_runs_on(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with FakeApiServer() as server:
+            kube = await Kube.connect(server.kubeconfig(tmp_path))
+            try:
+                await _trusts(kube, tmp_path)
+            finally:
+                await kube.close()
+
+    uvloop.run(run())

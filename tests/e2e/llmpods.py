@@ -1,0 +1,152 @@
+"""The LLM pods of a test: behind each pod IP a model server and the real sidecar, as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.controlplane.kubelet import Kubelet
+from tests.controlplane.processes import Process
+from tests.fakes.nvml import FakeGpus
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL_PORT = 8000
+SIDECAR_PORT = 9401
+SLOTS = 4
+SERVICE_SECONDS = 0.5  # four slots serve eight requests a second
+COLD_START_SECONDS = 2.0
+PROBE_SECONDS = 0.3
+TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+
+
+@dataclass
+class LlmPod:
+    """One running pod's processes and what the test's load has with it."""
+
+    name: str
+    namespace: str
+    ip: str
+    gpus: FakeGpus
+    model: Process
+    sidecar: Process
+    ready: bool = False
+    outstanding: int = 0
+    probe: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.ip}:{MODEL_PORT}"
+
+
+class LlmPods:
+    """Starts and stops the pods' processes as the kubelet's hooks; GPUs follow the servers."""
+
+    def __init__(self, folder: Path, kubelet: Kubelet, session: aiohttp.ClientSession) -> None:
+        self.pods: dict[str, LlmPod] = {}
+        self.cold_start_seconds = COLD_START_SECONDS
+        self.sidecar_arguments: Callable[[Json], list[str]] = lambda _: []
+        self._folder = folder
+        self._kubelet = kubelet
+        self._session = session
+
+    def ready(self) -> list[LlmPod]:
+        """The pods whose model server answers, as a Service would choose them."""
+        return [pod for pod in self.pods.values() if pod.ready]
+
+    async def start(self, pod: Json) -> None:
+        """Hook: the containers of a pod start."""
+        name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
+        folder = self._folder / name
+        folder.mkdir()
+        gpus = FakeGpus(folder)
+        uid = pod["metadata"]["uid"]
+        made = LlmPod(
+            name,
+            pod["metadata"]["namespace"],
+            ip,
+            gpus,
+            self._model(name, ip, folder),
+            self._sidecar(pod, ip, uid, folder, gpus),
+        )
+        made.model.start()
+        made.sidecar.start()
+        self.pods[name] = made
+        made.probe = asyncio.create_task(self._follow(made))
+
+    async def stop(self, pod: Json) -> None:
+        """Hook: a pod was deleted or has ended."""
+        found = self.pods.pop(pod["metadata"]["name"], None)
+        if found is not None:
+            await self._end(found)
+
+    async def close(self) -> None:
+        """End everything that still runs."""
+        for name in list(self.pods):
+            await self._end(self.pods.pop(name))
+
+    async def _end(self, found: LlmPod) -> None:
+        if found.probe is not None:
+            found.probe.cancel()
+        await asyncio.to_thread(found.model.stop, timeout_seconds=2.0)
+        await asyncio.to_thread(found.sidecar.stop, timeout_seconds=2.0)
+
+    def _model(self, name: str, ip: str, folder: Path) -> Process:
+        command = [sys.executable, "-m", "tests.fakes.model_server", "--host", ip]
+        command += ["--port", str(MODEL_PORT), "--slots", str(SLOTS)]
+        command += ["--service-time", str(SERVICE_SECONDS)]
+        command += ["--cold-start", str(self.cold_start_seconds)]
+        return Process(f"{name}-model", command, folder / "model.log", environment=environment())
+
+    def _sidecar(self, pod: Json, ip: str, uid: str, folder: Path, gpus: FakeGpus) -> Process:
+        command = [sys.executable, "-m", "sidecar", "--host", ip, "--port", str(SIDECAR_PORT)]
+        command += ["--engine-url", f"http://{ip}:{MODEL_PORT}/metrics"]
+        command += self.sidecar_arguments(pod)
+        own = {"POD_UID": uid, "NVIDIA_VISIBLE_DEVICES": gpus.uuids[0]}
+        return Process(
+            f"{pod['metadata']['name']}-sidecar",
+            command,
+            folder / "sidecar.log",
+            environment=environment() | gpus.env() | own,
+        )
+
+    async def _follow(self, pod: LlmPod) -> None:
+        """Be the readiness probe until the first success, then let the GPU follow the slots."""
+        while await self._page(pod, "/health") is None:
+            await asyncio.sleep(PROBE_SECONDS)
+        pod.ready = True
+        pod.gpus.set(0, memory_used_bytes=70 * 2**30)
+        with suppress(LookupError, RuntimeError):  # deleted meanwhile
+            await self._kubelet.set_ready(pod.namespace, pod.name, is_ready=True)
+        while True:
+            running = _running(await self._page(pod, "/metrics") or "")
+            pod.gpus.set(0, busy_percent=round(100 * running / SLOTS))
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _page(self, pod: LlmPod, path: str) -> str | None:
+        try:
+            async with self._session.get(pod.url + path, timeout=TIMEOUT) as answer:
+                return await answer.text() if answer.ok else None
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+
+def _running(page: str) -> float:
+    for line in page.splitlines():
+        if line.startswith("vllm:num_requests_running"):
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+def environment() -> dict[str, str]:
+    """What a process of the test inherits."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,46 @@
+"""The spine on the real parts: sidecars' readings make the real HPA scale the seed's workload."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.scene import DEPLOYMENT, GPU, HPA, PENDING, Scene
+
+
+async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene) -> None:
+    await scene.adapters.install()
+    await scene.deploy()
+    first = scene.kubelet.ready(scene.namespace)[0]["metadata"]["name"]
+    await scene.until_served(PENDING, {first})
+    assert await scene.replicas() == 1
+
+    scene.traffic.rate = 24.0  # three pods' worth
+    most = await scene.until_replicas(lambda count: count >= 3)
+    shown = await scene.controlplane.kubectl("get", "hpa", HPA, "-n", scene.namespace)
+    assert "<unknown>" not in shown, shown
+
+    scene.traffic.rate = 0.0
+    assert await scene.until_replicas(lambda count: count == 1, 120) == 1
+    assert most >= 3
+    assert scene.traffic.served > 100
+
+    hpa = await scene.hpa()
+    conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
+    assert conditions["ScalingActive"] == "ValidMetricFound", json.dumps(hpa["status"])
+
+
+async def test_get_raw_answers_the_seeds_question_in_both_versions(scene: Scene) -> None:
+    await scene.adapters.install()
+    await scene.deploy(hpa=False, replicas=2)
+    names = {pod["metadata"]["name"] for pod in scene.kubelet.ready(scene.namespace)}
+    await scene.until_served(GPU, names)
+    path = f"/apis/custom.metrics.k8s.io/{{}}/namespaces/{scene.namespace}/pods/*/{GPU}"
+    for version in ("v1beta1", "v1beta2"):
+        answer = await scene.raw(path.format(version))
+        assert answer["kind"] == "MetricValueList"
+        assert {item["describedObject"]["name"] for item in answer["items"]} == names
+    chosen = await scene.raw(path.format("v1beta1") + "?labelSelector=app%3Dllm-inference")
+    assert len(chosen["items"]) == 2
+    other = await scene.raw(path.format("v1beta1") + "?labelSelector=app%3Danother")
+    assert other["items"] == []
+    assert await scene.total(GPU, DEPLOYMENT) == 0.0
