@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 ARGS ?=
 ONLY ?=
 
-.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock format
+.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock docs format
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ debian: ## install the Debian packages that the tests need (as root)
 
 lock: setup ## write requirements/*.txt anew from pyproject.toml
 	@bash scripts/lock.sh
+
+docs: setup ## write docs/settings.md anew from the code
+	@$(PY) -m scripts.settings_page
 
 format: setup ## format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -46,6 +47,7 @@ class Surroundings:
     """What differs between a cluster and a directory of files."""
 
     synced: Callable[[], bool]
+    trusts: Callable[[], bool]
     auth: Auth | None = None
     context: SSLContext | None = None
     register: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -110,7 +112,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             now=now,
             synced=around.synced,
             tried=subscriber.tried,
-            api_ready=lambda: bool(server.port),
+            api_ready=lambda: bool(server.port) and around.trusts(),
             first_try_seconds=settings.intake.first_try_seconds,
         )
         server = Server(
@@ -119,6 +121,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         runner, ops_port = await ops.start(settings.ops, probes, metrics)
         spawn(loop.run())
         await server.start(settings.api, around.context)
+        gc.freeze()  # what start-up made lives as long as the process: no collection need visit it
         event("serving", api_port=server.port, ops_port=ops_port)
         if around.register is not None:
             spawn(_when_ready(probes, around.register))
@@ -149,7 +152,7 @@ async def _from_files(
     directory = Directory(settings.standalone, roster)
     directory.poll()
     spawn(directory.run())
-    return Surroundings(synced=lambda: True)
+    return Surroundings(synced=lambda: True, trusts=lambda: True)
 
 
 async def _from_cluster(
@@ -165,9 +168,7 @@ async def _from_cluster(
 
     def trust(data: Mapping[str, str]) -> None:
         front_proxy = FrontProxy.of(data)
-        certificate.trust(
-            data.get("requestheader-client-ca-file", ""), data.get("client-ca-file", "")
-        )
+        certificate.trust(front_proxy.authority, front_proxy.clients)
         auth.front_proxy = front_proxy
 
     spawn(requestheader.follow(kube, trust))
@@ -175,6 +176,7 @@ async def _from_cluster(
     registration = Registration(kube, settings, certificate.authority_pem)
     return Surroundings(
         synced=watch.synced,
+        trusts=lambda: bool(auth.front_proxy.authority),
         auth=auth,
         context=certificate.context,
         register=registration.run if settings.api_services.manage else None,

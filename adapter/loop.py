@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from adapter.model.batch import Batch
+from msgspec import structs
+
+from adapter.model.batch import Batch, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.snapshot import Snapshot, TotalKey
@@ -44,6 +46,7 @@ class Loop:
         self._window = Window()
         self._sources: dict[str, Source] = {}
         self._serving: set[str] = set()
+        self._early: dict[str, Reading] = {}
         self.snapshot: Snapshot | None = None
 
     async def run(self) -> None:
@@ -82,10 +85,18 @@ class Loop:
         self._count(self.snapshot)
 
     def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
-        """Take in what serving pods say: an idle GPU that waits for its model is no history."""
+        """Take in what serving pods say: an idle GPU that waits for its model is no history.
+
+        The last word of a pod that does not serve yet is kept until it does: its source may have
+        nothing new to say for a heartbeat after the kubelet called the pod ready.
+        """
         serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
-        readings = tuple(reading for reading in batch.readings if reading.uid in serving)
-        self._window.append(Batch(readings), now)
+        heard = [reading for reading in batch.readings if reading.uid in serving]
+        early = {reading.uid: reading for reading in batch.readings if reading.uid not in serving}
+        kept = {uid: word for uid, word in self._early.items() if uid in standings} | early
+        begun = [structs.replace(kept.pop(uid), history=()) for uid in serving if uid in kept]
+        self._early = kept
+        self._window.append(Batch((*begun, *heard)), now)
         if serving != self._serving:
             self._window.forget(serving)
             self._serving = serving

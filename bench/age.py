@@ -32,7 +32,7 @@ from bench import clock, fleet, page, pods, table
 from bench.histogram import Histogram, read
 from bench.pods import Sidecar
 from tests.controlplane.processes import Process, free_ports
-from tests.fakes.nvml import FakeGpus
+from tests.fakes.nvml import FakeGpus  # type: ignore[attr-defined]  # mypy takes its folder
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "120"))
 EVERY_SECONDS = (15.0, 5.0)
@@ -85,14 +85,15 @@ def _table(
 ) -> str:
     rows = []
     for part in METRICS:
-        for namespace in ("busy", "quiet", "real"):
-            if (part, namespace) in ages:
-                rows.append(_row(part, f"{namespace} pods", ages[part, namespace]))
+        shown = [key for key in sorted(ages) if key[0] == part]
+        rows += [_row(part, f"{key[1]} pods", ages[key]) for key in shown]
         everything = [age for (of, _), found in ages.items() if of == part for age in found]
         rows.append(_row(part, "all", everything, goal=f"{GOALS[part]:g}"))
         own = histograms[part]
-        shown = [f"{own.quantile(q):.2f}" for q in (0.5, 0.99)]
-        rows.append((NAMES[part], "the adapter's histogram", f"{own.count:,.0f}", *shown, "", ""))
+        quantiles = [f"{own.quantile(q):.2f}" for q in (0.5, 0.99)]
+        rows.append(
+            (NAMES[part], "the adapter's histogram", f"{own.count:,.0f}", *quantiles, "", "")
+        )
     return table.markdown(
         "Age of a reading at the moment it is served, 100 pods",
         ("reading", "pods", "answers", "p50, s", "p99, s", "highest, s", "goal p99, s"),
@@ -179,9 +180,8 @@ def _started(folder: Path, everyone: list[Sidecar], model_port: int) -> Iterator
     file.write_bytes(msgspec.json.encode([pod for pod in everyone if pod.namespace != "real"]))
     command = [sys.executable, "-m", "bench.fleet", str(file)]
     processes = [Process("fleet", command, folder / "fleet.log", environment=dict(os.environ))]
-    for pod in everyone:
-        if pod.namespace == "real":
-            processes.append(_sidecar(folder / pod.name, pod, model_port))
+    real = [pod for pod in everyone if pod.namespace == "real"]
+    processes += [_sidecar(folder / pod.name, pod, model_port) for pod in real]
     try:
         for process in processes:
             process.start()

@@ -1,4 +1,4 @@
-"""Claim: a list query costs the HPA a millisecond or two, where the Go library's adapter lists pods.
+"""Claim: a list query takes a millisecond or two, where the Go library's adapter lists the pods.
 
 The query an HPA sends for all pods of a workload, at 1, 100 and 1,000 pods, to three servers in
 turn: our adapter, the test-adapter of sigs.k8s.io/custom-metrics-apiserver, and a server of static

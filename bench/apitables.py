@@ -1,4 +1,4 @@
-"""The tables of the API bench: what each cell means and how the figures are set beside each other."""
+"""The tables of the API bench: what each cell means, and which figures stand side by side."""
 
 from __future__ import annotations
 

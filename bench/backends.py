@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from cryptography import x509
+from yarl import URL
 
 from bench import cluster, fleet
 from bench.pods import Sidecar
@@ -205,7 +206,7 @@ class Backends:
             return False
 
     async def _ask(self, url: str) -> tuple[dict[str, str], bytes]:
-        at = aiohttp.client.URL(url, encoded=True)
+        at = URL(url, encoded=True)
         async with self._session() as http, http.get(at, headers=self._bearer()) as answer:
             body = await answer.read()
             if answer.status != 200:

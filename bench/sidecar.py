@@ -26,7 +26,7 @@ from aiohttp import web
 from bench import page, table
 from sidecar import wire
 from tests.controlplane.processes import Process, free_ports
-from tests.fakes.nvml import FakeGpus
+from tests.fakes.nvml import FakeGpus  # type: ignore[attr-defined]  # mypy takes its folder
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
 WARM_SECONDS = 5.0

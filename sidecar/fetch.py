@@ -33,6 +33,10 @@ class FetchError(Exception):
     """A page that could not be had; the text says why, in words for the pod's owner."""
 
 
+class NoPage(FetchError):
+    """A server that is up and has no such page: no model is being waited for, it has no queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One page to look at: the engines to look for there, and what to say when it is not there."""
@@ -87,9 +91,9 @@ async def get(http: aiohttp.ClientSession, candidate: Candidate) -> bytes:
 
 def _check(answer: aiohttp.ClientResponse, candidate: Candidate) -> None:
     if answer.status == 404:  # noqa: PLR2004 - the status itself is the clearest name
-        raise FetchError(f"{candidate.url} answers 404: {candidate.hint}")
+        raise NoPage(f"{candidate.url} answers 404: {candidate.hint}")
     if 300 <= answer.status < 400:  # noqa: PLR2004
-        raise FetchError(f"{candidate.url} redirects, which is not followed: {candidate.hint}")
+        raise NoPage(f"{candidate.url} redirects, which is not followed: {candidate.hint}")
     if answer.status != 200:  # noqa: PLR2004
         raise FetchError(f"{candidate.url} answers {answer.status}")
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -149,16 +153,18 @@ class ModelServer:
     def _missing(self, tries: list[Page | FetchError]) -> EngineRead:
         """Say what is known without a reading.
 
-        A page that answers without any engine's names is a server that none of the rows knows:
-        there is no queue to wait for. Anything else may be a model that is still loading.
+        Without the page there is no queue to wait for; without the names there is none only where
+        no engine was named. Anything else may be a model that is still loading.
         """
-        errors = [str(found) for found in tries if isinstance(found, FetchError)]
-        foreign = len(errors) < len(tries)
-        if foreign:
-            errors = [self._foreign()]
+        named = self._kind != ENGINE_NONE
         state = EngineState.FAILING if self._answered else EngineState.LOADING
-        if foreign and self._kind == ENGINE_NONE:
-            state = EngineState.NONE
+        errors = [str(found) for found in tries if isinstance(found, FetchError)]
+        if len(errors) < len(tries):
+            errors = [self._foreign()]
+            state = state if named else EngineState.NONE
+        elif without := [str(found) for found in tries if isinstance(found, NoPage)]:
+            errors = without
+            state = EngineState.FAILING if named else EngineState.NONE
         return EngineRead(EngineReading(self._kind, state, "; ".join(errors)))
 
     def _foreign(self) -> str:

@@ -1,10 +1,10 @@
-"""Settings that every test shares."""
+"""What every test shares: how long property tests look."""
 
-import sys
-from pathlib import Path
+import os
 
-HERE = Path(__file__).parent
+from hypothesis import settings
 
-# Test folders are no packages; what several files of one folder share is imported by its name.
-for folder in ("adapter/model", "adapter/intake"):
-    sys.path.insert(0, str(HERE / folder))
+# A slow machine is no failure of a property, so examples have no deadline of their own.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=10_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

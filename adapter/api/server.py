@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 from collections.abc import Callable
 
@@ -25,6 +24,7 @@ from adapter.errors import (
     Unauthorized,
     Unavailable,
 )
+from adapter.listen import BACKLOG, listen
 from adapter.model.catalogue import GROUP, OWNER_RESOURCES, VERSIONS
 from adapter.settings import Api
 from adapter.telemetry import Metrics, log
@@ -32,7 +32,6 @@ from adapter.telemetry import Metrics, log
 HANDSHAKE_SECONDS = 5.0
 DRAIN_SECONDS = 5.0  # until every kube-apiserver has seen that the endpoint is not ready
 SHUTDOWN_SECONDS = 2.0  # for answers that are being built
-BACKLOG = 512
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ class Server:
                 f"api.host is {settings.host}, but without a kube-apiserver nobody is"
                 " authenticated: set api.host to 127.0.0.1"
             )
-        listening = _listen(settings)
+        listening = listen("api", settings.host, settings.port)
         self._runner = web.AppRunner(self.app, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         server, gate = self._runner.server, Gate()
@@ -194,23 +193,6 @@ def _document(body: bytes) -> Handler:
         return web.Response(body=body, content_type="application/json")
 
     return handle
-
-
-def _listen(settings: Api) -> socket.socket:
-    """Return a listening socket; `::` takes IPv4 too, and becomes 0.0.0.0 where IPv6 is off."""
-    host = settings.host
-    if host == "::" and not socket.has_dualstack_ipv6():
-        host = "0.0.0.0"
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server(
-            (host, settings.port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::"
-        )
-    except OSError as error:
-        raise StartupError(
-            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}):"
-            " free it, or set api.port or api.host to another"
-        ) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import demo_fakes, demo_hpa, demo_screen
-from adapter.cli.demo_screen import Screen
-from adapter.cli.demo_stage import Options, Summary, play
+from adapter.demo import fakes as demo_fakes
+from adapter.demo import hpa as demo_hpa
+from adapter.demo import screen as demo_screen
+from adapter.demo.screen import Screen
+from adapter.demo.stage import Options, Summary, play
 from adapter.errors import ForescaleError, SettingsError
 from adapter.model.hpa_policy import Policy
 

@@ -74,7 +74,7 @@ def _report(removals: list[Removal], api: Api) -> None:
     if any(removal.deleted for removal in removals):
         sys.stdout.write(
             f"hint: delete the adapter now, its next start registers it again:"
-            f" kubectl -n {api.namespace} delete deployment {api.service}\n"
+            f" kubectl -n {api.namespace} delete deployment forescale-adapter\n"
         )
 
 

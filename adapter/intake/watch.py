@@ -87,6 +87,7 @@ class Watch:
             except KubeError as error:
                 await self._pause(error)
                 continue
+            self._tell_recovery()
             yield Event("list", items)
             async for change in self._follow():
                 yield change
@@ -112,12 +113,12 @@ class Watch:
             trouble: Exception | None = None
             try:
                 async for change in self._connection():
-                    self._recovered()
+                    self._failures = 0
                     yield change
             except (KubeError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
                 trouble = error
             if clock() - opened >= LIVELY_SECONDS:
-                self._recovered()
+                self._failures = 0
             else:
                 await self._pause(trouble or KubeError(0, "Closed", "the watch ended at once"))
             gone = isinstance(trouble, KubeError) and trouble.code == _GONE
@@ -133,6 +134,7 @@ class Watch:
         }
         accept = self._accepts[1]
         async with self._transport.stream(self._path, params, accept, SILENCE_SECONDS) as chunks:
+            self._tell_recovery()
             async for line in _lines(chunks):
                 message = self._decoder.decode(line)
                 change = self._change(message)
@@ -150,8 +152,7 @@ class Watch:
             return None
         return Event(message.type, message.object)  # type: ignore[arg-type] # checked above
 
-    def _recovered(self) -> None:
-        self._failures = 0
+    def _tell_recovery(self) -> None:
         if self._once.clear(self._path):
             event("watch_recovered", path=self._path)
 

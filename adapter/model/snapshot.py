@@ -191,7 +191,12 @@ class Snapshot:
             Standing.WAITING: "not running yet",
             Standing.ENDED: "ending or ended",
         }
-        told = [f"pod {p.name} is {words[self.standings[p.uid]]}" for p in pods[:NAMED_IN_ERRORS]]
+        told = []
+        for pod in pods[:NAMED_IN_ERRORS]:
+            standing = self.standings[pod.uid]
+            excuse = self.sources.get(pod.uid, NEW).excuse("engine")
+            why = f" ({excuse})" if excuse and standing is Standing.LOADING else ""
+            told.append(f"pod {pod.name} is {words[standing]}{why}")
         return _listed(told, len(pods))
 
     def _blind_words(self, metric: Metric, expected: list[Pod], known: list[Level]) -> str:

@@ -57,10 +57,10 @@ class Probes:
 
     def ready(self) -> tuple[Check, ...]:
         """Return the checks of /readyz."""
-        synced, tried = self._synced(), self._warm_enough()
+        api, synced, tried = self._api_ready(), self._synced(), self._warm_enough()
         return (
             Check("stopping", not self.stopping, "shutting down" if self.stopping else "no"),
-            Check("api", self._api_ready(), "listening" if self._api_ready() else "not listening"),
+            Check("api", api, "answers" if api else "not listening, or no front proxy known yet"),
             Check("pods", synced, "listed" if synced else "the pod list has not come yet"),
             Check("streams", tried, "tried" if tried else "still waiting for first frames"),
         )

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
-from world import START, WALL, serving_pod
 
 from adapter.loop import Loop
 from adapter.model import fleet as fleets
@@ -15,6 +14,7 @@ from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.settings import Model
 from adapter.telemetry import Metrics
+from tests.adapter.model.world import START, WALL, serving_pod
 
 PENDING = METRICS["llm_inference_pending_requests"]
 
@@ -70,6 +70,17 @@ def test_a_pod_that_is_gone_is_gone_from_the_next_snapshot() -> None:
     fleet = fleets.EMPTY
     loop.tick(START + 0.5, WALL + 0.5)
     assert raw(loop.snapshot) == {}
+
+
+def test_a_pod_that_becomes_ready_is_served_at_once_with_its_last_word() -> None:
+    loading = serving_pod("llm-0", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    intake, fleet = Delivered(), Fleet.of([loading], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    intake.batch = says(3.0, START)
+    loop.tick(START, WALL)
+    fleet = Fleet.of([serving_pod("llm-0")], 2)
+    loop.tick(START + 0.5, WALL + 0.5)
+    assert raw(loop.snapshot) == {"llm-0": 3.0}
 
 
 def test_pods_are_counted_by_standing() -> None:

@@ -99,6 +99,17 @@ class Adapters:
         self.processes[name].start()
         self._probes[name] = asyncio.create_task(self._probe(name, ip))
 
+    async def restart(self, pod: Json) -> None:
+        """Hook: the container starts again after its process was killed."""
+        self.processes[pod["metadata"]["name"]].start()
+
+    async def crash(self) -> None:
+        """Kill every adapter, as the kernel would; then the kubelet starts them again."""
+        for process in self.processes.values():
+            await asyncio.to_thread(process.kill)
+        for name in self.processes:
+            await self._kubelet.restart_container(NAMESPACE, name, exit_code=137)
+
     async def stop(self, pod: Json) -> None:
         """Hook: an adapter pod was deleted."""
         name = pod["metadata"]["name"]

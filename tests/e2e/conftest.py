@@ -105,6 +105,7 @@ async def scene(
             cold_start_seconds=math.inf,
             on_running=lambda pod: of(pod).start(pod),
             on_stopped=lambda pod: of(pod).stop(pod),
+            on_restarted=lambda pod, _: of(pod).restart(pod),
         )
         async with Traffic(llm, session) as traffic:
             yield Scene(controlplane, api, kubelet, namespace, adapters, llm, traffic)

@@ -54,6 +54,7 @@ class LlmPods:
     def __init__(self, folder: Path, kubelet: Kubelet, session: aiohttp.ClientSession) -> None:
         self.pods: dict[str, LlmPod] = {}
         self.cold_start_seconds = COLD_START_SECONDS
+        self.busy_percent: int | None = None  # of every GPU; None: as its server's slots are
         self.sidecar_arguments: Callable[[Json], list[str]] = lambda _: []
         self._folder = folder
         self._kubelet = kubelet
@@ -82,6 +83,16 @@ class LlmPods:
         made.sidecar.start()
         self.pods[name] = made
         made.probe = asyncio.create_task(self._follow(made))
+
+    async def restart(self, pod: Json) -> None:
+        """Hook: the model container ended and starts again, cold."""
+        found = self.pods[pod["metadata"]["name"]]
+        if found.probe is not None:
+            found.probe.cancel()
+        found.ready = False
+        await asyncio.to_thread(found.model.kill)
+        found.model.start()
+        found.probe = asyncio.create_task(self._follow(found))
 
     async def stop(self, pod: Json) -> None:
         """Hook: a pod was deleted or has ended."""
@@ -129,7 +140,8 @@ class LlmPods:
             await self._kubelet.set_ready(pod.namespace, pod.name, is_ready=True)
         while True:
             running = _running(await self._page(pod, "/metrics") or "")
-            pod.gpus.set(0, busy_percent=round(100 * running / SLOTS))
+            slots = round(100 * running / SLOTS)
+            pod.gpus.set(0, busy_percent=slots if self.busy_percent is None else self.busy_percent)
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _page(self, pod: LlmPod, path: str) -> str | None:

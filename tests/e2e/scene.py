@@ -40,15 +40,29 @@ class Scene:
 
     async def deploy(self, *, hpa: bool = True, replicas: int = 1) -> None:
         """Apply the example of the documentation, with as many pods, and wait until they serve."""
-        built = await self.controlplane.kubectl("kustomize", str(EXAMPLE))
-        manifest = built.replace("namespace: default", f"namespace: {self.namespace}")
-        if not hpa:
-            documents = manifest.split("\n---\n")
-            manifest = "\n---\n".join(d for d in documents if "HorizontalPodAutoscaler" not in d)
-        await self.controlplane.kubectl("apply", "-f", "-", stdin=manifest)
+        parts = [part for part in await self._example() if hpa or not _is_hpa(part)]
+        await self.controlplane.kubectl("apply", "-f", "-", stdin="\n---\n".join(parts))
         if replicas != 1:
             await self.scale(replicas)
         await self.kubelet.wait_ready(self.namespace, replicas, timeout_seconds=60)
+
+    async def autoscale(self) -> None:
+        """Apply the example's HPA, after `deploy` without it."""
+        (part,) = [part for part in await self._example() if _is_hpa(part)]
+        await self.controlplane.kubectl("apply", "-f", "-", stdin=part)
+
+    async def until_hpa_reads(self, metric: str, timeout_seconds: float = 30.0) -> None:
+        """Wait until the HPA's status shows a value of the metric."""
+        deadline = time.monotonic() + timeout_seconds
+        while metric not in json.dumps((await self.hpa())["status"].get("currentMetrics", [])):
+            if time.monotonic() > deadline:
+                raise TimeoutError(json.dumps((await self.hpa())["status"], indent=1))
+            await asyncio.sleep(0.3)
+
+    async def _example(self) -> list[str]:
+        built = await self.controlplane.kubectl("kustomize", str(EXAMPLE))
+        manifest = built.replace("namespace: default", f"namespace: {self.namespace}")
+        return manifest.split("\n---\n")
 
     async def scale(self, replicas: int) -> None:
         """Set the Deployment's replicas by hand."""
@@ -128,6 +142,10 @@ class Scene:
     @property
     def _deployment(self) -> str:
         return f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{DEPLOYMENT}"
+
+
+def _is_hpa(document: str) -> bool:
+    return "kind: HorizontalPodAutoscaler" in document
 
 
 def quantity(text: str) -> float:

@@ -19,10 +19,12 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
     shown = await scene.controlplane.kubectl("get", "hpa", HPA, "-n", scene.namespace)
     assert "<unknown>" not in shown, shown
 
+    await scene.watch_replicas(10)
     scene.traffic.rate = 0.0
     assert await scene.until_replicas(lambda count: count == 1, 120) == 1
     assert most >= 3
     assert scene.traffic.served > 100
+    assert scene.traffic.failed == 0
 
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}

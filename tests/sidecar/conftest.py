@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import hypothesis
 import pytest
 from aiohttp.test_utils import TestServer
 
@@ -16,8 +15,6 @@ from tests.fakes import bad_pages
 from tests.fakes.nvml import FakeGpus
 
 # A property is about values, not speed: on a busy machine one example may take long.
-hypothesis.settings.register_profile("forescale", deadline=None)
-hypothesis.settings.load_profile("forescale")
 
 
 @pytest.fixture

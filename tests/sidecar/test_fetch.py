@@ -76,10 +76,8 @@ async def test_a_page_with_an_unusable_figure_is_read_without_it(faults: str, pa
         ("endless", "is longer than 2097152 bytes"),
         ("trickle", "did not answer in time"),
         ("silent", "did not answer in time"),
-        ("redirect", "redirects, which is not followed"),
         ("bomb", "answers compressed"),
         ("broken", "answers 500"),
-        ("missing", "answers 404: vLLM serves /metrics on its API port by default"),
         ("other", "has none of the metric names of vllm"),
     ],
 )
@@ -93,6 +91,21 @@ async def test_a_page_that_cannot_be_had_is_loading_with_the_reason(
     assert why in found.reading.why
     assert found.seconds is None
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("redirect", "redirects, which is not followed"),
+        ("missing", "answers 404: vLLM serves /metrics on its API port by default"),
+    ],
+)
+async def test_a_server_that_is_up_without_the_page_is_no_loading_model(
+    faults: str, path: str, why: str
+) -> None:
+    found = await read(f"{faults}/{path}")
+    assert found.reading.state is EngineState.FAILING
+    assert why in (found.reading.why or "")
 
 
 async def test_tritons_404_names_its_flag(faults: str) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-from world import World, serving_pod
 from yarl import URL
 
 from adapter.api.auth import Auth
@@ -27,6 +26,7 @@ from adapter.intake.kube import Kube
 from adapter.model.asked import Asked
 from adapter.settings import Api, Settings, Tls
 from adapter.telemetry import Metrics
+from tests.adapter.model.world import World, serving_pod
 from tests.controlplane import pki
 from tests.controlplane.pki import Authority, Pair
 from tests.fakes.apiserver import FakeApiServer

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from world import DEPLOYMENT, START, WALL, World, serving_pod
 
 from adapter.api import custom as customs
 from adapter.api.custom import Custom, Memo
@@ -19,6 +18,7 @@ from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner
 from adapter.telemetry import Metrics
+from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
 PENDING = "llm_inference_pending_requests"
 BUSY = "nvidia_gpu_utilization"

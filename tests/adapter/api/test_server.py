@@ -12,7 +12,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from world import DEPLOYMENT
 
 from adapter.api.server import Server
 from adapter.errors import StartupError
@@ -20,6 +19,7 @@ from adapter.model.catalogue import METRICS
 from adapter.settings import Api
 from adapter.telemetry import Metrics
 from tests.adapter.api.serving import METRIC, Serving, status
+from tests.adapter.model.world import DEPLOYMENT
 
 GROUP = "/apis/custom.metrics.k8s.io"
 PODS = f"{GROUP}/v1beta1/namespaces/default/pods"

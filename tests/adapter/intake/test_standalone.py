@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_podjson import pod_json
 
 from adapter.errors import StartupError
 from adapter.intake.roster import Roster
 from adapter.intake.standalone import Directory
 from adapter.model.fleet import Owner
+from tests.adapter.intake.test_podjson import pod_json
 
 
 def named(name: str) -> dict[str, object]:

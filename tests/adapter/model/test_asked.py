@@ -1,13 +1,13 @@
 """What was asked for is kept up to date for five minutes, and hostile askers find a bound."""
 
 import pytest
-from world import DEPLOYMENT, NAMESPACE, START
 
 from adapter.errors import NoValue
 from adapter.model import asked as askeds
 from adapter.model.asked import FORGET_SECONDS, VIEWS_PER_METRIC, Asked
 from adapter.model.catalogue import MEAN_15S, MEAN_30S, RAW, Stat, View
 from adapter.model.snapshot import TotalKey
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START
 
 KEY = TotalKey(NAMESPACE, "Deployment", DEPLOYMENT, "llm_inference_inflight_requests", MEAN_15S)
 

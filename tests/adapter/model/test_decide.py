@@ -1,10 +1,10 @@
 """Truth before freshness, as timelines: set, advance, expect."""
 
 import pytest
-from world import DEPLOYMENT, HOLD_SECONDS, WALL, World, serving_pod
 
 from adapter.errors import NoValue
 from adapter.model.batch import ModelState
+from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, WALL, World, serving_pod
 
 PENDING = "llm_inference_pending_requests"
 GPU = "nvidia_gpu_utilization"

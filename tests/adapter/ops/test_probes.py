@@ -4,13 +4,13 @@ import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession
-from world import START, World
 
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server
 from adapter.ops.probes import DEAD_AFTER_SECONDS, Probes
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
+from tests.adapter.model.world import START, World
 
 
 @dataclass

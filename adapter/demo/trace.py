@@ -17,7 +17,7 @@ START_SECONDS = 500
 
 def load() -> dict[int, int]:
     """Return the requests by second of the trace; a second without requests has no entry."""
-    text = resources.files("adapter.cli").joinpath("demo_trace.csv").read_text(encoding="utf-8")
+    text = resources.files("adapter.demo").joinpath("trace.csv").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     return {int(row["t"]): int(row["requests"]) for row in csv.DictReader(lines)}
 

@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from adapter.cli import demo_trace
-from adapter.cli.demo_deployment import Deployment
-from adapter.cli.demo_fakes import Fakes
-from adapter.cli.demo_hpa import Autoscaler
-from adapter.cli.demo_load import Balancer
-from adapter.cli.demo_process import Child
-from adapter.cli.demo_query import Adapter
-from adapter.cli.demo_screen import Screen
-from adapter.cli.demo_watch import Watcher
+from adapter.demo import trace as demo_trace
+from adapter.demo.deployment import Deployment
+from adapter.demo.fakes import Fakes
+from adapter.demo.hpa import Autoscaler
+from adapter.demo.load import Balancer
+from adapter.demo.process import Child
+from adapter.demo.query import Adapter
+from adapter.demo.screen import Screen
+from adapter.demo.watch import Watcher
 from adapter.errors import StartupError
 from adapter.model.hpa_policy import Policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapter.cli.demo_fakes import Fakes
+from adapter.demo.fakes import Fakes
 
 # Of a H100 with 80 GB: a loaded model with its KV cache, the draw at rest and at full load.
 MODEL_BYTES = 70 * 2**30

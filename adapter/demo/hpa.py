@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from adapter.cli.demo_query import Adapter, Value
+from adapter.demo.query import Adapter, Value
 from adapter.errors import SettingsError
 from adapter.model.hpa import Answer, Outcome, reconcile
 from adapter.model.hpa_behavior import History
@@ -26,7 +26,7 @@ def load(path: str | None) -> Policy:
     """Return the policy of a manifest file, or of the demo's own; raise SettingsError."""
     try:
         if path is None:
-            source = resources.files("adapter.cli").joinpath("demo_hpa.yaml")
+            source = resources.files("adapter.demo").joinpath("hpa.yaml")
             text = source.read_text(encoding="utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from adapter.cli.demo_fakes import MODEL_SERVER, Fakes
-from adapter.cli.demo_gpu import Gpu
-from adapter.cli.demo_pod import MODEL_PORT, SIDECAR_PORT, Pod, as_json
-from adapter.cli.demo_process import Child, stop_all
+from adapter.demo.fakes import MODEL_SERVER, Fakes
+from adapter.demo.gpu import Gpu
+from adapter.demo.pod import MODEL_PORT, SIDECAR_PORT, Pod, as_json
+from adapter.demo.process import Child, stop_all
 
 SLOTS = 4
 SERVICE_SECONDS = 0.5  # with four slots: eight requests a second and pod

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import aiohttp
 
-from adapter.cli.demo_fakes import Fakes
-from adapter.cli.demo_pod import SIDECAR_PORT, new, replica_set
-from adapter.cli.demo_replica import Replica
+from adapter.demo.fakes import Fakes
+from adapter.demo.pod import SIDECAR_PORT, new, replica_set
+from adapter.demo.replica import Replica
 from adapter.errors import StartupError
 from adapter.model.hpa_metric import Member
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from adapter.cli.demo_view import LINES, Paint, Scene, picture, plain
+from adapter.demo.view import LINES, Paint, Scene, picture, plain
 
 PLAIN_SECONDS = 5.0  # between two lines of a log
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from adapter.cli import demo_trace
-from adapter.cli.demo_deployment import Deployment
-from adapter.cli.demo_hpa import FLAGS, Autoscaler
-from adapter.cli.demo_load import Balancer
-from adapter.cli.demo_pod import Pod
-from adapter.cli.demo_query import Adapter, Value
-from adapter.cli.demo_view import Row, Scene
+from adapter.demo import trace as demo_trace
+from adapter.demo.deployment import Deployment
+from adapter.demo.hpa import FLAGS, Autoscaler
+from adapter.demo.load import Balancer
+from adapter.demo.pod import Pod
+from adapter.demo.query import Adapter, Value
+from adapter.demo.view import Row, Scene
 
 GPU = "nvidia_gpu_utilization"
 PENDING = "llm_inference_pending_requests"

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from adapter.cli.demo_pod import NAMESPACE, SELECTOR
+from adapter.demo.pod import NAMESPACE, SELECTOR
 from adapter.model import quantity
 
 GROUP = "/apis/custom.metrics.k8s.io"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
 
-from adapter.cli.demo_replica import Replica
+from adapter.demo.replica import Replica
 
 RATE_SECONDS = 5.0  # the load shown is the mean of the last seconds
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)  # what a person waits at most

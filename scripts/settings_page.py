@@ -1,0 +1,79 @@
+"""Writes docs/settings.md from the code, so that a new setting cannot be forgotten there."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapter.load import leaves
+from sidecar.settings import FIELDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "settings.md"
+
+HEAD = """# Settings
+
+Written by `make docs` from the code; a test keeps it equal.
+
+A flag wins over the environment, the environment over the file, the file over the default. All
+problems are told at once. Durations are `15s`, `500ms`, `2m` or plain seconds. What the kubelet
+injects for a Service named `forescale…` (`tcp://…`) is ignored and told.
+
+## Adapter
+
+`forescale adapter --config FILE` reads YAML; the key `model.holdSeconds` is
+`model: {holdSeconds: 60s}` there.
+
+| key | flag | environment | default | what |
+|---|---|---|---|---|
+"""
+MIDDLE = """
+## Sidecar
+
+| flag | environment | default | what |
+|---|---|---|---|
+"""
+
+
+def reasons() -> Iterator[str]:
+    """Yield the text under each field of adapter/settings.py, in the order of `leaves()`."""
+    tree = ast.parse((ROOT / "adapter" / "settings.py").read_text())
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    yield from _reasons(classes["Settings"], classes)
+
+
+def _reasons(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[str]:
+    for number, statement in enumerate(node.body):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.annotation, ast.Name):
+            continue
+        if statement.annotation.id in classes:
+            yield from _reasons(classes[statement.annotation.id], classes)
+        else:
+            following = node.body[number + 1]
+            assert isinstance(following, ast.Expr)
+            yield str(ast.literal_eval(following.value))
+
+
+def page() -> str:
+    """Return the whole page."""
+    rows = [
+        f"| `{leaf.key}` | `{leaf.flag}` | `{leaf.variable}` | {_shown(leaf.default)} | {why} |"
+        for leaf, why in zip(leaves(), reasons(), strict=True)
+    ]
+    sidecar = [
+        f"| `--{field.flag}` | `{field.variable}` | {_shown(field.default)} | {field.help} |"
+        for field in FIELDS
+    ]
+    return HEAD + "\n".join(rows) + "\n" + MIDDLE + "\n".join(sidecar) + "\n"
+
+
+def _shown(default: object) -> str:
+    return f"`{default}`" if default not in ("", None) else "none"
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page())
+    sys.stderr.write(f"wrote {PAGE.relative_to(ROOT)}\n")

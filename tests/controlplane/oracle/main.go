@@ -1,0 +1,76 @@
+// Command oracle answers what the real HorizontalPodAutoscaler controller would do: one sync per case, one case
+// per line of JSON on stdin, one answer per line on stdout. It judges nothing.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+)
+
+// Case is one sync: the autoscaler, what the controller remembers of it, the pods, and what the metrics API says.
+type Case struct {
+	HPA             autoscalingv2.HorizontalPodAutoscaler `json:"hpa"`
+	Current         int32                                 `json:"current"`
+	Pods            []Pod                                 `json:"pods"`
+	Answers         map[string]Answer                     `json:"answers"`
+	Recommendations []Aged                                `json:"recommendations"`
+	Ups             []Aged                                `json:"ups"`
+	Downs           []Aged                                `json:"downs"`
+}
+
+// Pod is what the calculator looks at.
+type Pod struct {
+	Name        string `json:"name"`
+	Phase       string `json:"phase"`
+	Terminating bool   `json:"terminating"`
+}
+
+// Answer is a metric's values in thousandths by pod, or its error.
+type Answer struct {
+	Values map[string]int64 `json:"values"`
+	Error  string           `json:"error"`
+}
+
+// Aged is a figure and how many seconds ago it was remembered.
+type Aged struct {
+	AgeSeconds float64 `json:"age_seconds"`
+	Replicas   int32   `json:"replicas"`
+}
+
+// Decision is what came of the sync; a condition that was not set has no reason.
+type Decision struct {
+	Replicas        int32             `json:"replicas"`
+	Reasons         map[string]string `json:"reasons"`
+	Usages          map[string]int64  `json:"usages"` // the averages that the status shows, in thousandths
+	Recommendations []Aged            `json:"recommendations"`
+	Ups             []Aged            `json:"ups"`
+	Downs           []Aged            `json:"downs"`
+}
+
+func main() {
+	oracle := newOracle()
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
+	out := json.NewEncoder(os.Stdout)
+	for lines.Scan() {
+		var asked Case
+		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+			fail(err)
+		}
+		if err := out.Encode(oracle.decide(&asked)); err != nil {
+			fail(err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "error:", err)
+	os.Exit(1)
+}

@@ -1,0 +1,124 @@
+"""Random syncs of an autoscaler, as JSON for the oracle: every rule is met, edges often."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+PHASES = ("Running",) * 7 + ("Pending", "Pending", "Failed", "Succeeded", "Unknown")
+TARGETS = ("1", "5", "80", "500m", "2500m", "33333m")
+TOLERANCES = ("0", "100m", "0.05", "0.3", "1")
+WINDOWS_SECONDS = (0, 10, 60, 300, 3_600)
+PERIODS_SECONDS = (10, 30, 60, 600, 1_800)
+
+
+def draw(dice: random.Random) -> dict[str, Any]:
+    """Return one case; ages stay half a second away from every window and period."""
+    metrics = [_metric(dice, f"m{n}") for n in range(dice.choice((1, 1, 2, 3)))]
+    lowest = dice.randint(1, 4)
+    spec: dict[str, Any] = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"},
+        "minReplicas": lowest,
+        "maxReplicas": lowest + dice.randint(0, 20),
+        "metrics": metrics,
+    }
+    if dice.random() < 0.6:
+        spec["behavior"] = _behavior(dice)
+    pods = _pods(dice)
+    return {
+        "hpa": {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "hpa"},
+            "spec": spec,
+        },
+        "current": _current(dice, spec),
+        "pods": pods,
+        "answers": {m["pods"]["metric"]["name"]: _answer(dice, m, pods) for m in metrics},
+        "recommendations": _aged(dice, 0, 25),
+        "ups": _aged(dice, 1, 6),
+        "downs": _aged(dice, 1, 6),
+    }
+
+
+def _metric(dice: random.Random, name: str) -> dict[str, Any]:
+    target = {"type": "AverageValue", "averageValue": dice.choice(TARGETS)}
+    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+
+
+def _current(dice: random.Random, spec: Mapping[str, Any]) -> int:
+    if dice.random() < 0.1:
+        return dice.randint(0, 30)
+    return dice.randint(spec["minReplicas"], spec["maxReplicas"])
+
+
+def _pods(dice: random.Random) -> list[dict[str, Any]]:
+    count = dice.choice((0, 1, 2, 3, 4, 5, 8, 12))
+    return [
+        {
+            "name": f"pod-{n}",
+            "phase": dice.choice(PHASES),
+            "terminating": dice.random() < 0.1,
+        }
+        for n in range(count)
+    ]
+
+
+def _answer(
+    dice: random.Random, metric: Mapping[str, Any], pods: list[dict[str, Any]]
+) -> dict[str, Any]:
+    if dice.random() < 0.12:
+        return {"error": "known for 1 of 4 pods"}
+    target_milli = {"1": 1_000, "5": 5_000, "80": 80_000}.get(
+        metric["pods"]["target"]["averageValue"]
+    ) or int(metric["pods"]["target"]["averageValue"].removesuffix("m"))
+    names = [pod["name"] for pod in pods if dice.random() < 0.8]
+    if dice.random() < 0.05:
+        names.append("stranger")
+    # All alike at an edge of the default tolerance, or each on its own.
+    same = dice.choice((None, None, 0.9, 1.0, 1.1))
+    return {
+        "values": {
+            name: round(target_milli * same) if same else _milli(dice, target_milli)
+            for name in names
+        }
+    }
+
+
+def _milli(dice: random.Random, target_milli: int) -> int:
+    share = dice.choice((0.0, 0.5, 0.899, 0.9, 1.0, 1.1, 1.101, 2.0, 7.0, dice.random() * 3))
+    return int(target_milli * share)
+
+
+def _behavior(dice: random.Random) -> dict[str, Any]:
+    sides = [side for side in ("scaleUp", "scaleDown") if dice.random() < 0.7]
+    return {side: _rules(dice) for side in sides}
+
+
+def _rules(dice: random.Random) -> dict[str, Any]:
+    rules: dict[str, Any] = {}
+    if dice.random() < 0.6:
+        rules["stabilizationWindowSeconds"] = dice.choice(WINDOWS_SECONDS)
+    if dice.random() < 0.5:
+        rules["selectPolicy"] = dice.choice(("Max", "Min", "Disabled"))
+    if dice.random() < 0.4:
+        rules["tolerance"] = dice.choice(TOLERANCES)
+    if dice.random() < 0.7:
+        rules["policies"] = [
+            {
+                "type": dice.choice(("Pods", "Percent")),
+                "value": dice.choice((1, 2, 5, 10, 33, 50, 100, 150)),
+                "periodSeconds": dice.choice(PERIODS_SECONDS),
+            }
+            for _ in range(dice.randint(1, 3))
+        ]
+    return rules
+
+
+def _aged(dice: random.Random, lowest: int, highest: int) -> list[dict[str, float]]:
+    ages = (5, 15, 45, 100, 290, 310, 1_000, 3_700)
+    return [
+        {"age_seconds": dice.choice(ages) + 0.5, "replicas": dice.randint(lowest, highest)}
+        for _ in range(dice.choice((0, 0, 1, 2, 5)))
+    ]

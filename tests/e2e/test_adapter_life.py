@@ -1,0 +1,102 @@
+"""The adapter's own life: killed, restarted, twice at the same moment, and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import ssl
+import time
+
+import aiohttp
+
+from tests.e2e.adapters import APISERVICES, NAMESPACE, VERSIONS
+from tests.e2e.scene import GPU, GROUP, PENDING, Scene, quantity
+from tests.e2e.test_truth import PODS, WITHIN_TOLERANCE, names, steady
+
+
+async def delete_a_namespace(scene: Scene) -> float:
+    """Create and delete an empty namespace; return how long it took until it was gone."""
+    name = f"empty-{secrets.token_hex(4)}"
+    began = time.monotonic()
+    await scene.api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+    await scene.api.delete(f"/api/v1/namespaces/{name}")
+    await scene.api.gone(f"/api/v1/namespaces/{name}", timeout_seconds=90)
+    return time.monotonic() - began
+
+
+async def test_a_killed_adapter_comes_back_and_replicas_stay(scene: Scene) -> None:
+    await scene.adapters.install()
+    assert await delete_a_namespace(scene) < 15
+    await steady(scene)
+    watching = asyncio.create_task(scene.watch_replicas(20))
+    await scene.adapters.crash()
+    await scene.adapters.available(60)
+    restarted = time.monotonic()
+    assert await delete_a_namespace(scene) < 60 - (time.monotonic() - restarted)
+    assert set(await watching) == {PODS}
+    served = await scene.until_served(GPU, set(scene.llm.pods))
+    assert min(served.values()) >= WITHIN_TOLERANCE - 1
+
+
+async def test_an_adapter_that_starts_sees_a_warm_past_at_once(scene: Scene) -> None:
+    await scene.adapters.install()
+    await scene.deploy(hpa=False)
+    scene.traffic.rate = 30.0
+    (pod,) = names(scene)
+    await asyncio.sleep(25)
+    warm = (await scene.until_served(PENDING, {pod}))[pod]
+    await scene.adapters.crash()
+    await scene.adapters.available(60)
+    again = (await scene.until_served(PENDING, {pod}))[pod]
+    assert warm > 100
+    assert again > 0.5 * warm, (warm, again)
+
+
+async def test_two_replicas_started_at_the_same_moment_share_one_ca_and_agree(
+    scene: Scene,
+) -> None:
+    await scene.adapters.install(replicas=2)
+    await scene.deploy(hpa=False, replicas=2)
+    await scene.until_served(GPU, names(scene))
+    secret = await scene.api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/forescale-ca")
+    bundles = {
+        (await scene.api.get(f"{APISERVICES}/{version}.custom.metrics.k8s.io"))["spec"]["caBundle"]
+        for version in VERSIONS
+    }
+    assert bundles == {secret["data"]["tls.crt"]}
+    for _ in range(60):  # the API server chooses a replica for each
+        assert set(await scene.values(GPU)) == names(scene)
+
+    authority = ssl.create_default_context(cadata=base64.b64decode(*bundles).decode())
+    token = await reader_token(scene)
+    path = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/*/nvidia_gpu_memory_used_bytes"
+    answers = []
+    async with aiohttp.ClientSession() as session:
+        for address in scene.adapters.addresses.values():
+            async with session.get(
+                f"https://{address}:10250{path}",
+                ssl=authority,
+                server_hostname=f"forescale.{NAMESPACE}.svc",
+                headers={"Authorization": f"Bearer {token}"},
+            ) as response:
+                assert response.status == 200, await response.text()
+                items = (await response.json())["items"]
+            answers.append({i["describedObject"]["name"]: quantity(i["value"]) for i in items})
+    assert len(answers) == 2
+    assert answers[0] == answers[1]
+    assert set(answers[0]) == names(scene)
+
+
+async def reader_token(scene: Scene) -> str:
+    """Return a token of a service account that may read metrics."""
+    kubectl = scene.controlplane.kubectl
+    await kubectl("create", "serviceaccount", "reader", "-n", scene.namespace)
+    await kubectl(
+        "create",
+        "clusterrolebinding",
+        f"reader-{scene.namespace}",
+        "--clusterrole=forescale-metrics-reader",
+        f"--serviceaccount={scene.namespace}:reader",
+    )
+    return (await kubectl("create", "token", "reader", "-n", scene.namespace)).strip()

@@ -1,0 +1,93 @@
+"""The documents are held against the tree and the code: what they leave out turns this red."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from adapter.cli.entry import COMMANDS
+from adapter.model.catalogue import METRICS
+from adapter.telemetry import Metrics
+from scripts import settings_page
+from sidecar import wire
+from sidecar.telemetry import Telemetry
+
+ROOT = Path(__file__).resolve().parent.parent
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+README = (ROOT / "README.md").read_text()
+METRICS_PAGE = (ROOT / "docs" / "metrics.md").read_text()
+MAX_LINES = 300
+ONE_SCREEN_LINES = 110
+
+
+def modules() -> set[str]:
+    """The modules of both programs, `adapter/model/window.py`; package markers are no modules."""
+    found = [*(ROOT / "adapter").rglob("*.py"), *(ROOT / "sidecar").rglob("*.py")]
+    return {str(p.relative_to(ROOT)) for p in found if p.name != "__init__.py"}
+
+
+def drawn() -> set[str]:
+    """The modules that ARCHITECTURE.md draws: a folder's line, then `name` words under it."""
+    found, folder = set(), ""
+    for line in ARCHITECTURE.splitlines():
+        if match := re.match(r"^(?:adapter|sidecar)(?:/\w+)*/", line):
+            folder = match[0]
+        found |= {folder + name for name in re.findall(r"\b\w+\.py\b", line) if folder}
+    return found
+
+
+def test_architecture_draws_every_module_and_none_that_is_gone() -> None:
+    assert drawn() == modules()
+
+
+def test_architecture_is_one_screen() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= ONE_SCREEN_LINES
+
+
+def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
+    lengths = {name: len((ROOT / name).read_text().splitlines()) for name in modules()}
+    assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_every_module_says_in_its_first_line_what_it_owns() -> None:
+    silent = [name for name in modules() if not (ROOT / name).read_text().startswith('"""')]
+    assert silent == []
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
+    first = "\n".join(README.splitlines()[:40])
+    assert "make demo" in first
+    assert "make test" in first
+
+
+def test_every_make_target_of_the_documents_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", README + ARCHITECTURE + METRICS_PAGE))
+    assert named <= targets
+
+
+def test_every_served_metric_is_documented() -> None:
+    assert [name for name in METRICS if f"`{name}`" not in METRICS_PAGE] == []
+
+
+def test_every_metric_of_the_adapter_itself_is_documented() -> None:
+    exposed = {family.name for family in Metrics().registry.collect()}
+    assert [name for name in exposed if name not in METRICS_PAGE] == []
+
+
+def test_every_metric_of_the_sidecar_is_documented() -> None:
+    gpu = wire.GpuReading("GPU-1", 50.0, 1, 2, 100.0)
+    ready = wire.EngineReading("vllm", wire.EngineState.READY, None, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    full = wire.Frame(1, "b", 1, 2.0, "u", wire.Ages(0.0, 0.0), ready, (gpu,))
+    page = Telemetry("0", lambda: full).exposition().decode()
+    exposed = set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE))
+    assert len(exposed) > 15
+    assert [name for name in sorted(exposed) if f"`{name}" not in METRICS_PAGE] == []
+
+
+def test_the_settings_page_is_what_the_code_says() -> None:
+    assert settings_page.PAGE.read_text() == settings_page.page(), "run `make docs`"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert [name for name in COMMANDS if f"forescale {name}" not in README] == []
