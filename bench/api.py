@@ -42,6 +42,16 @@ MANY = Plan(connections=16, seconds=3.0, warm=2, most=6.0)
 LIMITED = Plan(connections=16, seconds=8.0, warm=2, most=8.0)
 
 
+FAILURES = (
+    netns.NetworkError,
+    build.BuildError,
+    ProcessError,
+    loadgen.LoadError,
+    RuntimeError,
+    TimeoutError,
+)
+
+
 class Bench:
     """One run of all: servers in turn, sizes, ways; `cells` has what was seen."""
 
@@ -126,7 +136,7 @@ def main() -> int:
             with ControlPlane(Path(folder)) as controlplane:
                 tables = asyncio.run(measure(controlplane, client))
             sys.stdout.write(tables)
-    except (netns.NetworkError, build.BuildError, ProcessError, loadgen.LoadError) as error:
+    except FAILURES as error:
         _say(f"error: {error}")
         return 1
     return 0

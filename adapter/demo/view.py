@@ -78,7 +78,7 @@ def picture(scene: Scene, paint: Paint) -> list[str]:
         paint.bold(_head(scene)),
         _cut(_load(scene)),
         "",
-        paint.dim(f"{'POD':44} {'STATE':26} {'GPU %':>5} {'PENDING':>7} {'RUNNING':>7} {'AGE':>6}"),
+        paint.dim(f"{'POD':42} {'STATE':24} {'GPU %':>5} {'PENDING':>7} {'RUNNING':>7} {'AGE':>6}"),
         *rows,
         *([f"and {more} more"] if more > 0 else []),
         "",
@@ -116,7 +116,7 @@ def _arithmetic(sentences: Sequence[str]) -> list[str]:
 
 def _head(scene: Scene) -> str:
     clock = f"{_clock(scene.elapsed_seconds)} of {_clock(scene.total_seconds)}"
-    return f"forescale demo  {clock}  {scene.trace}, {scene.speed:g} x its speed  (Ctrl-C ends it)"
+    return f"forescale demo  {clock}  {scene.trace}, {scene.speed:g} x its speed  Ctrl-C ends it"
 
 
 def _load(scene: Scene) -> str:
@@ -129,7 +129,7 @@ def _load(scene: Scene) -> str:
 def _row(row: Row, paint: Paint) -> str:
     age = "-" if row.age_seconds is None else f"<{row.age_seconds:.1f} s"
     figures = f"{_figure(row.gpu_percent):>5} {_figure(row.pending):>7} {_figure(row.running):>7}"
-    line = f"{row.name[:44]:44} {row.state[:26]:26} {figures} {age:>6}"
+    line = f"{row.name[:42]:42} {row.state[:24]:24} {figures} {age:>6}"
     return paint.green(line) if row.serving else paint.yellow(line)
 
 

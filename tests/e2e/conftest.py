@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 
 from tests.controlplane import netns
 from tests.controlplane.addresses import AddressPool
@@ -20,9 +21,11 @@ from tests.controlplane.components import Options
 from tests.controlplane.kubelet import Kubelet
 from tests.controlplane.podlife import Behaviour
 from tests.e2e.adapters import Adapters
+from tests.e2e.impostors import ANNOTATION, Impostors
 from tests.e2e.llmpods import LlmPods
 from tests.e2e.scene import Scene
 from tests.e2e.traffic import Traffic
+from tests.fakes import bad_pages
 
 # Long enough that a scale-down is seen to be held back, short enough to see it happen.
 OPTIONS = Options(hpa_downscale_stabilization_seconds=10.0)
@@ -97,8 +100,12 @@ async def scene(
         adapters = Adapters(tmp_path / "adapters", controlplane, api, kubelet, session)
         llm = LlmPods(tmp_path / "pods", kubelet, session)
 
-        def of(pod: dict[str, Any]) -> Adapters | LlmPods:
+        impostors = Impostors(kubelet)
+
+        def of(pod: dict[str, Any]) -> Adapters | LlmPods | Impostors:
             labels = pod["metadata"].get("labels", {})
+            if ANNOTATION in pod["metadata"].get("annotations", {}):
+                return impostors
             return adapters if labels.get("app.kubernetes.io/component") == "adapter" else llm
 
         kubelet.behaviour = Behaviour(
@@ -112,3 +119,12 @@ async def scene(
         if adapters.processes:
             await adapters.uninstall()
         await llm.close()
+
+
+@pytest.fixture
+async def bad_pages_url() -> AsyncIterator[str]:
+    """A server of every page that no model server should have; NAME at /NAME."""
+    server = TestServer(bad_pages.application())
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()

@@ -29,6 +29,34 @@ PROBE_SECONDS = 0.3
 TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 
+@dataclass(frozen=True)
+class Engine:
+    """One kind of model server: how it is started and where it is asked; `{ip}` is the pod's."""
+
+    command: tuple[str, ...]
+    health: str
+    metrics_port: int
+    completions: str
+    body: Json
+
+
+FAKE_VLLM = Engine(
+    command=(
+        sys.executable,
+        "-m",
+        "tests.fakes.model_server",
+        "--host={ip}",
+        f"--port={MODEL_PORT}",
+        f"--slots={SLOTS}",
+        f"--service-time={SERVICE_SECONDS}",
+    ),
+    health="/health",
+    metrics_port=MODEL_PORT,
+    completions="/v1/completions",
+    body={"model": "demo", "prompt": "Hello", "max_tokens": 8},
+)
+
+
 @dataclass
 class LlmPod:
     """One running pod's processes and what the test's load has with it."""
@@ -53,10 +81,11 @@ class LlmPods:
 
     def __init__(self, folder: Path, kubelet: Kubelet, session: aiohttp.ClientSession) -> None:
         self.pods: dict[str, LlmPod] = {}
+        self.engine = FAKE_VLLM
         self.cold_start_seconds = COLD_START_SECONDS
         self.busy_percent: int | None = None  # of every GPU; None: as its server's slots are
         self.sidecar_arguments: Callable[[Json], list[str]] = lambda _: []
-        self._folder = folder
+        self.folder = folder
         self._kubelet = kubelet
         self._session = session
 
@@ -67,7 +96,7 @@ class LlmPods:
     async def start(self, pod: Json) -> None:
         """Hook: the containers of a pod start."""
         name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
-        folder = self._folder / name
+        folder = self.folder / name
         folder.mkdir()
         gpus = FakeGpus(folder)
         uid = pod["metadata"]["uid"]
@@ -108,19 +137,18 @@ class LlmPods:
     async def _end(self, found: LlmPod) -> None:
         if found.probe is not None:
             found.probe.cancel()
-        await asyncio.to_thread(found.model.stop, timeout_seconds=2.0)
+        await asyncio.to_thread(found.model.stop, timeout_seconds=8.0)
         await asyncio.to_thread(found.sidecar.stop, timeout_seconds=2.0)
 
     def _model(self, name: str, ip: str, folder: Path) -> Process:
-        command = [sys.executable, "-m", "tests.fakes.model_server", "--host", ip]
-        command += ["--port", str(MODEL_PORT), "--slots", str(SLOTS)]
-        command += ["--service-time", str(SERVICE_SECONDS)]
-        command += ["--cold-start", str(self.cold_start_seconds)]
+        command = [part.format(ip=ip) for part in self.engine.command]
+        if self.engine is FAKE_VLLM:
+            command.append(f"--cold-start={self.cold_start_seconds}")
         return Process(f"{name}-model", command, folder / "model.log", environment=environment())
 
     def _sidecar(self, pod: Json, ip: str, uid: str, folder: Path, gpus: FakeGpus) -> Process:
         command = [sys.executable, "-m", "sidecar", "--host", ip, "--port", str(SIDECAR_PORT)]
-        command += ["--engine-url", f"http://{ip}:{MODEL_PORT}/metrics"]
+        command += ["--engine-url", f"http://{ip}:{self.engine.metrics_port}/metrics"]
         command += self.sidecar_arguments(pod)
         own = {"POD_UID": uid, "NVIDIA_VISIBLE_DEVICES": gpus.uuids[0]}
         return Process(
@@ -132,7 +160,7 @@ class LlmPods:
 
     async def _follow(self, pod: LlmPod) -> None:
         """Be the readiness probe until the first success, then let the GPU follow the slots."""
-        while await self._page(pod, "/health") is None:
+        while await self._page(pod, self.engine.health) is None:
             await asyncio.sleep(PROBE_SECONDS)
         pod.ready = True
         pod.gpus.set(0, memory_used_bytes=70 * 2**30)

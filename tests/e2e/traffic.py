@@ -58,11 +58,11 @@ class Traffic:
 
     async def _ask(self, pod: LlmPod) -> None:
         pod.outstanding += 1
-        body = {"model": "demo", "prompt": "Hello", "max_tokens": 8}
+        engine = self._pods.engine
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         try:
             async with self._session.post(
-                f"{pod.url}/v1/completions", json=body, timeout=timeout
+                pod.url + engine.completions, json=engine.body, timeout=timeout
             ) as answer:
                 await answer.read()
             self.served += 1

@@ -14,8 +14,6 @@ from aiohttp.test_utils import TestServer
 from tests.fakes import bad_pages
 from tests.fakes.nvml import FakeGpus
 
-# A property is about values, not speed: on a busy machine one example may take long.
-
 
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGpus:

@@ -1,0 +1,118 @@
+"""Bad input on the real path: one log event, a counter, and never a wrong value."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.controlplane.api import ApiError
+from tests.e2e.impostors import ANNOTATION, KINDS
+from tests.e2e.scene import GPU, GROUP, PENDING, Scene, quantity
+
+Json = dict[str, Any]
+
+GOOD = {"honest", "unknown-fields"}
+# What the answer says of each, as a person would read it in the HPA's events.
+WORDS = {
+    "negative": "does not read this",
+    "huge": "does not read this",
+    "nan": "not a frame",
+    "infinity": "not a frame",
+    "truncated": "not a frame",
+    "other-uid": "belongs to pod UID 11111111",
+    "future-schema": "update the adapter first",
+    "endless-line": "longer than",
+}
+REFUSED = set(WORDS) - {"negative", "huge", "endless-line"}
+
+
+def impostor(kind: str) -> Json:
+    container = {"name": "llm", "image": "model:1"}
+    port = {"name": "forescale", "containerPort": 9401}
+    sidecar = {"name": "forescale", "image": "s:1", "restartPolicy": "Always", "ports": [port]}
+    labels = {"forescale.dev/source": "sidecar", "app": kind}
+    return {
+        "metadata": {"name": kind, "labels": labels, "annotations": {ANNOTATION: kind}},
+        "spec": {"containers": [container], "initContainers": [sidecar]},
+    }
+
+
+async def asked(scene: Scene, name: str, metric: str = PENDING) -> float | str:
+    """Return the pod's value, or the words of the error."""
+    path = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/{name}/{metric}"
+    try:
+        (item,) = (await scene.api.get(path))["items"]
+    except ApiError as error:
+        return str(error)
+    return quantity(item["value"])
+
+
+async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -> None:
+    await scene.adapters.install()
+    for kind in KINDS:
+        await scene.api.post(f"/api/v1/namespaces/{scene.namespace}/pods", impostor(kind))
+    await scene.kubelet.wait_running(scene.namespace, len(KINDS))
+    for kind in KINDS:
+        await scene.kubelet.set_ready(scene.namespace, kind, is_ready=True)
+    await asyncio.sleep(5)
+    answers = {kind: await asked(scene, kind) for kind in KINDS}
+    assert {kind: answers[kind] for kind in GOOD} == {"honest": 7.0, "unknown-fields": 7.0}
+    for kind, words in WORDS.items():
+        assert words in str(answers[kind]), (kind, answers[kind])
+
+    await asyncio.sleep(5)
+    events = [json.loads(line) for line in scene.adapters.log().splitlines()]
+    lost = [event["pod"] for event in events if event["event"] == "sidecar_lost"]
+    for kind in [*REFUSED, "endless-line"]:
+        assert lost.count(f"{scene.namespace}/{kind}") == 1, (kind, lost)
+    (name,) = scene.adapters.processes
+    metrics = await scene.adapters.metrics(name)
+    assert counter(metrics, 'frames_total{result="refused"}') >= len(REFUSED)
+    assert counter(metrics, 'dropped_values_total{series="pending"}') >= 2
+
+
+def counter(page: str, name: str) -> float:
+    for line in page.splitlines():
+        if line.startswith(f"forescale_adapter_{name} "):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"{name} is not in {page}")
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("nan", None),
+        ("inf", None),
+        ("negative", None),
+        ("ten_mb", "is longer than"),
+        ("endless", "is longer than"),
+        ("missing", "answers 404"),
+    ],
+)
+async def test_a_bad_page_of_the_model_server_gives_no_value_of_the_queue(
+    scene: Scene, bad_pages_url: str, page: str, words: str | None
+) -> None:
+    url = f"{bad_pages_url}/{page}"
+    scene.llm.sidecar_arguments = lambda _: ["--engine", "vllm", "--engine-url", url]
+    await scene.adapters.install()
+    await scene.deploy(hpa=False)
+    (pod,) = scene.llm.pods
+    deadline = time.monotonic() + 20
+    answer: float | str = ""
+    while time.monotonic() < deadline:
+        answer = await asked(scene, pod)
+        if isinstance(answer, str) and "503" in answer and (words or "does not read") in answer:
+            break
+        assert isinstance(answer, str), answer
+        await asyncio.sleep(0.5)
+    assert (words or "does not read this") in str(answer)
+    log = (scene.llm.folder / pod / "sidecar.log").read_text()
+    told = [line for line in log.splitlines() if "unusable" in line or (words or "\0") in line]
+    assert len(told) == 1, log
+    loading = words is not None and page != "missing"
+    gpu = await asked(scene, pod, GPU)
+    assert isinstance(gpu, str if loading else float), gpu
