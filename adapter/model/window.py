@@ -28,6 +28,7 @@ COARSE_SECONDS = 10
 
 Key = tuple[str, str]  # (pod UID, series)
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 class FrozenWindow(NamedTuple):
@@ -58,6 +59,7 @@ class Window:
     def _allocate(self, rows: int) -> None:
         self._fine = np.full((rows, FINE_SLOTS), np.nan, dtype=np.float32)
         self._coarse = np.full((rows, COARSE_SLOTS), np.nan, dtype=np.float32)
+        self._ordered: NDArray[np.float32] | None = None  # of coarse, until it changes
         self._last_value = np.full(rows, np.nan)
         self._last_at = np.full(rows, np.nan)
         self._period = np.full(rows, np.nan)
@@ -69,13 +71,20 @@ class Window:
         A value from the future of this clock is taken as of now.
         """
         self._advance(int(now))
+        rows: list[int] = []
+        times: list[float] = []
+        values: list[float] = []
+        periods: list[float] = []
         for reading in batch.readings:
             for point in reading.history:
                 self._put_history(self._row(reading.uid, point.series), point)
             for point in reading.points:
-                row = self._row(reading.uid, point.series)
-                self._put(row, point, now)
-                self._period[row] = reading.period_seconds
+                rows.append(self._row(reading.uid, point.series))
+                times.append(point.at)
+                values.append(point.value)
+                periods.append(reading.period_seconds)
+        if rows:
+            self._put(np.array(rows), np.array(times), np.array(values), np.array(periods), now)
 
     def forget(self, keep: Iterable[str]) -> None:
         """Drop the rows of every pod UID that is not in `keep`."""
@@ -85,7 +94,7 @@ class Window:
             for array in (self._fine, self._coarse, self._last_value, self._last_at, self._period):
                 array[row] = np.nan
             self._free.append(row)
-            self._rows = None
+            self._rows = self._ordered = None
 
     def freeze(self) -> FrozenWindow:
         """Return an immutable copy, ordered in time and carried forward."""
@@ -94,12 +103,13 @@ class Window:
         newest = self._head % FINE_SLOTS
         step = self._head // COARSE_SECONDS - 1  # the newest complete step
         fine = carry_forward(np.roll(self._fine, FINE_SLOTS - 1 - newest, axis=1))
-        shift = COARSE_SLOTS - 1 - step % COARSE_SLOTS
-        coarse = carry_forward(np.roll(self._coarse, shift, axis=1))
+        if self._ordered is None:
+            shift = COARSE_SLOTS - 1 - step % COARSE_SLOTS
+            self._ordered = carry_forward(np.roll(self._coarse, shift, axis=1))
         return FrozenWindow(
             self._rows,
             fine,
-            coarse,
+            self._ordered,
             self._last_value.copy(),
             self._last_at.copy(),
             self._period.copy(),
@@ -125,14 +135,18 @@ class Window:
         self._fine, self._coarse, self._last_value, self._last_at, self._period = joined
         self._free = list(range(2 * old - 1, old - 1, -1))
 
-    def _put(self, row: int, point: Point, now: float) -> None:
-        at = min(point.at, now)
-        if at < self._last_at[row]:
-            return
-        self._last_at[row] = at
-        self._last_value[row] = point.value
-        if int(at) > self._head - FINE_SLOTS:
-            self._fine[row, int(at) % FINE_SLOTS] = point.value
+    def _put(self, rows: Integers, at: Floats, values: Floats, periods: Floats, now: float) -> None:
+        """Write all points at once; of several of one row the newest, written last, stays."""
+        at = np.minimum(at, now)
+        order = np.argsort(at, kind="stable")
+        chosen = order[~(at[order] < self._last_at[rows[order]])]
+        rows, at, values = rows[chosen], at[chosen], values[chosen]
+        self._last_at[rows] = at
+        self._last_value[rows] = values
+        self._period[rows] = periods[chosen]
+        seconds = at.astype(np.int64)
+        recent = seconds > self._head - FINE_SLOTS
+        self._fine[rows[recent], seconds[recent] % FINE_SLOTS] = values[recent]
 
     def _put_history(self, row: int, point: Point) -> None:
         """Fill one past step where nothing is known yet; live readings are never overwritten."""
@@ -144,6 +158,7 @@ class Window:
             column = step % COARSE_SLOTS
             if np.isnan(self._coarse[row, column]):
                 self._coarse[row, column] = point.value
+                self._ordered = None
         second = int(point.at)
         if self._head - FINE_SLOTS < second <= self._head:
             column = second % FINE_SLOTS
@@ -159,6 +174,7 @@ class Window:
             # After a pause longer than all rings hold there is nothing to carry.
             self._fine[:] = np.nan
             self._coarse[:] = np.nan
+            self._ordered = None
             self._head = second
         while self._head < second:
             self._head += 1
@@ -184,4 +200,5 @@ class Window:
         count = known.sum(axis=1)
         total = np.where(known, recent, 0.0).sum(axis=1)
         column = step % COARSE_SLOTS
+        self._ordered = None
         self._coarse[:, column] = np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -66,7 +66,11 @@ class Impostors:
         meta = pod["metadata"]
         says = KINDS[meta["annotations"][ANNOTATION]]
         app = web.Application()
-        app.router.add_get("/v1/stream", lambda request: _stream(request, says(meta["uid"])))
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await _stream(request, says(meta["uid"]))
+
+        app.router.add_get("/v1/stream", answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, pod["status"]["podIP"], PORT).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,18 +102,24 @@ async def test_a_bad_page_of_the_model_server_gives_no_value_of_the_queue(
     await scene.adapters.install()
     await scene.deploy(hpa=False)
     (pod,) = scene.llm.pods
-    deadline = time.monotonic() + 20
-    answer: float | str = ""
-    while time.monotonic() < deadline:
-        answer = await asked(scene, pod)
-        if isinstance(answer, str) and "503" in answer and (words or "does not read") in answer:
-            break
-        assert isinstance(answer, str), answer
-        await asyncio.sleep(0.5)
-    assert (words or "does not read this") in str(answer)
+    told = await until(scene, pod, PENDING, lambda a: (words or "does not read this") in str(a))
+    assert isinstance(told, str)
     log = (scene.llm.folder / pod / "sidecar.log").read_text()
-    told = [line for line in log.splitlines() if "unusable" in line or (words or "\0") in line]
-    assert len(told) == 1, log
-    loading = words is not None and page != "missing"
-    gpu = await asked(scene, pod, GPU)
-    assert isinstance(gpu, str if loading else float), gpu
+    lines = [line for line in log.splitlines() if "unusable" in line or (words or "\0") in line]
+    assert len(lines) == 1, log
+    if words is None or page == "missing":  # the server is up: only its queue is not known
+        await until(scene, pod, GPU, lambda answer: isinstance(answer, float))
+    else:
+        assert "still loading its model" in str(await asked(scene, pod, GPU))
+
+
+async def until(
+    scene: Scene, pod: str, metric: str, holds: Callable[[float | str], bool]
+) -> float | str:
+    """Ask until the answer satisfies `holds`."""
+    deadline = time.monotonic() + 20
+    while not holds(answer := await asked(scene, pod, metric)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{metric} of {pod}: {answer}")
+        await asyncio.sleep(0.3)
+    return answer
