@@ -22,6 +22,7 @@ Json = dict[str, Any]
 NAMESPACE = "forescale-system"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/forescale-adapter"
 APISERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+REPLICAS = 2  # in manifests/base
 VERSIONS = ("v1beta1", "v1beta2")
 PROBE_SECONDS = 0.2
 STOP_SECONDS = 15.0  # draining takes five
@@ -52,15 +53,25 @@ class Adapters:
     async def install(self, replicas: int = 1) -> None:
         """Apply manifests/base with that many replicas, and wait until the API is available."""
         self._kubelet.take(NAMESPACE)
-        await self._controlplane.kubectl("apply", "-k", str(ROOT / "manifests" / "base"))
+        await self._apply(replicas)
         await self._api.appears(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/forescale-adapter")
         if not self._kubeconfig.done():
             self._kubeconfig.set_result(
                 await self._controlplane.service_account_kubeconfig(NAMESPACE, "forescale-adapter")
             )
-        await self.scale(replicas)
         await self._kubelet.wait_ready(NAMESPACE, replicas, timeout_seconds=60)
         await self.available()
+
+    async def _apply(self, replicas: int) -> None:
+        """Apply manifests/base as a person would; with another number of replicas for one test."""
+        kubectl, base = self._controlplane.kubectl, str(ROOT / "manifests" / "base")
+        if replicas == REPLICAS:
+            await kubectl("apply", "-k", base)
+            return
+        built = await kubectl("kustomize", base)
+        changed = built.replace(f"replicas: {REPLICAS}", f"replicas: {replicas}")
+        assert changed != built
+        await kubectl("apply", "-f", "-", stdin=changed)
 
     async def scale(self, replicas: int) -> None:
         """Set the Deployment's replicas."""
@@ -123,7 +134,7 @@ class Adapters:
 
     def log(self) -> str:
         """All that the adapters of this test wrote."""
-        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+        return "".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
 
     async def metrics(self, name: str) -> str:
         """One adapter's own metrics."""
