@@ -16,6 +16,6 @@ step lint .venv/bin/ruff check .
 step format .venv/bin/ruff format --check .
 step types .venv/bin/mypy
 step imports .venv/bin/lint-imports
-step unit .venv/bin/python -m pytest -q tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
+step unit .venv/bin/python -m pytest -q -n 4 --dist loadfile tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
 printf '\n%s\n' "${rows[@]}"
 exit $failed

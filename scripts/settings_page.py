@@ -46,7 +46,9 @@ def reasons() -> Iterator[str]:
 
 def _reasons(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[str]:
     for number, statement in enumerate(node.body):
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.annotation, ast.Name):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(
+            statement.annotation, ast.Name
+        ):
             continue
         if statement.annotation.id in classes:
             yield from _reasons(classes[statement.annotation.id], classes)
