@@ -19,9 +19,11 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@bash scripts/setup.sh
 
 demo: setup ## sidecars, adapter and an HPA loop on this machine: no cluster, no GPU (ARGS="--for 60s --json")
+	@bash scripts/debian.sh gcc
 	@$(VENV)/bin/forescale demo $(ARGS)
 
 check: setup ## fast: lint, types, import directions, unit tests (under 2 minutes)
+	@bash scripts/debian.sh gcc
 	@bash scripts/check.sh
 
 test: setup ## everything, on the real parts; builds the control plane once (about 10 minutes)

@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests need; says the one line to type where it may not.
-#   gcc, libc6-dev   the fake libnvidia-ml.so.1      iproute2, util-linux  the network namespace
-#   python3-venv     the environments                curl, procps          the demo's and tests' hands
+# Sees to the programs that are not Python's: installs their Debian packages as root, and says the
+# one line to type where it may not. Arguments: which of them (default: all).
 set -euo pipefail
-packages="gcc libc6-dev iproute2 util-linux python3-venv curl procps ${FORESCALE_DEBIAN_EXTRA:-}"
+declare -A package=(
+  [gcc]="gcc libc6-dev"      # compiles the fake libnvidia-ml.so.1
+  [ip]="iproute2"            # the test network
+  [unshare]="util-linux"     # its namespace, and setpriv
+  [curl]="curl"              # the demo's and the tests' hands
+  [ps]="procps"
+)
+[ $# -gt 0 ] || set -- "${!package[@]}"
 missing=""
-for package in $packages; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=" $package"
+for program in "$@"; do
+  command -v "$program" >/dev/null || missing+=" ${package[$program]}"
 done
+if [[ " $* " == *" gcc "* && ! -e /usr/include/stdio.h ]]; then
+  missing+=" libc6-dev"
+fi
 [ -n "$missing" ] || exit 0
-if [ "$(id -u)" != 0 ]; then
-  echo "debian: missing:$missing" >&2
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "error: missing programs" >&2
   echo "hint: sudo apt-get update && sudo apt-get install -y$missing" >&2
   exit 1
 fi

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from adapter.model.batch import ModelState, Point, Reading
+from adapter.model.batch import Column, ModelState, Point, Reading
 from adapter.model.catalogue import CEILINGS
 from sidecar import wire
 
@@ -56,8 +56,8 @@ def _points(frame: wire.Frame, at: float, drop: Drop) -> Iterator[Point]:
             yield Point(series, at - age, value)
 
 
-def _history(backlog: wire.Backlog, at: float, drop: Drop) -> Iterator[Point]:
-    """Yield one point in the middle of each past step, oldest first."""
+def _history(backlog: wire.Backlog, at: float, drop: Drop) -> Iterator[Column]:
+    """Yield the past of each known series; figures that are no measurement are None in it."""
     step, age = backlog.step_seconds, backlog.age_seconds
     if not (step > 0 and age >= 0):
         drop("backlog")
@@ -65,10 +65,8 @@ def _history(backlog: wire.Backlog, at: float, drop: Drop) -> Iterator[Point]:
     for series, column in backlog.series.items():
         if series not in CEILINGS:
             continue  # a newer sidecar may know more
-        newest = at - age - step / 2
-        for back, value in enumerate(reversed(column)):
-            if value is not None and plausible(series, value):
-                yield Point(series, newest - back * step, value)
+        values = tuple(v if v is not None and plausible(series, v) else None for v in column)
+        yield Column(series, at - age - step / 2, step, values)
 
 
 def _why(frame: wire.Frame) -> dict[str, str]:

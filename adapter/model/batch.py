@@ -20,6 +20,18 @@ class Point(msgspec.Struct, frozen=True):
     value: float
 
 
+class Column(msgspec.Struct, frozen=True):
+    """The past of one series in equal steps, oldest first; None where nothing was read.
+
+    Each value is the mean of a step; `newest_at` is the middle of the last one.
+    """
+
+    series: str
+    newest_at: float
+    step_seconds: float
+    values: tuple[float | None, ...]
+
+
 class ModelState(StrEnum):
     """What a source says of the model server; UNKNOWN where it does not look at one."""
 
@@ -41,7 +53,7 @@ class Reading(msgspec.Struct, frozen=True):
     model: ModelState
     points: tuple[Point, ...]
     why: Mapping[str, str] = {}
-    history: tuple[Point, ...] = ()  # means of 10 s steps, sent once when a stream opens
+    history: tuple[Column, ...] = ()  # sent once, when a stream opens
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adapter.model.batch import Batch, Point
+from adapter.model.batch import Batch, Column
 from adapter.model.smooth import carry_forward
 
 FINE_SLOTS = 60
@@ -76,8 +76,8 @@ class Window:
         values: list[float] = []
         periods: list[float] = []
         for reading in batch.readings:
-            for point in reading.history:
-                self._put_history(self._row(reading.uid, point.series), point)
+            for column in reading.history:
+                self._put_history(self._row(reading.uid, column.series), column)
             for point in reading.points:
                 rows.append(self._row(reading.uid, point.series))
                 times.append(point.at)
@@ -148,22 +148,26 @@ class Window:
         recent = seconds > self._head - FINE_SLOTS
         self._fine[rows[recent], seconds[recent] % FINE_SLOTS] = values[recent]
 
-    def _put_history(self, row: int, point: Point) -> None:
-        """Fill one past step where nothing is known yet; live readings are never overwritten."""
-        if point.at < 0:  # before this clock began: the machine itself just started
-            return
-        step = int(point.at) // COARSE_SECONDS
-        newest = self._head // COARSE_SECONDS - 1
-        if newest - COARSE_SLOTS < step <= newest:
-            column = step % COARSE_SLOTS
-            if np.isnan(self._coarse[row, column]):
-                self._coarse[row, column] = point.value
-                self._ordered = None
-        second = int(point.at)
-        if self._head - FINE_SLOTS < second <= self._head:
-            column = second % FINE_SLOTS
-            if np.isnan(self._fine[row, column]):
-                self._fine[row, column] = point.value
+    def _put_history(self, row: int, column: Column) -> None:
+        """Fill past steps and seconds where nothing is known yet; live readings stay."""
+        values = np.array([np.nan if v is None else v for v in column.values], dtype=np.float32)
+        back = np.arange(len(values) - 1, -1, -1)
+        at = column.newest_at - back * column.step_seconds
+        newest_step = self._head // COARSE_SECONDS - 1
+        # A time before this clock began belongs to a machine that has just started.
+        steps = np.where(at < 0, -1, at // COARSE_SECONDS).astype(np.int64)
+        self._fill(self._coarse[row], steps, values, newest_step)
+        seconds = np.where(at < 0, -1, at).astype(np.int64)
+        self._fill(self._fine[row], seconds, values, self._head)
+        self._ordered = None
+
+    @staticmethod
+    def _fill(
+        ring: NDArray[np.float32], times: Integers, values: NDArray[np.float32], newest: int
+    ) -> None:
+        fits = (times >= 0) & (times > newest - len(ring)) & (times <= newest)
+        places = times[fits] % len(ring)
+        ring[places] = np.where(np.isnan(ring[places]), values[fits], ring[places])
 
     def _advance(self, second: int) -> None:
         """Open the columns up to `second`, closing each ten-second step that it passes."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake.frames import reading
-from adapter.model.batch import ModelState, Reading
+from adapter.model.batch import Column, ModelState, Reading
 from adapter.model.catalogue import CEILINGS
 from sidecar import wire
 
@@ -71,10 +71,10 @@ def test_a_period_that_would_outwit_the_freshness_rule_is_refused(period: float)
         read(frame(period_seconds=period))
 
 
-def test_the_backlog_becomes_points_in_the_middle_of_their_steps() -> None:
-    past = wire.Backlog(10.0, 2.0, {"pending": (1.0, None, 3.0), "of_a_newer_sidecar": (1.0,)})
-    found, _ = read(frame(backlog=past))
-    assert [(p.at, p.value) for p in found.history] == [(93.0, 3.0), (73.0, 1.0)]
+def test_the_backlog_becomes_columns_of_what_is_a_measurement() -> None:
+    told = {"pending": (1.0, None, -3.0, 4.0), "of_a_newer_sidecar": (1.0,)}
+    found, _ = read(frame(backlog=wire.Backlog(10.0, 2.0, told)))
+    assert found.history == (Column("pending", 93.0, 10.0, (1.0, None, None, 4.0)),)
 
 
 def test_a_sum_over_gpus_is_absent_while_one_gpu_declines() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.model.batch import Batch, ModelState, Point, Reading
+from adapter.model.batch import Batch, Column, ModelState, Point, Reading
 from adapter.model.smooth import carry_forward, ewma, mean
 from adapter.model.window import COARSE_SLOTS, FINE_SLOTS, FrozenWindow, Window
 
@@ -102,7 +102,7 @@ def test_a_reading_from_the_future_counts_as_of_now() -> None:
 
 def test_history_fills_past_steps_and_overwrites_nothing_live() -> None:
     window = Window()
-    past = tuple(Point("pending", 995.0 - 10 * back, 50.0 - back) for back in range(5))
+    past = (Column("pending", 995.0, 10.0, (46.0, 47.0, 48.0, 49.0, 50.0)),)
     window.append(Batch((reading(1000.0, 7.0),)), 1000.0)
     told = Reading("u", 1001.0, 2.0, ModelState.READY, (), history=past)
     window.append(Batch((told,)), 1001.0)
@@ -114,10 +114,19 @@ def test_history_fills_past_steps_and_overwrites_nothing_live() -> None:
 
 def test_history_alone_is_no_present_value() -> None:
     window = Window()
-    past = (Point("pending", 995.0, 50.0),)
+    past = (Column("pending", 995.0, 10.0, (50.0,)),)
     window.append(Batch((Reading("u", 1000.0, 2.0, ModelState.READY, (), history=past),)), 1000.0)
     frozen = window.freeze()
     assert math.isnan(frozen.last_at[row_of(frozen)])
+
+
+def test_history_of_before_this_clock_began_is_left_out() -> None:
+    window = Window()
+    past = (Column("pending", 15.0, 10.0, (7.0, None, 9.0)),)  # at -5, 5 and 15 seconds
+    window.append(Batch((Reading("u", 21.0, 2.0, ModelState.READY, (), history=past),)), 21.0)
+    frozen = window.freeze()
+    assert frozen.coarse[row_of(frozen), -1] == 9.0
+    assert np.isnan(frozen.coarse[row_of(frozen), :-1]).all()
 
 
 def test_a_pause_longer_than_the_rings_leaves_nothing() -> None:
