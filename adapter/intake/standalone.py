@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,15 +45,14 @@ class Directory:
 
     def poll(self) -> None:
         """Read what changed since the last call."""
-        present = {path: _stamp(path) for path in sorted(self._path.iterdir())}
-        files = {
-            path: stamp
-            for path, stamp in present.items()
-            if stamp is not None and path.suffix in _SUFFIXES
-        }
+        files = {}
+        with os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.name.endswith(_SUFFIXES) and (stamp := _stamp(entry)) is not None:
+                    files[Path(entry.path)] = stamp
         if files == self._stamps:
             return
-        changed = [path for path, stamp in files.items() if self._stamps.get(path) != stamp]
+        changed = [path for path, stamp in sorted(files.items()) if self._stamps.get(path) != stamp]
         self._objects = {path: found for path, found in self._objects.items() if path in files}
         self._stamps = files
         for path in changed:
@@ -73,9 +73,9 @@ class Directory:
         self._roster.replace_pods(raw for raw in found if raw.get("kind") == "Pod")
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def _stamp(entry: os.DirEntry[str]) -> _Stamp | None:
     try:
-        status = path.stat()
+        status = entry.stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino

