@@ -4,6 +4,7 @@ ForescaleError
 ├── SettingsError          the settings are wrong; carries every problem at once
 ├── StartupError           the adapter cannot start or register; carries the fix
 ├── IntakeError            one source could not be read; costs that source only
+│   └── BadStream          it sends what no sidecar sends
 ├── KubeError              the API server refused a request or gave no answer
 └── AnswerError            a query gets a Kubernetes Status instead of a value
     ├── BadRequest         400 BadRequest
@@ -56,6 +57,10 @@ class KubeError(ForescaleError):
         self.code = code
         self.reason = reason
         self.message = message
+
+
+class BadStream(IntakeError):
+    """A source sends what no sidecar of ours would; the text says what."""
 
 
 class AnswerError(ForescaleError):

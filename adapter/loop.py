@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import structs
 
+from adapter.model import debut
 from adapter.model.batch import Batch, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
@@ -43,10 +44,12 @@ class Loop:
         self._intake = sources
         self._asked = asked
         self._metrics = metrics
-        self._window = Window()
+        self._window = Window(settings.hold_seconds)
         self._sources: dict[str, Source] = {}
         self._serving: set[str] = set()
         self._early: dict[str, Reading] = {}
+        self._standings: Mapping[str, Standing] = {}
+        self._debuts: dict[str, float] = {}
         self.snapshot: Snapshot | None = None
 
     async def run(self) -> None:
@@ -70,6 +73,8 @@ class Loop:
         batch = self._intake.collect()
         self._sources = fold(self._sources, batch, fleet)
         standings = stand(fleet, self._sources)
+        self._debuts = debut.fold(self._debuts, self._standings, standings, now)
+        self._standings = standings
         self._append(batch, standings, now)
         self.snapshot = decide(
             fleet,
@@ -77,6 +82,7 @@ class Loop:
             self._sources,
             self._window.freeze(),
             complete=self.snapshot.complete if self.snapshot else {},
+            debuts=self._debuts.keys(),
             asked=self._asked(now),
             hold_seconds=self._settings.hold_seconds,
             now=now,
@@ -87,14 +93,14 @@ class Loop:
     def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
         """Take in what serving pods say: an idle GPU that waits for its model is no history.
 
-        The last word of a pod that does not serve yet is kept until it does: its source may have
-        nothing new to say for a heartbeat after the kubelet called the pod ready.
+        The last word about the queue of a pod that does not serve yet is kept until it does: its
+        source may have nothing new to say for a heartbeat after the kubelet called the pod ready.
         """
         serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
         heard = [reading for reading in batch.readings if reading.uid in serving]
         early = {reading.uid: reading for reading in batch.readings if reading.uid not in serving}
         kept = {uid: word for uid, word in self._early.items() if uid in standings} | early
-        begun = [structs.replace(kept.pop(uid), history=()) for uid in serving if uid in kept]
+        begun = [_of_the_queue(kept.pop(uid)) for uid in serving if uid in kept]
         self._early = kept
         self._window.append(Batch((*begun, *heard)), now)
         if serving != self._serving:
@@ -105,3 +111,9 @@ class Loop:
         counts = Counter(snapshot.standings.values())
         for standing in Standing:
             self._metrics.pods.labels(standing.value).set(counts[standing])
+
+
+def _of_the_queue(reading: Reading) -> Reading:
+    """Return the reading without its past, and without GPUs, which were loading a model then."""
+    points = tuple(point for point in reading.points if not point.series.startswith("gpu"))
+    return structs.replace(reading, points=points, history=())

@@ -49,7 +49,7 @@ class ReplayedServer(ModelServer):
         reading = msgspec.structs.replace(
             self._page_read, pending=pending, kv_percent=clock.kv_percent(now)
         )
-        return EngineRead(reading, seconds=0.003)
+        return EngineRead(reading, seconds=0.003, taken_at=now)
 
 
 class ReplayedGpus(Gpus):
@@ -70,7 +70,7 @@ class ReplayedGpus(Gpus):
             memory_total_bytes=GPU_BYTES,
             power_watts=300.0,
         )
-        return GpuRead((gpu,), seconds=0.001)
+        return GpuRead((gpu,), seconds=0.001, taken_at=now)
 
 
 def poller(pod: Sidecar, page_read: EngineReading) -> Poller:

@@ -35,12 +35,17 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class GpuRead:
-    """One try to read the GPUs: `gpus` is None when it failed, and `why` says so in words."""
+    """One try to read the GPUs: `gpus` is None when it failed, and `why` says so in words.
+
+    `taken_at` is the clock when NVML was asked, None when the try failed: the answer may lie a
+    while before it is picked up, and the question's time never understates its age.
+    """
 
     gpus: tuple[GpuReading, ...] | None
     why: str | None = None
     declined: tuple[NvmlProblem, ...] = ()
     seconds: float | None = None  # how long NVML took
+    taken_at: float | None = None
 
 
 def reason(problem: NvmlProblem) -> str:
@@ -140,6 +145,7 @@ class Gpus:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 child = await self._ready_child()
+                asked_at = self._clock()
                 answer = await child.ask() if child else None
         except TimeoutError:
             return self._late()
@@ -147,7 +153,7 @@ class Gpus:
             return self._lost(error)
         if answer is None:
             return GpuRead(None, self._why)
-        return GpuRead(answer.gpus, None, answer.declined, self._clock() - began)
+        return GpuRead(answer.gpus, None, answer.declined, self._clock() - began, asked_at)
 
     async def close(self) -> None:
         """End the child and wait until it is reaped."""

@@ -1,11 +1,14 @@
-"""The log: one line per event on stderr, JSON in a pod and text on a terminal."""
+"""The log: one line per event on stderr, JSON in a pod and text on a terminal.
+
+Its keys are the adapter's too: `ts`, `level`, `event`, then the event's facts.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+import time
 from typing import TextIO
 
 logger = logging.getLogger("forescale.sidecar")
@@ -37,27 +40,31 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = {key: _short(value) for key, value in _facts(record).items() if value is not None}
         head = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "ts": _stamp(record),
             "level": record.levelname.lower(),
-            "message": _short(record.getMessage()),
+            "event": _short(record.getMessage()),
         }
         return json.dumps(head | facts, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """Time, message and `key=value` for a person; control characters are escaped."""
+    """Time, level, event and `key=value` for a person; control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         facts = (f"{key}={value}" for key, value in _facts(record).items() if value is not None)
-        line = " ".join((clock, record.levelname.lower(), record.getMessage(), *facts))
+        level = f"{record.levelname.lower():7}"
+        line = " ".join((_stamp(record), level, record.getMessage(), *facts))
         return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Value]:
     facts: dict[str, Value] = dict(getattr(record, "facts", {}))
     if record.exc_info and record.exc_info[0]:
-        facts["error"] = logging.Formatter().formatException(record.exc_info)
+        facts["exception"] = logging.Formatter().formatException(record.exc_info)
     return facts
 
 

@@ -85,9 +85,9 @@ class Poller:
         self._begin_gpu_read()
         engine = await self._read_engine(publish, telemetry)
         self._take_engine(engine, telemetry)
-        if self._gpu_read and await _done(self._gpu_read, ALIGN_SECONDS):
-            self._take_gpus(self._gpu_read.result(), telemetry)
-            self._gpu_read = None
+        if self._gpu_read:
+            await _done(self._gpu_read, ALIGN_SECONDS)
+            self._take_gpus(telemetry)
         current = self.frame()
         self._ring.add(self._clock(), wire.levels(current))
         if self._late() or differs(self._sent, self._sample):
@@ -96,10 +96,15 @@ class Poller:
     async def _read_engine(
         self, publish: Callable[[bytes], None], telemetry: Telemetry
     ) -> EngineRead:
-        """Read the page; while it is slow, the heartbeats go on with the last reading."""
+        """Read the page; while it is slow, the heartbeats go on with the last reading.
+
+        They say its growing age, and the GPUs, which are read meanwhile.
+        """
         reading = asyncio.ensure_future(self._server.read())
         try:
             while not await _done(reading, self._heartbeat_at() - self._clock() + ALIGN_SECONDS):
+                self._take_gpus(telemetry)
+                self._begin_gpu_read()
                 self._send(publish, telemetry)
             return reading.result()
         finally:
@@ -130,14 +135,14 @@ class Poller:
         )
 
     def _take_engine(self, read: EngineRead, telemetry: Telemetry) -> None:
-        now = self._clock()
-        ready = read.reading.state is EngineState.READY
-        if ready and self._first_ready_at is None:
-            self._first_ready_at = now
+        state = read.reading.state
+        if state is EngineState.LOADING:  # the first of this life, or of a new one
+            self._first_ready_at = None
+        elif state is EngineState.READY and self._first_ready_at is None:
+            self._first_ready_at = self._clock()
         telemetry.count_engine(read)
         self._changes.engine(self._sample, read.reading, read.problems)
-        taken_at = now if ready else None
-        self._sample = replace(self._sample, engine=read.reading, engine_taken_at=taken_at)
+        self._sample = replace(self._sample, engine=read.reading, engine_taken_at=read.taken_at)
 
     def _begin_gpu_read(self) -> None:
         """Start a reading at its time; a tick a little before or after the time is on time."""
@@ -147,7 +152,11 @@ class Poller:
             self._gpu_due_at = on_time + self._periods.gpu_seconds
             self._gpu_read = asyncio.create_task(self._gpus.read())
 
-    def _take_gpus(self, read: GpuRead, telemetry: Telemetry) -> None:
+    def _take_gpus(self, telemetry: Telemetry) -> None:
+        """Keep the GPU reading that is under way, if it is done."""
+        if self._gpu_read is None or not self._gpu_read.done():
+            return
+        read, self._gpu_read = self._gpu_read.result(), None
         telemetry.count_gpus(read, self._gpus.restarts - self._restarts)
         self._restarts = self._gpus.restarts
         gpus, attribution = None, Attribution(why=read.why)
@@ -157,7 +166,7 @@ class Poller:
         self._sample = replace(
             before,
             gpus=gpus,
-            gpu_taken_at=None if gpus is None else self._clock(),
+            gpu_taken_at=None if gpus is None else read.taken_at,
             attribution=attribution,
         )
         self._changes.gpus(before, self._sample, self._gpus.driver)

@@ -152,11 +152,15 @@ FIELDS = (
     Field("port", "port", _port, "9401", "port to listen on"),
     Field("engine", "engine", _engine, "auto", "model server: auto, none, or its name"),
     Field("engine-url", "engine_url", _engine_url, None, "its metrics page, if elsewhere"),
-    Field("engine-period", "engine_period_seconds", duration(0.1, 60), "1s", "queue read every"),
+    Field("engine-period", "engine_period_seconds", duration(0.1, 10), "1s", "queue read every"),
     # Faster polling of NVML costs the model server's inter-token latency (about 2 % at 100 ms).
     Field("gpu-period", "gpu_period_seconds", duration(1, 60), "2s", "NVML read every"),
-    Field("heartbeat", "heartbeat_seconds", duration(0.5, 60), "2s", "a frame at the latest every"),
-    Field("engine-timeout", "engine_timeout_seconds", duration(0.05, 10), "1s", "for its page"),
+    # A reader takes three silent heartbeats for a dead stream: longer ones would hide a dead pod
+    # for most of an adapter's hold (60 s).
+    Field("heartbeat", "heartbeat_seconds", duration(0.5, 10), "2s", "a frame at the latest every"),
+    # An overloaded server may take seconds for its page, and its queue is what matters just then;
+    # the frames go on meanwhile and say how old the last reading is.
+    Field("engine-timeout", "engine_timeout_seconds", duration(0.05, 10), "5s", "for its page"),
     Field("gpu-timeout", "gpu_timeout_seconds", duration(0.05, 10), "1s", "for one NVML reading"),
     Field("gpu-uuids", "gpu_uuids", _gpu_uuids, "", "UUIDs of this pod's GPUs, by commas"),
     Field("pod-uid", "pod_uid", _pod_uid, None, "metadata.uid of this pod (also: POD_UID)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from sidecar.telemetry import Telemetry
 
 # Two adapter replicas during a rolling update are four; the rest is for people with curl.
 MAX_STREAMS = 16
+# An adapter's replica needs one; four let several share an address, and nobody take all places.
+MAX_STREAMS_PER_PEER = 4
 # A reader that is this many frames behind, half a minute at the heartbeat, is gone.
 MAX_QUEUED = 16
 # What the kernel may hold for one reader, so that "behind" is noticed while it is little.
@@ -19,9 +22,10 @@ SEND_BUFFER_BYTES = 64 * 1024
 
 
 class Stream:
-    """One reader: frames wait here while the connection takes the ones before."""
+    """One reader at one address: frames wait here while the connection takes the ones before."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, peer: str) -> None:
+        self.peer = peer
         self._transport = transport
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUED)
 
@@ -40,6 +44,11 @@ class Stream:
             self._lines.get_nowait()
         self._lines.put_nowait(None)
 
+    def cut(self) -> None:
+        """End the stream at once, also when its reader takes nothing any more."""
+        self._transport.abort()
+        self.close()
+
     async def pump(self, response: web.StreamResponse) -> None:
         """Write frames until the end is queued; raise ConnectionError when the reader is gone."""
         while (line := await self._lines.get()) is not None:
@@ -52,14 +61,13 @@ class Streams:
     def __init__(self, telemetry: Telemetry, most: int = MAX_STREAMS) -> None:
         self._telemetry = telemetry
         self._most = most
-        self._open: set[Stream] = set()
+        self._open: dict[Stream, None] = {}  # in the order of their opening
 
     def publish(self, line: bytes) -> None:
         """Hand one encoded frame to every reader; never wait."""
         for stream in list(self._open):
             if not stream.offer(line):
-                self._open.discard(stream)
-                self._telemetry.streams_dropped.inc()
+                self._drop(stream)
 
     def close(self) -> None:
         """End all streams cleanly."""
@@ -72,7 +80,7 @@ class Streams:
         """Answer one reader: its first frame, then every frame published from then on."""
         stream = self._admit(request)
         stream.offer(first_line())
-        self._open.add(stream)
+        self._open[stream] = None
         self._telemetry.streams.set(len(self._open))
         response = web.StreamResponse(headers={"Cache-Control": "no-store"})
         response.content_type = "application/x-ndjson"
@@ -83,19 +91,30 @@ class Streams:
         except ConnectionError:
             pass  # the reader left, or was cut off for being too slow
         finally:
-            self._open.discard(stream)
+            self._open.pop(stream, None)
             self._telemetry.streams.set(len(self._open))
         return response
 
     def _admit(self, request: web.Request) -> Stream:
-        transport = request.transport
-        if len(self._open) >= self._most or transport is None:
+        """Return a stream with a place: when all are taken, that of the address with most."""
+        transport, peer = request.transport, request.remote or ""
+        taken = Counter(stream.peer for stream in self._open)
+        if transport is None or taken[peer] >= MAX_STREAMS_PER_PEER:
             self._telemetry.streams_refused.inc()
             raise web.HTTPServiceUnavailable(
-                reason=f"all {self._most} streams are taken; ask for /v1/sample instead"
+                reason=f"this address has {taken[peer]} streams, the most that one may have;"
+                " ask for /v1/sample instead"
             )
+        if len(self._open) >= self._most:
+            oldest = next(s for s in self._open if taken[s.peer] == max(taken.values()))
+            oldest.cut()
+            self._drop(oldest)
         _bound(transport)
-        return Stream(transport)
+        return Stream(transport, peer)
+
+    def _drop(self, stream: Stream) -> None:
+        self._open.pop(stream, None)
+        self._telemetry.streams_dropped.inc()
 
 
 def _bound(transport: asyncio.Transport) -> None:

@@ -14,7 +14,7 @@ from sidecar.fetch import EngineRead
 from sidecar.gpu import GpuRead
 from sidecar.wire import EngineReading, EngineState, Frame, GpuReading
 
-READ_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+READ_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -40,12 +40,21 @@ class Telemetry:
             buckets=READ_BUCKETS,
             registry=self._registry,
         )
-        self.engine_failures = self._counter("engine_read_failures", "Engine reads that failed.")
+        self.engine_failures = Counter(
+            f"{own}engine_read_failures",
+            "Engine reads that failed.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self.unusable_figures = self._counter(
+            "engine_unusable_figures",
+            "Figures of the model server's page left out: not finite, negative, or unreadable.",
+        )
         self.gpu_failures = self._counter("nvml_read_failures", "NVML reads that failed whole.")
         self.nvml_restarts = self._counter("nvml_restarts", "NVML processes that were replaced.")
         self.frames = self._counter("frames", "Frames that were due and published.")
         self.streams_dropped = self._counter(
-            "streams_dropped", "Streams whose reader was too slow."
+            "streams_dropped", "Streams cut: a slow reader, or a place another address needed."
         )
         self.streams_refused = self._counter("streams_refused", "Streams beyond the limit.")
         self.streams = Gauge(f"{own}streams", "Streams open now.", registry=self._registry)
@@ -57,11 +66,12 @@ class Telemetry:
         )
 
     def count_engine(self, read: EngineRead) -> None:
-        """Count one try to read the model server."""
+        """Count one try to read the model server; the reasons are a fixed few."""
+        self.unusable_figures.inc(len(read.problems))
         if read.seconds is not None:
             self.engine_seconds.observe(read.seconds)
         elif read.reading.state is not EngineState.NONE:
-            self.engine_failures.inc()
+            self.engine_failures.labels(read.failure or "unknown").inc()
 
     def count_gpus(self, read: GpuRead, restarts: int) -> None:
         """Count one try to read the GPUs; calls and error names are NVML's, so they are few."""

@@ -23,9 +23,9 @@ class EngineState(StrEnum):
     """What the sidecar knows of the model server."""
 
     NONE = "none"  # no model server is configured or found; GPU figures only
-    LOADING = "loading"  # it has not answered once in this container's life
+    LOADING = "loading"  # it has not answered once in this container's life, or nothing listens
     READY = "ready"  # the last reading succeeded
-    FAILING = "failing"  # it answered before, the last reading failed
+    FAILING = "failing"  # it answered in this life and is still there, the last reading failed
 
 
 class Histogram(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -144,7 +144,7 @@ def decode(line: bytes) -> Frame:
         raise WireError(f"the frame has {len(line)} bytes, the limit is {MAX_FRAME_BYTES}")
     try:
         frame = _decoder.decode(line)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:  # nested without end, if hostile
         raise WireError(f"not a frame: {error}") from error
     if not OLDEST_READABLE_SCHEMA <= frame.schema <= SCHEMA:
         raise WireError(

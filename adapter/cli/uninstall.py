@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
-from adapter.intake.registration import Removal, uninstall
+from adapter.intake.removal import Removal, uninstall
 from adapter.settings import Api
 
 _FORBIDDEN = (401, 403)

@@ -7,42 +7,44 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from adapter.errors import IntakeError
+from adapter.errors import BadStream, IntakeError
 
 
 async def lines(
-    response: aiohttp.ClientResponse, *, limit_bytes: int, silence_seconds: float
+    response: aiohttp.ClientResponse, *, limit_bytes: int, silence_seconds: Callable[[], float]
 ) -> AsyncIterator[bytes]:
     """Yield each line without its newline until the peer ends the stream.
 
-    Raises IntakeError when a line grows over the limit, or when no whole line came for
-    `silence_seconds`: bytes that trickle in without a line are silence too.
+    Raises BadStream when a line grows over the limit, IntakeError when no whole line came for
+    `silence_seconds`: bytes that trickle in without a line are silence too. That is asked anew
+    for each wait, since a line may say how soon the next is to come.
     """
     rest = bytearray()
     clock = asyncio.get_running_loop().time
-    deadline = clock() + silence_seconds
+    heard_at = clock()
     while True:
+        limit = silence_seconds()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(heard_at + limit):
                 chunk = await response.content.readany()
         except TimeoutError:
-            raise IntakeError(f"no frame for {silence_seconds:g} s") from None
+            raise IntakeError(f"no frame for {limit:g} s") from None
         if not chunk:
             return
         *whole, tail = chunk.split(b"\n")
         for part in whole:
             line, rest = bytes(rest) + part, bytearray()
             if len(line) > limit_bytes:
-                raise IntakeError(_too_long(limit_bytes))
-            deadline = clock() + silence_seconds
+                raise BadStream(_too_long(limit_bytes))
+            heard_at = clock()
             yield line
         rest += tail
         if len(rest) > limit_bytes:
-            raise IntakeError(_too_long(limit_bytes))
+            raise BadStream(_too_long(limit_bytes))
 
 
 def _too_long(limit_bytes: int) -> str:

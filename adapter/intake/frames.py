@@ -7,7 +7,10 @@ negative and below the ceiling of its series, or it is left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from msgspec import structs
 
 from adapter.model.batch import Column, ModelState, Point, Reading
 from adapter.model.catalogue import CEILINGS
@@ -24,7 +27,19 @@ _MODEL = {
     wire.EngineState.FAILING: ModelState.FAILING,
 }
 
-Drop = Callable[[str], None]  # told the series of each figure that was left out
+MAX_BACKLOG_STEPS = 90  # fifteen minutes of ten seconds; the window holds ten
+MAX_WHY_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
+
+_ENGINE_SERIES = {"pending": "pending", "running": "running", "kv_percent": "kv_percent"}
+_GPU_SERIES = {
+    "busy_percent": "gpu_busy_percent",
+    "memory_used_bytes": "gpu_memory_used_bytes",
+    "memory_total_bytes": "gpu_memory_used_bytes",
+    "power_watts": "gpu_power_watts",
+}
+_Part = TypeVar("_Part", wire.EngineReading, wire.GpuReading)
+
+Drop = Callable[[str, str], None]  # told the series of each figure that was left out, and why
 
 
 def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
@@ -34,39 +49,89 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
             f"period_seconds is {frame.period_seconds:g}, outside"
             f" {MIN_PERIOD_SECONDS:g} to {MAX_PERIOD_SECONDS:g}"
         )
-    engine = frame.engine
+    points, unusable = _points(frame, at)
+    for series, words in unusable.items():
+        drop(series, words)
     return Reading(
         uid=uid,
         at=at,
         period_seconds=frame.period_seconds,
-        model=_MODEL[engine.state] if engine else ModelState.UNKNOWN,
-        points=tuple(_points(frame, at, drop)),
-        why=_why(frame),
-        history=tuple(_history(frame.backlog, at, drop)) if frame.backlog else (),
+        model=_MODEL[frame.engine.state] if frame.engine else ModelState.UNKNOWN,
+        points=points,
+        why=_why(frame) | unusable,
+        history=tuple(_history(frame, at)),
     )
 
 
-def _points(frame: wire.Frame, at: float, drop: Drop) -> Iterator[Point]:
+def _points(frame: wire.Frame, at: float) -> tuple[tuple[Point, ...], dict[str, str]]:
+    """Return the figures that are measurements, and in words what is wrong with the others.
+
+    Each figure is looked at before any is added to another, so that two wrong ones cannot make a
+    right-looking one.
+    """
+    unusable: dict[str, str] = {}
     ages = frame.age_seconds or wire.Ages()
-    for series, value in wire.levels(frame).items():
+    points = []
+    for series, value in wire.levels(_cleaned(frame, unusable)).items():
         age = ages.gpu if series.startswith("gpu") else ages.engine
-        if age is None or not age >= 0 or not plausible(series, value):
-            drop(series)
+        if age is None or not age >= 0:
+            unusable[series] = "its source does not say how old this is"
+        elif not plausible(series, value):
+            unusable[series] = _no_measurement(value)
         else:
-            yield Point(series, at - age, value)
+            points.append(Point(series, at - age, value))
+    return tuple(points), unusable
 
 
-def _history(backlog: wire.Backlog, at: float, drop: Drop) -> Iterator[Column]:
-    """Yield the past of each known series; figures that are no measurement are None in it."""
-    step, age = backlog.step_seconds, backlog.age_seconds
-    if not (step > 0 and age >= 0):
-        drop("backlog")
+def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
+    """Return the frame without the figures that are no measurement; each is noted in words."""
+    engine, gpus = frame.engine, frame.gpus
+    if engine is not None:
+        engine = _without_bad(engine, _ENGINE_SERIES, unusable)
+    if gpus is not None:
+        gpus = tuple(_without_bad(gpu, _GPU_SERIES, unusable) for gpu in gpus)
+    return structs.replace(frame, engine=engine, gpus=gpus)
+
+
+def _without_bad(found: _Part, series_of: Mapping[str, str], unusable: dict[str, str]) -> _Part:
+    bad: dict[str, None] = {}
+    for field, series in series_of.items():
+        value = getattr(found, field)
+        if value is not None and not plausible(series, value):
+            unusable[series] = _no_measurement(value)
+            bad[field] = None
+    return structs.replace(found, **bad) if bad else found
+
+
+def _no_measurement(value: float) -> str:
+    return f"its source says {value:g}, which is no measurement"
+
+
+def _history(frame: wire.Frame, at: float) -> Iterator[Column]:
+    """Yield the past of each known series since the model was ready for the first time.
+
+    What was read while it was loading says nothing of what it does when it serves. Figures that
+    are no measurement are None in a column.
+    """
+    backlog = frame.backlog
+    if backlog is None or not (backlog.step_seconds > 0 and backlog.age_seconds >= 0):
         return
+    steps = min(MAX_BACKLOG_STEPS, _steps_since_ready(frame, backlog))
+    newest = at - backlog.age_seconds - backlog.step_seconds / 2
     for series, column in backlog.series.items():
-        if series not in CEILINGS:
+        if series not in CEILINGS or steps == 0:
             continue  # a newer sidecar may know more
         values = tuple(v if v is not None and plausible(series, v) else None for v in column)
-        yield Column(series, at - age - step / 2, step, values)
+        yield Column(series, newest, backlog.step_seconds, values[-steps:])
+
+
+def _steps_since_ready(frame: wire.Frame, backlog: wire.Backlog) -> int:
+    if frame.engine is None or frame.engine.state is wire.EngineState.NONE:
+        return MAX_BACKLOG_STEPS
+    ready = frame.phases.engine_first_ready_age_seconds if frame.phases else None
+    if ready is None:
+        return 0
+    return max(0, int((ready - backlog.age_seconds) // backlog.step_seconds))
 
 
 def _why(frame: wire.Frame) -> dict[str, str]:
@@ -74,7 +139,7 @@ def _why(frame: wire.Frame) -> dict[str, str]:
         "engine": frame.engine.why if frame.engine else None,
         "gpu": frame.attribution.why if frame.attribution and not frame.gpus else None,
     }
-    return {part: words for part, words in found.items() if words}
+    return {part: words[:MAX_WHY_CHARACTERS] for part, words in found.items() if words}
 
 
 def plausible(series: str, value: float) -> bool:

@@ -1,10 +1,17 @@
 """The registration: the APIServices that send a cluster's metric queries to this adapter.
 
-Created where there is none, and never taken from another adapter unless `apiServices.takeover` says
-so: a foreign one works for HPAs that know nothing of us. Ours is kept right: its caBundle is put
-back within seconds when something wipes it. One that somebody deletes is made again, but not at
-once: an uninstallation by hand goes on to delete the adapter, and an APIService without a server
-behind it blocks the deletion of every namespace. After `forescale uninstall` it is never made.
+An HPA reads one version of the group, the first that is registered. A new version may therefore
+take every HPA away from another adapter, even where that one's own version is left alone. So the
+group is decided about as a whole: while any version belongs to somebody else, none is made, unless
+`apiServices.takeover` says so. When somebody takes a version after ours were made, the rest of ours
+stays, with a warning and an Event: HPAs have read it until now, and without it they would have
+nothing. Which of the two adapters shall go is a person's decision.
+
+Ours is kept right: its caBundle is put back within seconds when something wipes it. After a version
+went away, ours or another's, none is made for a while: an adapter that is installed anew gets its
+place back, and an uninstallation by hand goes on to delete this adapter, and an APIService without
+a server behind it blocks the deletion of every namespace. After `forescale uninstall` it is never
+made.
 """
 
 from __future__ import annotations
@@ -12,29 +19,25 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-
-import msgspec
+from typing import Any
 
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
-from adapter.model.catalogue import GROUP, VERSIONS
-from adapter.settings import Api, Settings
+from adapter.intake import apiservice
+from adapter.intake.apiservice import LABELS, PATH, name_of, owner_words
+from adapter.model.catalogue import VERSIONS
+from adapter.settings import Settings
 from adapter.telemetry import Once, event, warn
 
-PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
-PORT = 443
-LABELS = {"app.kubernetes.io/managed-by": "forescale"}
-UNINSTALLED = "forescale.dev/uninstalled"  # annotation: whoever sees it makes no new one
-# Low in the group's order, as other adapters are; of our versions the first has the higher number.
-GROUP_PRIORITY = 100
-VERSION_PRIORITIES = {version: 100 * rank for rank, version in enumerate(reversed(VERSIONS), 1)}
 # Two programs that put an object right in turn would else do so at the speed of the watch.
 PACE_SECONDS = 2.0
 TAKEOVER_PACE_SECONDS = 30.0
 RETRY_SECONDS = 5.0
 RECREATE_SECONDS = 30.0
 
+_NEVER = float("inf")  # until the watches bring something new
 _NOT_FOUND = 404
 _CONFLICT = 409
 
@@ -49,132 +52,187 @@ class Registration:
         self._api = settings.api
         self._takeover = settings.api_services.takeover
         self._authority_pem = authority_pem
+        self._found: dict[str, Json | None] = {}  # by name, as last heard; None is known to be gone
+        self._uninstalled: set[str] = set()
+        self._changed = asyncio.Event()
         self._changed_at: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
+        self._create_at = 0.0
         self._once = Once(warn)
         self.states: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Keep every version until cancelled."""
+        """Keep the group until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for version in VERSIONS:
-                tasks.create_task(self._keep(version))
+                tasks.create_task(self._follow(name_of(version)))
+            tasks.create_task(self._keep())
 
-    async def _keep(self, version: str) -> None:
-        name = f"{version}.{GROUP}"
+    async def _follow(self, name: str) -> None:
         selector = {"fieldSelector": f"metadata.name={name}"}
         async for kind, body in self._cluster.watch(PATH, selector):
-            if kind == "DELETED" and _annotations(body).get(UNINSTALLED):
-                self.states[name] = "uninstalled"
-                event("apiservice_uninstalled", apiservice=name)
-                continue
-            found = body[0] if kind == "list" and body else body
-            if kind == "DELETED" or not found:
-                found = await self._missing(name)
-            await self._settle_surely(version, found)
-
-    async def _missing(self, name: str) -> Json | None:
-        """Return what there is once it may be made: at the start at once, else after a while."""
-        if name not in self.states:
-            return None
-        self.states[name] = f"deleted; made again within {RECREATE_SECONDS:.0f} s"
-        warn("apiservice_deleted", apiservice=name, recreate_seconds=RECREATE_SECONDS)
-        await asyncio.sleep(RECREATE_SECONDS)
-        return await self._look_again(name, None)
-
-    async def _settle_surely(self, version: str, found: Json | None) -> None:
-        """Put the object right, with as many tries as it takes, each from its state by then."""
-        name = f"{version}.{GROUP}"
-        while True:
-            try:
-                await self._settle(version, found)
-            except (KubeError, StartupError) as error:
-                self.states[name] = f"cannot be registered: {error}"
-                self._once("registration_failed", name, str(error), apiservice=name)
-                await asyncio.sleep(RETRY_SECONDS)
+            found = _object(kind, body)
+            if found is None:
+                self._vanished(name, body if kind == "DELETED" else self._found.get(name))
             else:
-                self._once.clear(name)
-                return
-            found = await self._look_again(name, found)
+                self._uninstalled.discard(name)
+            self._found[name] = found
+            self._changed.set()
 
-    async def _look_again(self, name: str, found: Json | None) -> Json | None:
+    def _vanished(self, name: str, last: Json | None) -> None:
+        """Take note that it is gone; `last` is None where it was known to be gone already."""
+        if last is None:
+            return
+        if apiservice.is_uninstalled(last):
+            self._uninstalled.add(name)
+            self._stand(name, "uninstalled")
+            return
+        self._create_at = _now() + RECREATE_SECONDS
+        self._stand(name, f"deleted; made again within {RECREATE_SECONDS:.0f} s")
+        warn("apiservice_deleted", apiservice=name, recreate_seconds=RECREATE_SECONDS)
+
+    async def _keep(self) -> None:
+        """Put the group right whenever something changed, and when a wait is over."""
+        while True:
+            self._changed.clear()
+            wait = min([await self._attend(version) for version in VERSIONS])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wait == _NEVER else wait):
+                    await self._changed.wait()
+
+    async def _attend(self, version: str) -> float:
+        """Put one version right; return in how many seconds it wants to be looked at again."""
+        name = name_of(version)
+        if name not in self._found:
+            return _NEVER
+        wait = self._retry_at.get(name, 0.0) - _now()
+        if wait > 0:
+            return wait
         try:
-            return await self._cluster.get(f"{PATH}/{name}")
-        except KubeError as error:
-            return None if error.code == _NOT_FOUND else found
+            wait = await self._settle(version, self._found[name])
+        except (KubeError, StartupError) as error:
+            self._stand(name, f"cannot be registered: {error}")
+            self._once("registration_failed", name, str(error), apiservice=name)
+            self._retry_at[name] = _now() + RETRY_SECONDS
+            return RETRY_SECONDS
+        self._once.clear(name)
+        return wait
 
-    async def _settle(self, version: str, found: Json | None) -> None:
-        name = f"{version}.{GROUP}"
-        if found is not None and _annotations(found).get(UNINSTALLED):
-            self.states[name] = "being uninstalled"
-        elif found is None:
-            await self._create(version)
-        elif is_ours(found, self._api):
-            await self._correct(name, found)
-        elif self._takeover:
-            await self._take(version, found)
-        else:
-            await self._refuse(name, found)
+    async def _settle(self, version: str, found: Json | None) -> float:
+        name = name_of(version)
+        if found is None:
+            return await self._fill(version)
+        if apiservice.is_uninstalled(found):
+            self._stand(name, "being uninstalled")
+            return _NEVER
+        if apiservice.is_ours(found, self._api):
+            return await self._correct(name, found)
+        if self._takeover:
+            return await self._take(version, found)
+        return await self._refuse(name, found)
+
+    async def _fill(self, version: str) -> float:
+        """Make a version that is not there, if none of the group is somebody else's."""
+        name = name_of(version)
+        if name in self._uninstalled or len(self._found) < len(VERSIONS):
+            return _NEVER
+        foreign = {other: found for other, found in self._found.items() if self._is_foreign(found)}
+        for other, found in foreign.items():
+            words = f"not made: {other} belongs to {owner_words(found or {})}"
+            self._stand(name, f"{words}, and an HPA reads one version of the group")
+            return _NEVER
+        wait = max(self._create_at - _now(), self._pace(name, PACE_SECONDS))
+        if wait > 0:
+            return wait
+        # The watch of the other version may lag behind: it pauses after a failure.
+        if await self._is_contested(name):
+            return RETRY_SECONDS
+        await self._create(version)
+        return _NEVER
+
+    def _is_foreign(self, found: Json | None) -> bool:
+        return found is not None and not self._takeover and not apiservice.is_ours(found, self._api)
+
+    async def _is_contested(self, name: str) -> bool:
+        for other in map(name_of, VERSIONS):
+            try:
+                if other != name and self._is_foreign(await self._cluster.get(f"{PATH}/{other}")):
+                    return True
+            except KubeError as error:
+                if error.code != _NOT_FOUND:
+                    raise
+        return False
 
     async def _create(self, version: str) -> None:
-        name = f"{version}.{GROUP}"
+        name = name_of(version)
         body = {
             "apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService",
             "metadata": {"name": name, "labels": LABELS},
-            "spec": self._spec(version, await self._bundle()),
+            "spec": apiservice.spec(version, self._api, await self._bundle()),
         }
-        await self._pace(name, PACE_SECONDS)
+        self._changed_at[name] = _now()
         try:
             await self._cluster.create(PATH, body)
         except KubeError as error:
             if error.code != _CONFLICT:  # made by the other replica: the watch brings it
                 raise
             return
-        self.states[name] = "registered"
         event("apiservice_created", apiservice=name)
+        self._stand(name, "registered")
 
-    async def _correct(self, name: str, found: Json) -> None:
+    async def _correct(self, name: str, found: Json) -> float:
         spec = found["spec"]
         bundle = await self._bundle()
         if spec.get("caBundle") == bundle and not spec.get("insecureSkipTLSVerify"):
             if not self.states.get(name, "").startswith("registered"):
-                self.states[name] = "registered"
-            return
-        await self._pace(name, PACE_SECONDS)
+                self._stand(name, "registered")
+            return _NEVER
+        wait = self._pace(name, PACE_SECONDS)
+        if wait > 0:
+            return wait
         change = {"caBundle": bundle, "insecureSkipTLSVerify": None}
         if await self._patch(name, found, {"spec": change}):
-            self.states[name] = "registered"
             event("ca_bundle_set", apiservice=name)
+            self._stand(name, "registered")
+        return _NEVER
 
-    async def _take(self, version: str, found: Json) -> None:
-        name = f"{version}.{GROUP}"
+    async def _take(self, version: str, found: Json) -> float:
+        name = name_of(version)
+        wait = self._pace(name, TAKEOVER_PACE_SECONDS)
+        if wait > 0:
+            return wait
         before = owner_words(found)
-        spec = self._spec(version, await self._bundle()) | {"insecureSkipTLSVerify": None}
-        await self._pace(name, TAKEOVER_PACE_SECONDS)
-        change = {"metadata": {"labels": LABELS}, "spec": spec}
-        if not await self._patch(name, found, change):
-            return
-        self.states[name] = f"registered, taken over from {before}"
+        spec = apiservice.spec(version, self._api, await self._bundle())
+        spec["insecureSkipTLSVerify"] = None
+        if not await self._patch(name, found, {"metadata": {"labels": LABELS}, "spec": spec}):
+            return _NEVER
+        self._stand(name, f"registered, taken over from {before}")
         warn("apiservice_taken_over", apiservice=name, before=before)
         words = f"took {name} over from {before}, as apiServices.takeover says"
         await self._tell("APIServiceTakenOver", "Normal", words)
+        return _NEVER
 
-    async def _refuse(self, name: str, found: Json) -> None:
-        owner = owner_words(found)
-        words = (
-            f"{name} belongs to {owner} and is left alone: HPAs get its metrics, not ours. Remove"
-            " that adapter, or set apiServices.takeover to true"
-        )
-        if self.states.get(name) == words:
-            return
-        self.states[name] = words
-        warn("apiservice_foreign", apiservice=name, owner=owner)
-        await self._tell("APIServiceForeign", "Warning", words)
+    async def _refuse(self, name: str, found: Json) -> float:
+        if len(self._found) < len(VERSIONS):  # or the words would change as soon as ours is heard
+            return _NEVER
+        owner, rest = owner_words(found), self._ours()
+        words = f"{name} belongs to {owner} and is left alone: {_consequence(rest)}"
+        if self.states.get(name) != words:
+            self._stand(name, words)
+            warn("apiservice_foreign", apiservice=name, owner=owner, ours=rest)
+            await self._tell("APIServiceForeign", "Warning", words)
+        return _NEVER
+
+    def _ours(self) -> list[str]:
+        heard = self._found.items()
+        return [name for name, it in heard if it is not None and apiservice.is_ours(it, self._api)]
 
     async def _patch(self, name: str, found: Json, change: Json) -> bool:
         """Return whether it was changed; if it had been changed before, the watch brings it."""
         version = found["metadata"].get("resourceVersion")
         metadata = change.get("metadata", {}) | {"resourceVersion": version}
+        self._changed_at[name] = _now()
         try:
             await self._cluster.patch(f"{PATH}/{name}", change | {"metadata": metadata})
         except KubeError as error:
@@ -183,26 +241,17 @@ class Registration:
             return False
         return True
 
-    async def _pace(self, name: str, seconds: float) -> None:
-        clock = asyncio.get_running_loop().time
-        wait = self._changed_at.get(name, float("-inf")) + seconds - clock()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        self._changed_at[name] = clock()
+    def _pace(self, name: str, seconds: float) -> float:
+        """Return for how long the object may not be changed again."""
+        return self._changed_at.get(name, float("-inf")) + seconds - _now()
+
+    def _stand(self, name: str, words: str) -> None:
+        if self.states.get(name) != words:
+            self.states[name] = words
+            event("apiservice_state", apiservice=name, state=words)
 
     async def _bundle(self) -> str:
         return base64.b64encode(await self._authority_pem()).decode()
-
-    def _spec(self, version: str, bundle: str) -> Json:
-        service = {"name": self._api.service, "namespace": self._api.namespace, "port": PORT}
-        return {
-            "group": GROUP,
-            "version": version,
-            "service": service,
-            "caBundle": bundle,
-            "groupPriorityMinimum": GROUP_PRIORITY,
-            "versionPriority": VERSION_PRIORITIES[version],
-        }
 
     async def _tell(self, reason: str, kind: str, words: str) -> None:
         """Write an Event about our Service, where whoever looks for the cause finds it."""
@@ -227,50 +276,23 @@ class Registration:
             warn("event_not_written", reason=reason, why=str(error))
 
 
-class Removal(msgspec.Struct, frozen=True):
-    """What `uninstall` did about one APIService."""
-
-    name: str
-    deleted: bool
-    words: str
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-async def uninstall(cluster: Cluster, api: Api) -> list[Removal]:
-    """Delete the APIServices that point to our Service, no others; raise KubeError.
-
-    Each is marked before, so that an adapter that still runs does not make it again.
-    """
-    return [await _remove(cluster, api, f"{version}.{GROUP}") for version in VERSIONS]
-
-
-async def _remove(cluster: Cluster, api: Api, name: str) -> Removal:
-    path = f"{PATH}/{name}"
-    try:
-        found = await cluster.get(path)
-    except KubeError as error:
-        if error.code != _NOT_FOUND:
-            raise
-        return Removal(name, deleted=False, words="was not there")
-    if not is_ours(found, api):
-        return Removal(name, deleted=False, words=f"kept: it belongs to {owner_words(found)}")
-    await cluster.patch(path, {"metadata": {"annotations": {UNINSTALLED: "true"}}})
-    await cluster.delete(path, uid=found["metadata"]["uid"])
-    return Removal(name, deleted=True, words="deleted")
+def _object(kind: str, body: Any) -> Json | None:
+    """Return what a watch of one name says there is now."""
+    if kind == "list":
+        return body[0] if body else None
+    return None if kind == "DELETED" else body
 
 
-def is_ours(found: Json, api: Api) -> bool:
-    """Return whether an APIService sends queries to our Service."""
-    service = found["spec"].get("service") or {}
-    return (service.get("namespace"), service.get("name")) == (api.namespace, api.service)
-
-
-def owner_words(found: Json) -> str:
-    """Return whom an APIService belongs to."""
-    service = found["spec"].get("service")
-    if not service:
-        return "kube-apiserver itself"
-    return f"Service {service.get('namespace')}/{service.get('name')}"
-
-
-def _annotations(found: Json) -> Json:
-    return found["metadata"].get("annotations") or {}
+def _consequence(ours: list[str]) -> str:
+    fix = "Remove that adapter, or set apiServices.takeover to true"
+    if not ours:
+        return f"HPAs get its metrics, not ours. {fix}"
+    return (
+        f"{', '.join(ours)} stays ours for the HPAs that read it, but an HPA reads one version of"
+        f" the group, so those of one of the two adapters get no metrics. {fix}; or give the group"
+        " up with `forescale uninstall`"
+    )

@@ -8,19 +8,24 @@ from collections.abc import Callable
 
 import aiohttp
 import msgspec
+from msgspec import structs
 
-from adapter.errors import IntakeError
+from adapter.errors import BadStream, IntakeError
 from adapter.intake import frames
 from adapter.intake.capped import lines, refuse_host_address
 from adapter.model.batch import Reading
 from adapter.settings import Intake
-from adapter.telemetry import Metrics
+from adapter.telemetry import Metrics, Once, log, warn
 from sidecar import wire
 
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 10.0
+# A sidecar sends one frame a second, ten where its engine period is the shortest; a flood is none.
+MAX_FRAMES_PER_SECOND = 30
 # A stream that lived this long was a good one: its end is a restart, so the first retry is quick.
 GOOD_STREAM_SECONDS = 10.0
+# A sidecar says how often it sends at the latest; one frame may be late, three are not.
+SILENT_PERIODS = 3
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -59,8 +64,10 @@ class Stream:
         self._metrics = metrics
         self._deliver = deliver
         self._fail = fail
+        self._once = Once(warn)
         self._boot = ""
         self._seq = -1
+        self._silence_seconds = settings.silence_seconds
 
     async def run(self, first_delay_seconds: float) -> None:
         """Connect, read and retry with jittered back-off until cancelled."""
@@ -77,10 +84,13 @@ class Stream:
             wait = min(2 * wait, LONGEST_RETRY_SECONDS)
 
     async def _attempt(self) -> str:
-        """Read one connection to its end and return why it ended."""
+        """Read one connection to its end and return why it ended; a pod cannot make it raise."""
         try:
             refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
             await self._read()
+        except BadStream as error:
+            self._metrics.frames.labels("refused").inc()
+            return str(error)
         except IntakeError as error:
             return str(error)
         except wire.WireError as error:
@@ -88,6 +98,10 @@ class Stream:
             return str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # A task boundary: what nobody foresaw costs this attempt, not the pod's stream for ever.
+        except Exception as error:  # noqa: BLE001
+            log.exception("stream_failed", extra={"fields": {"pod": self._target.name}})
+            return f"the adapter could not read the stream: {type(error).__name__}"
         return "the sidecar ended the stream"
 
     async def _read(self) -> None:
@@ -123,20 +137,36 @@ class Stream:
     async def _follow(self, response: aiohttp.ClientResponse) -> None:
         now = asyncio.get_running_loop().time
         first = True
+        self._silence_seconds = self._settings.silence_seconds
+        second, frames_in_second = 0, 0
         async for line in lines(
             response,
             limit_bytes=wire.MAX_FRAME_BYTES,
-            silence_seconds=self._settings.silence_seconds,
+            silence_seconds=lambda: self._silence_seconds,
         ):
+            frames_in_second = frames_in_second + 1 if int(now()) == second else 1
+            second = int(now())
+            if frames_in_second > MAX_FRAMES_PER_SECOND:
+                raise BadStream(f"more than {MAX_FRAMES_PER_SECOND} frames in a second")
             frame = wire.decode(line)
+            self._expect(frame)
             if first:
                 self._identify(frame)
-                first = False
-            if self._is_old(frame):
+            if self._is_old(frame, first=first):
                 self._metrics.frames.labels("old").inc()
                 continue
-            self._deliver(frames.reading(frame, self._target.uid, now(), self._count_drop))
-            self._metrics.frames.labels("taken").inc()
+            self._take(frame if first else structs.replace(frame, backlog=None), now())
+            first = False
+
+    def _take(self, frame: wire.Frame, now: float) -> None:
+        reading = frames.reading(frame, self._target.uid, now, self._drop)
+        self._deliver(reading)
+        self._metrics.frames.labels("taken").inc()
+
+    def _expect(self, frame: wire.Frame) -> None:
+        """Wait as long for the next frame as this one's period asks for."""
+        period = min(frame.period_seconds, frames.MAX_PERIOD_SECONDS)
+        self._silence_seconds = max(self._settings.silence_seconds, SILENT_PERIODS * period)
 
     def _identify(self, frame: wire.Frame) -> None:
         if frame.uid is None:
@@ -151,14 +181,15 @@ class Stream:
         if frame.boot != self._boot:
             self._boot, self._seq = frame.boot, -1
 
-    def _is_old(self, frame: wire.Frame) -> bool:
-        """Return whether the frame was seen before; a stream may start with the last one again."""
+    def _is_old(self, frame: wire.Frame, *, first: bool) -> bool:
+        """Return whether the frame was seen before; a stream starts with the last one again."""
         if frame.boot != self._boot:
             raise wire.WireError("the stream changed its boot id without a new connection")
-        if frame.seq < self._seq or (frame.seq == self._seq and frame.backlog is None):
+        if frame.seq < self._seq or (frame.seq == self._seq and not first):
             return True
         self._seq = frame.seq
         return False
 
-    def _count_drop(self, series: str) -> None:
+    def _drop(self, series: str, words: str) -> None:
         self._metrics.dropped_values.labels(series).inc()
+        self._once("figure_dropped", series, words, pod=self._target.name, series=series)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
 
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Fleet, Standing
@@ -19,6 +20,7 @@ def decide(
     window: FrozenWindow,
     *,
     complete: Mapping[TotalKey, float],
+    debuts: Collection[str],
     asked: Iterable[TotalKey],
     hold_seconds: float,
     now: float,
@@ -38,19 +40,11 @@ def decide(
         window=window,
         grades=grade(now - window.last_at, window.period_seconds, hold_seconds),
         complete=complete,
+        debuts=debuts,
     )
     kept = {key: _last_complete(seen, key, complete) for key in asked}
-    return Snapshot(
-        at=seen.at,
-        wall=seen.wall,
-        fleet=seen.fleet,
-        standings=seen.standings,
-        sources=seen.sources,
-        window=seen.window,
-        grades=seen.grades,
-        complete={key: total for key, total in kept.items() if total is not None},
-        _levels=seen._levels,  # noqa: SLF001 - the same tick, the same arrays
-    )
+    totals = {key: total for key, total in kept.items() if total is not None}
+    return dataclasses.replace(seen, complete=totals)
 
 
 def _last_complete(

@@ -64,20 +64,29 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Fleet(msgspec.Struct, frozen=True):
-    """All pods with a source, by UID, and by namespace in the order of their names."""
+    """All pods with a source: by UID, by namespace and by owner, in the order of their names."""
 
     pods: Mapping[str, Pod] = {}
     by_namespace: Mapping[str, tuple[Pod, ...]] = {}
+    by_owner: Mapping[tuple[str, Owner], tuple[Pod, ...]] = {}  # (namespace, owner)
     version: int = 0
 
     @classmethod
     def of(cls, pods: Iterable[Pod], version: int = 0) -> Self:
         """Return the fleet of these pods."""
         by_uid = {pod.uid: pod for pod in pods}
-        grouped: dict[str, list[Pod]] = {}
+        by_namespace: dict[str, list[Pod]] = {}
+        by_owner: dict[tuple[str, Owner], list[Pod]] = {}
         for pod in sorted(by_uid.values(), key=lambda pod: (pod.namespace, pod.name)):
-            grouped.setdefault(pod.namespace, []).append(pod)
-        return cls(by_uid, {name: tuple(group) for name, group in grouped.items()}, version)
+            by_namespace.setdefault(pod.namespace, []).append(pod)
+            for owner in pod.owners:
+                by_owner.setdefault((pod.namespace, owner), []).append(pod)
+        return cls(
+            by_uid,
+            {namespace: tuple(group) for namespace, group in by_namespace.items()},
+            {key: tuple(group) for key, group in by_owner.items()},
+            version,
+        )
 
 
 EMPTY = Fleet()

@@ -19,12 +19,16 @@ class Freshness(IntEnum):
     GONE = 2
 
 
+def held_seconds(period_seconds: NDArray[np.float64], hold_seconds: float) -> NDArray[np.float64]:
+    """Return how old a reading of each period may be and still be served; NaN has no age."""
+    return np.fmax(hold_seconds, HELD_PERIODS * period_seconds)
+
+
 def grade(
     age_seconds: NDArray[np.float64], period_seconds: NDArray[np.float64], hold_seconds: float
 ) -> NDArray[np.int8]:
     """Return the Freshness of each reading; NaN ages (never read) are GONE."""
     grades = np.full(len(age_seconds), Freshness.GONE, dtype=np.int8)
-    held = age_seconds <= np.maximum(hold_seconds, HELD_PERIODS * period_seconds)
-    grades[held] = Freshness.HELD
+    grades[age_seconds <= held_seconds(period_seconds, hold_seconds)] = Freshness.HELD
     grades[age_seconds <= FRESH_PERIODS * period_seconds] = Freshness.FRESH
     return grades

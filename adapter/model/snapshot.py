@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -80,6 +80,7 @@ class Snapshot:
     window: FrozenWindow
     grades: NDArray[np.int8]
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
+    debuts: Collection[str] = ()  # UIDs of pods that turned serving a moment ago
     _levels: dict[View, Levels] = field(default_factory=dict)
 
     def pods(
@@ -96,40 +97,34 @@ class Snapshot:
         ]
         if not matched:
             return ()
-        levels = self._quorate(metric, view, matched)
+        levels, _ = self._quorate(metric, view, matched)
         items = (self._item(level.pod.name, level.value, level.at, view) for level in levels)
         return tuple(item for item in items if item is not None)
 
     def total(self, metric: Metric, key: TotalKey) -> Item | None:
         """Return the sum over the workload's pods; None when the workload has no pod with a source.
 
-        While an expected pod is not fresh the total is the larger of the last complete one and the
-        fresh sum scaled up to all expected pods: silence never lowers it. Raises NoValue below the
-        quorum.
+        While an expected pod is not fresh the total is the largest of the last complete one, the
+        fresh sum scaled up to all expected pods, and the sum with held values: silence never lowers
+        it. Raises NoValue below the quorum.
         """
         owned = self.owned(key.namespace, key.kind, key.name)
         if not owned:
             return None
-        levels = self._quorate(metric, key.view, owned)
-        expected = sum(self.standings[pod.uid] is Standing.SERVING for pod in owned)
+        levels, expected = self._quorate(metric, key.view, owned)
         value = _total(levels, expected, self.complete.get(key))
         return self._item(key.name, value, min(level.at for level in levels), key.view)
 
     def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
-        """Return the sum when every expected pod is fresh, else None."""
-        owned = self.owned(key.namespace, key.kind, key.name)
-        expected = self._expected(owned)
-        fresh = [
-            level.value
-            for level in self._known(metric, key.view, expected)
-            if level.freshness is Freshness.FRESH
-        ]
-        return sum(fresh) if expected and len(fresh) == len(expected) else None
+        """Return the sum when every pod that a value is expected of is fresh, else None."""
+        serving = self._serving(self.owned(key.namespace, key.kind, key.name))
+        known = self._known(metric, key.view, serving)
+        fresh = [level.value for level in known if level.freshness is Freshness.FRESH]
+        return sum(fresh) if fresh and len(fresh) == self._expected(serving, known) else None
 
-    def owned(self, namespace: str, kind: str, name: str) -> list[Pod]:
+    def owned(self, namespace: str, kind: str, name: str) -> tuple[Pod, ...]:
         """Return the workload's pods that have a source."""
-        owner = fleets.Owner(kind, name)
-        return [p for p in self.fleet.by_namespace.get(namespace, ()) if owner in p.owners]
+        return self.fleet.by_owner.get((namespace, fleets.Owner(kind, name)), ())
 
     def levels(self, view: View) -> Levels:
         """Return every row in one view; computed once."""
@@ -155,8 +150,13 @@ class Snapshot:
             return smooth.ewma(self.window.fine, half_life_seconds)
         return smooth.ewma(self.window.coarse, half_life_seconds / COARSE_SECONDS)
 
-    def _expected(self, pods: Iterable[Pod]) -> list[Pod]:
+    def _serving(self, pods: Iterable[Pod]) -> list[Pod]:
         return [pod for pod in pods if self.standings[pod.uid] is Standing.SERVING]
+
+    def _expected(self, serving: Iterable[Pod], known: Iterable[Level]) -> int:
+        """Count the pods that a value is expected of: a debutant counts once it has one."""
+        have = {level.pod.uid for level in known}
+        return sum(pod.uid in have or pod.uid not in self.debuts for pod in serving)
 
     def _known(self, metric: Metric, view: View, pods: Iterable[Pod]) -> list[Level]:
         values, at, freshness = self.levels(view)
@@ -169,14 +169,16 @@ class Snapshot:
             found.append(Level(pod, values[row], at[row], freshness[row]))
         return found
 
-    def _quorate(self, metric: Metric, view: View, pods: list[Pod]) -> list[Level]:
-        expected = self._expected(pods)
-        if not expected:
+    def _quorate(self, metric: Metric, view: View, pods: Sequence[Pod]) -> tuple[list[Level], int]:
+        """Return the known values and how many are expected; raise NoValue for too few."""
+        serving = self._serving(pods)
+        if not serving:
             raise NoValue(f"{metric.name} has no value: {self._standing_words(pods)}")
-        known = self._known(metric, view, expected)
-        if not known or 2 * len(known) < len(expected):
-            raise NoValue(self._blind_words(metric, expected, known))
-        return known
+        known = self._known(metric, view, serving)
+        expected = self._expected(serving, known)
+        if not known or 2 * len(known) < expected:
+            raise NoValue(self._blind_words(metric, serving, known))
+        return known, expected
 
     def _item(self, name: str, value: float, at: float, view: View) -> Item | None:
         milli = to_milli(value)
@@ -185,7 +187,7 @@ class Snapshot:
         window = 0 if view.stat is Stat.RAW else view.window_seconds
         return Item(name, milli, self.wall - (self.at - at), window)
 
-    def _standing_words(self, pods: list[Pod]) -> str:
+    def _standing_words(self, pods: Sequence[Pod]) -> str:
         words = {
             Standing.LOADING: "still loading its model",
             Standing.WAITING: "not running yet",
@@ -226,7 +228,7 @@ def _total(levels: list[Level], expected: int, last_complete: float | None) -> f
         return sum(fresh)
     witnesses = fresh or [level.value for level in levels]
     scaled = sum(witnesses) * expected / len(witnesses)
-    return max(scaled, last_complete or 0.0)
+    return max(scaled, sum(level.value for level in levels), last_complete or 0.0)
 
 
 def _listed(told: list[str], count: int) -> str:

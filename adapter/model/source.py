@@ -14,8 +14,10 @@ class Source(msgspec.Struct, frozen=True):
     """The last word of one pod's source.
 
     `heard_at` is None before the first frame. `answered_start` is the start of the model container
-    in whose life the model server answered, None before that: it keeps a restarted sidecar, which
-    has not heard the model yet, from making an overloaded pod look like a loading one.
+    in whose life the model server's figures were read, None before that: it keeps a restarted
+    sidecar, which has not heard the model yet, from making an overloaded pod look like a loading
+    one. A sidecar that says FAILING may not have noticed a restart yet: that is no answer of the
+    new life.
     """
 
     heard_at: float | None = None
@@ -27,7 +29,7 @@ class Source(msgspec.Struct, frozen=True):
     def excuse(self, series: str) -> str | None:
         """Return why a series has no value, in the source's own words."""
         part = "gpu" if series.startswith("gpu") else "engine"
-        return self.why.get(part) or self.trouble
+        return self.why.get(series) or self.why.get(part) or self.trouble
 
 
 NEW = Source()
@@ -60,7 +62,6 @@ def stand(fleet: Fleet, sources: Mapping[str, Source]) -> dict[str, Standing]:
 
 
 def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
-    answered = source.answered_start
-    if reading.model in (ModelState.READY, ModelState.FAILING):
-        answered = pod.model_started_at
+    ready = reading.model is ModelState.READY
+    answered = pod.model_started_at if ready else source.answered_start
     return Source(reading.at, reading.model, answered, reading.why)

@@ -5,8 +5,9 @@ One row per (pod UID, series) in two rings shared by all rows:
     fine    60 x 1 s   the last value read in that second
     coarse  60 x 10 s  the time-weighted mean of that step, last value held
 
-A slot without a reading is NaN until it is looked at; `freeze` carries the last value forward, so a
-source that sends only when something changed costs nothing and loses nothing. Rings are aligned to
+A second without a reading is NaN until it is looked at; `freeze` carries the last value forward, so
+a source that sends only when something changed costs nothing and loses nothing. After a silence
+longer than the hold nothing of it is kept. Rings are aligned to
 whole seconds of the adapter's monotonic clock: second t lives in column t mod 60. Memory per row is
 60 x 2 x 4 bytes of rings and 4 x 8 bytes beside them, about 0.5 KB.
 """
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.model.batch import Batch, Column
+from adapter.model.freshness import held_seconds
 from adapter.model.smooth import carry_forward
 
 FINE_SLOTS = 60
@@ -34,8 +36,9 @@ Integers = NDArray[np.int64]
 class FrozenWindow(NamedTuple):
     """What the rings held at one moment; time runs left to right, the last column is the newest.
 
-    `fine` and `coarse` are carried forward: NaN only before the first reading. The last coarse
-    column is the newest complete step. `last_at` is NaN for a row that never had a reading.
+    `fine` is carried forward: NaN only before the first reading. A step of `coarse` is NaN where
+    nothing was known in it; its last column is the newest complete step. `last_at` is NaN for a row
+    that has no reading that could be served.
     """
 
     rows: Mapping[Key, int]
@@ -49,7 +52,8 @@ class FrozenWindow(NamedTuple):
 class Window:
     """The rings, owned by the tick loop; readers only ever see what `freeze` returns."""
 
-    def __init__(self, rows: int = 64) -> None:
+    def __init__(self, hold_seconds: float = 60.0, rows: int = 64) -> None:
+        self._hold_seconds = hold_seconds
         self._row_of: dict[Key, int] = {}
         self._free: list[int] = []
         self._head = -1  # the newest second that has a column
@@ -78,7 +82,9 @@ class Window:
         periods: list[float] = []
         for reading in batch.readings:
             for column in reading.history:
-                self._put_history(self._row(reading.uid, column.series), column)
+                row = self._row(reading.uid, column.series)
+                self._close_gap(np.array([row]), reading.at)
+                self._put_history(row, column)
             for point in reading.points:
                 rows.append(self._row(reading.uid, point.series))
                 times.append(point.at)
@@ -106,7 +112,7 @@ class Window:
         fine = carry_forward(np.roll(self._fine, FINE_SLOTS - 1 - newest, axis=1))
         if self._ordered is None:
             shift = COARSE_SLOTS - 1 - step % COARSE_SLOTS
-            self._ordered = carry_forward(np.roll(self._coarse, shift, axis=1))
+            self._ordered = np.roll(self._coarse, shift, axis=1)
         return FrozenWindow(
             self._rows,
             fine,
@@ -142,12 +148,30 @@ class Window:
         order = np.argsort(at, kind="stable")
         chosen = order[~(at[order] < self._last_at[rows[order]])]
         rows, at, values = rows[chosen], at[chosen], values[chosen]
+        self._close_gap(rows, at)
         self._last_at[rows] = at
         self._last_value[rows] = values
         self._period[rows] = periods[chosen]
         seconds = at.astype(np.int64)
         recent = seconds > self._head - FINE_SLOTS
         self._fine[rows[recent], seconds[recent] % FINE_SLOTS] = values[recent]
+
+    def _close_gap(self, rows: Integers, at: Floats | float) -> None:
+        """Forget what was carried through a silence that was longer than the hold.
+
+        A value that was withheld while it was old must not come back in a mean with a new time.
+        """
+        last = self._last_at[rows]
+        silent = at - last > held_seconds(self._period[rows], self._hold_seconds)
+        for row, heard_at in zip(rows[silent], last[silent], strict=True):
+            self._fine[row] = np.nan
+            newest = self._head // COARSE_SECONDS - 1
+            steps = (
+                np.arange(max(int(heard_at) // COARSE_SECONDS, newest - COARSE_SLOTS), newest) + 1
+            )
+            self._coarse[row, steps % COARSE_SLOTS] = np.nan
+            self._last_at[row] = np.nan
+            self._ordered = None
 
     def _put_history(self, row: int, column: Column) -> None:
         """Fill past steps and seconds where nothing is known yet; live readings stay."""

@@ -114,11 +114,11 @@ class Adapters:
         """Hook: the container starts again after its process was killed."""
         self.processes[pod["metadata"]["name"]].start()
 
-    async def crash(self) -> None:
-        """Kill every adapter, as the kernel would; then the kubelet starts them again."""
-        for process in self.processes.values():
-            await asyncio.to_thread(process.kill)
-        for name in self.processes:
+    async def crash(self, *names: str) -> None:
+        """Kill these adapters (all without names), as the kernel would; the kubelet restarts them."""
+        for name in names or self.processes:
+            await asyncio.to_thread(self.processes[name].kill)
+        for name in names or self.processes:
             await self._kubelet.restart_container(NAMESPACE, name, exit_code=137)
 
     async def stop(self, pod: Json) -> None:

@@ -129,6 +129,12 @@ class LlmPods:
         if found is not None:
             await self._end(found)
 
+    async def metrics(self, name: str) -> str:
+        """One sidecar's own metrics."""
+        url = f"http://{self.pods[name].ip}:{SIDECAR_PORT}/metrics"
+        async with self._session.get(url, timeout=TIMEOUT) as answer:
+            return await answer.text()
+
     async def close(self) -> None:
         """End everything that still runs."""
         for name in list(self.pods):
@@ -150,6 +156,8 @@ class LlmPods:
         command = [sys.executable, "-m", "sidecar", "--host", ip, "--port", str(SIDECAR_PORT)]
         command += ["--engine-url", f"http://{ip}:{self.engine.metrics_port}/metrics"]
         command += self.sidecar_arguments(pod)
+        # The downward API's part of the manifest, and what a container runtime adds where it proves
+        # whose the GPU is; without that part no GPU figure is published.
         own = {"POD_UID": uid, "NVIDIA_VISIBLE_DEVICES": gpus.uuids[0]}
         return Process(
             f"{pod['metadata']['name']}-sidecar",

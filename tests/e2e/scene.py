@@ -18,7 +18,7 @@ from tests.e2e.traffic import Traffic
 
 Json = dict[str, Any]
 
-EXAMPLE = ROOT / "manifests" / "examples" / "llm-inference"
+EXAMPLE = ROOT / "manifests" / "examples" / "llm-inference-gpu"
 DEPLOYMENT = "llm-inference-deployment"
 HPA = "llm-inference-hpa"
 PENDING = "llm_inference_pending_requests"

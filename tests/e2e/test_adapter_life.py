@@ -7,8 +7,10 @@ import base64
 import secrets
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 
 import aiohttp
+import pytest
 
 from tests.e2e.adapters import APISERVICES, NAMESPACE, VERSIONS
 from tests.e2e.scene import GPU, GROUP, PENDING, Scene, quantity
@@ -68,24 +70,57 @@ async def test_two_replicas_started_at_the_same_moment_share_one_ca_and_agree(
     for _ in range(60):  # the API server chooses a replica for each
         assert set(await scene.values(GPU)) == names(scene)
 
-    authority = ssl.create_default_context(cadata=base64.b64decode(*bundles).decode())
+    ask = await direct(scene, base64.b64decode(*bundles).decode())
+    memory = await ask("nvidia_gpu_memory_used_bytes")
+    assert memory[0] == memory[1]
+    assert set(memory[0]) == names(scene)
+
+
+async def test_a_restarted_replica_agrees_with_the_one_that_was_there(scene: Scene) -> None:
+    scene.llm.busy_percent = 20
+    await scene.adapters.install(replicas=2)
+    await scene.deploy(hpa=False, replicas=2)
+    await asyncio.sleep(30)
+    scene.llm.busy_percent = 90
+    await asyncio.sleep(12)  # the mean of 30 s is on its way from 20 to 90
+    await scene.adapters.crash(min(scene.adapters.processes))
+    await scene.kubelet.wait_ready(NAMESPACE, 2)
+    secret = await scene.api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/forescale-ca")
+    ask = await direct(scene, base64.b64decode(secret["data"]["tls.crt"]).decode())
+    for _ in range(5):
+        first, second = await ask(GPU)
+        assert set(first) == set(second) == names(scene)
+        for name, value in first.items():
+            assert value == pytest.approx(second[name], abs=10.0), (first, second)
+        await asyncio.sleep(1)
+
+
+async def direct(
+    scene: Scene, authority_pem: str
+) -> Callable[[str], Awaitable[list[dict[str, float]]]]:
+    """Return a question to every replica by itself, verified by the CA, with a reader's token."""
+    authority = ssl.create_default_context(cadata=authority_pem)
     token = await reader_token(scene)
-    path = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/*/nvidia_gpu_memory_used_bytes"
-    answers = []
-    async with aiohttp.ClientSession() as session:
-        for address in scene.adapters.addresses.values():
-            async with session.get(
-                f"https://{address}:10250{path}",
-                ssl=authority,
-                server_hostname=f"forescale.{NAMESPACE}.svc",
-                headers={"Authorization": f"Bearer {token}"},
-            ) as response:
-                assert response.status == 200, await response.text()
-                items = (await response.json())["items"]
-            answers.append({i["describedObject"]["name"]: quantity(i["value"]) for i in items})
-    assert len(answers) == 2
-    assert answers[0] == answers[1]
-    assert set(answers[0]) == names(scene)
+
+    async def ask(metric: str) -> list[dict[str, float]]:
+        path = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/*/{metric}"
+        answers = []
+        async with aiohttp.ClientSession() as session:
+            for address in scene.adapters.addresses.values():
+                async with session.get(
+                    f"https://{address}:10250{path}",
+                    ssl=authority,
+                    server_hostname=f"forescale.{NAMESPACE}.svc",
+                    headers={"Authorization": f"Bearer {token}"},
+                ) as response:
+                    assert response.status == 200, await response.text()
+                    items = (await response.json())["items"]
+                named = ((i["describedObject"]["name"], quantity(i["value"])) for i in items)
+                answers.append(dict(named))
+        assert len(answers) == 2
+        return answers
+
+    return ask
 
 
 async def reader_token(scene: Scene) -> str:

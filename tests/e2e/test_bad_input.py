@@ -19,8 +19,8 @@ Json = dict[str, Any]
 GOOD = {"honest", "unknown-fields"}
 # What the answer says of each, as a person would read it in the HPA's events.
 WORDS = {
-    "negative": "does not read this",
-    "huge": "does not read this",
+    "negative": "says -7, which is no measurement",
+    "huge": "says 1e+15, which is no measurement",
     "nan": "not a frame",
     "infinity": "not a frame",
     "truncated": "not a frame",
@@ -28,7 +28,8 @@ WORDS = {
     "future-schema": "update the adapter first",
     "endless-line": "longer than",
 }
-REFUSED = set(WORDS) - {"negative", "huge", "endless-line"}
+DROPPED = {"negative", "huge"}  # the figure alone; the others end their stream
+REFUSED = set(WORDS) - DROPPED
 
 
 def impostor(kind: str) -> Json:
@@ -67,18 +68,21 @@ async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -
 
     await asyncio.sleep(5)
     events = [json.loads(line) for line in scene.adapters.log().splitlines()]
-    lost = [event["pod"] for event in events if event["event"] == "sidecar_lost"]
-    for kind in [*REFUSED, "endless-line"]:
-        assert lost.count(f"{scene.namespace}/{kind}") == 1, (kind, lost)
+    told = [(event["event"], event.get("pod")) for event in events]
+    for kind in REFUSED:
+        assert told.count(("sidecar_lost", f"{scene.namespace}/{kind}")) == 1, (kind, told)
+    for kind in DROPPED:
+        assert told.count(("figure_dropped", f"{scene.namespace}/{kind}")) == 1, (kind, told)
     (name,) = scene.adapters.processes
     metrics = await scene.adapters.metrics(name)
-    assert counter(metrics, 'frames_total{result="refused"}') >= len(REFUSED)
-    assert counter(metrics, 'dropped_values_total{series="pending"}') >= 2
+    assert counter(metrics, 'forescale_adapter_frames_total{result="refused"}') >= len(REFUSED)
+    dropped = 'forescale_adapter_dropped_values_total{series="pending"}'
+    assert counter(metrics, dropped) >= len(DROPPED)
 
 
 def counter(page: str, name: str) -> float:
     for line in page.splitlines():
-        if line.startswith(f"forescale_adapter_{name} "):
+        if line.startswith(f"{name} "):
             return float(line.rsplit(" ", 1)[1])
     raise AssertionError(f"{name} is not in {page}")
 
@@ -107,6 +111,11 @@ async def test_a_bad_page_of_the_model_server_gives_no_value_of_the_queue(
     log = (scene.llm.folder / pod / "sidecar.log").read_text()
     lines = [line for line in log.splitlines() if "unusable" in line or (words or "\0") in line]
     assert len(lines) == 1, log
+    metrics = await scene.llm.metrics(pod)
+    if words is None:
+        assert counter(metrics, "forescale_sidecar_engine_unusable_figures_total") >= 1
+    else:
+        assert counter(metrics, "forescale_sidecar_engine_read_failures_total") >= 1
     if words is None or page == "missing":  # the server is up: only its queue is not known
         await until(scene, pod, GPU, lambda answer: isinstance(answer, float))
     else:

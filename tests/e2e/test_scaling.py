@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, PENDING, Scene
 
@@ -14,21 +16,34 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
     await scene.until_served(PENDING, {first})
     assert await scene.replicas() == 1
 
+    await scene.until_hpa_reads(GPU)
+    looking = asyncio.create_task(looks(scene))
     scene.traffic.rate = 24.0  # three pods' worth
     most = await scene.until_replicas(lambda count: count >= 3)
-    shown = await scene.controlplane.kubectl("get", "hpa", HPA, "-n", scene.namespace)
-    assert "<unknown>" not in shown, shown
-
     await scene.watch_replicas(10)
     scene.traffic.rate = 0.0
     assert await scene.until_replicas(lambda count: count == 1, 120) == 1
     assert most >= 3
+    looking.cancel()
+    shown = await looking
+    assert len(shown) > 10
+    assert [line for line in shown if "<unknown>" in line] == []
     assert scene.traffic.served > 100
     assert scene.traffic.failed == 0
 
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
     assert conditions["ScalingActive"] == "ValidMetricFound", json.dumps(hpa["status"])
+
+
+async def looks(scene: Scene) -> list[str]:
+    """Look at `kubectl get hpa` every second until cancelled; return what was shown."""
+    shown = []
+    with suppress(asyncio.CancelledError):
+        while True:
+            shown.append(await scene.controlplane.kubectl("get", "hpa", HPA, "-n", scene.namespace))
+            await asyncio.sleep(1.0)
+    return shown
 
 
 async def test_get_raw_answers_the_seeds_question_in_both_versions(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,20 +35,28 @@ class Scripted:
     def __init__(self) -> None:
         self.answer = web.Response(text=_page("1.0"))
         self.asked: list[web.Request] = []
+        self.slow_seconds = 0.0
+        self.fault = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
+        if self.fault == "breaks off":
+            assert request.transport is not None
+            request.transport.close()
+        await asyncio.sleep(1.0 if self.fault == "slow" else self.slow_seconds)
+        if self.fault == "errors":
+            return web.Response(status=503)
         text, status = self.answer.text or "", self.answer.status
         return web.Response(text=text, status=status)
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[tuple[Scripted, TestServer]]:
+async def scripted(port: int | None = None) -> AsyncIterator[tuple[Scripted, TestServer]]:
     script = Scripted()
     app = web.Application()
     app.router.add_get("/metrics", script.handle)
-    server = TestServer(app)
-    await server.start_server()
+    server = TestServer(app, port=port)
+    await server.start_server(shutdown_timeout=0.1)
     try:
         yield script, server
     finally:
@@ -115,24 +124,88 @@ async def test_tritons_404_names_its_flag(faults: str) -> None:
     assert "8002" in found.reading.why
 
 
-async def test_a_refused_connection_is_loading_at_first_and_failing_after_an_answer(
-    free_port: int,
-) -> None:
+async def test_a_refused_connection_is_loading_with_the_reason(free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}/metrics"
-    async with fetch.session(1) as http, scripted() as (script, server):
-        first = await model_server(http, "--engine", "vllm", "--engine-url", url).read()
-        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
-        good = await known.read()
-        script.answer = web.Response(status=404)
+    found = await read(url)
+    assert found.reading.state is EngineState.LOADING
+    assert found.reading.why == f"{url} refuses connections"
+    assert found.failure == "no_server"
+
+
+async def test_a_server_that_ended_is_loading_again_until_it_answers_anew(free_port: int) -> None:
+    states = []
+    async with fetch.session(1) as http:
+        known = model_server(http, "--engine-url", f"http://127.0.0.1:{free_port}/metrics")
+        async with scripted(free_port) as (script, _):
+            states.append((await known.read()).reading.state)
+            script.answer = web.Response(status=503)
+            states.append((await known.read()).reading.state)
         gone = await known.read()
-        await server.close()
-        refused = await known.read()
-    assert first.reading.state is EngineState.LOADING
-    assert first.reading.why == f"{url} refuses connections"
-    assert good.reading.state is EngineState.READY
-    assert [gone.reading.state, refused.reading.state] == [EngineState.FAILING] * 2
-    assert [gone.reading.kind, refused.reading.kind] == ["vllm"] * 2
-    assert refused.reading.pending is None
+        async with scripted(free_port) as (script, _):
+            script.answer = web.Response(status=503)
+            states.append((await known.read()).reading.state)
+            script.answer = web.Response(text=_page("1.0"))
+            states.append((await known.read()).reading.state)
+    assert (gone.reading.state, gone.reading.kind) == (EngineState.LOADING, "vllm")
+    assert gone.reading.pending is None
+    assert states == [
+        EngineState.READY,
+        EngineState.FAILING,
+        EngineState.LOADING,  # it listens again, and has not answered in its new life
+        EngineState.READY,
+    ]
+
+
+@pytest.mark.parametrize("fault", ["slow", "errors", "breaks off"])
+async def test_a_server_that_answered_and_is_still_there_is_failing_not_loading(
+    fault: str,
+) -> None:
+    async with fetch.session(0.3) as http, scripted() as (script, server):
+        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
+        assert (await known.read()).reading.state is EngineState.READY
+        script.fault = fault
+        found = await known.read()
+    assert found.reading.state is EngineState.FAILING
+    assert (found.taken_at, found.seconds) == (None, None)
+    assert found.failure == {"slow": "timeout", "errors": "status"}.get(fault, "broken_off")
+
+
+async def test_a_full_accept_queue_is_overload_and_no_restart() -> None:
+    """What a process too busy to accept looks like: the connection waits and is not refused."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fillers = [socket.socket() for _ in range(8)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        async with fetch.session(0.3) as http:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+            known = model_server(http, "--engine", "vllm", "--engine-url", url)
+            known._answered = True
+            found = await known.read()
+        for filler in fillers:
+            filler.close()
+    assert (found.reading.state, found.failure) == (EngineState.FAILING, "timeout")
+
+
+async def test_a_reading_is_as_old_as_its_question() -> None:
+    async with fetch.session(5) as http, scripted() as (script, server):
+        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
+        script.slow_seconds = 0.4
+        began = time.monotonic()
+        found = await known.read()
+    assert found.taken_at is not None
+    assert found.taken_at - began < 0.2
+    assert found.seconds is not None
+    assert found.seconds >= 0.4
+
+
+async def test_with_the_default_timeout_a_page_of_1300_ms_is_a_reading() -> None:
+    timeout_seconds = load([], {}, "0").settings.engine_timeout_seconds
+    async with fetch.session(timeout_seconds) as http, scripted() as (script, server):
+        script.slow_seconds = 1.3
+        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
+        found = await known.read()
+    assert (found.reading.state, found.reading.pending) == (EngineState.READY, 1.0)
 
 
 async def test_without_a_model_server_there_is_none_and_nothing_is_asked() -> None:

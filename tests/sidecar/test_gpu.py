@@ -58,6 +58,18 @@ async def test_it_reads_through_one_child_that_stays(owner: Gpus, gpus: FakeGpus
     assert (owner.child_pid, owner.driver, owner.restarts) == (pid, "580.95.05", 0)
 
 
+async def test_a_reading_is_as_old_as_its_question(owner: Gpus, gpus: FakeGpus) -> None:
+    assert gpus.uuids
+    began = time.monotonic()
+    await started(owner)  # the start of the child is no part of a reading's age
+    asked = time.monotonic()
+    found = await owner.read()
+    assert found.taken_at is not None
+    assert began < asked <= found.taken_at <= time.monotonic()
+    gpus.hang(RATES)
+    assert (await owner.read()).taken_at is None
+
+
 async def test_a_hang_is_unknown_at_the_deadline_and_replaced_at_once(
     owner: Gpus, gpus: FakeGpus
 ) -> None:

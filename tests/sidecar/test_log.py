@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.telemetry import EventFormatter
 from sidecar import log
 
 
@@ -36,12 +38,20 @@ def written(stream: io.StringIO, message: str, **fields: str) -> str:
 
 def test_an_event_is_one_json_object_with_its_facts() -> None:
     found = json.loads(written(io.StringIO(), "model server: ready", engine="vllm"))
-    assert found.pop("time").endswith("+00:00")
-    assert found == {"level": "info", "message": "model server: ready", "engine": "vllm"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["ts"])
+    assert list(found) == ["ts", "level", "event", "engine"]
+    assert (found["level"], found["event"]) == ("info", "model server: ready")
+
+
+def test_its_shape_is_the_adapters() -> None:
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "lost", None, None)
+    record.facts = record.fields = {"pod": "a"}
+    adapters = EventFormatter(plain=False).format(record)
+    assert json.loads(log.JsonFormatter().format(record)) == json.loads(adapters)
 
 
 def test_on_a_terminal_it_is_text() -> None:
-    assert written(Terminal(), "stopped", why="x").endswith(" info stopped why=x\n")
+    assert written(Terminal(), "stopped", why="x").endswith("Z info    stopped why=x\n")
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -81,4 +91,4 @@ def test_a_traceback_is_a_field_of_the_same_line() -> None:
     except ValueError:
         log.logger.exception("a request failed")
     assert stream.getvalue().count("\n") == 1
-    assert "ValueError: " in json.loads(stream.getvalue())["error"]
+    assert "ValueError: " in json.loads(stream.getvalue())["exception"]

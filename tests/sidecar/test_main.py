@@ -164,7 +164,7 @@ async def test_it_runs_and_says_so_without_gpu_driver_or_engine(free_port: int) 
         assert frame.gpus is None
         await stop(running)
         said = await running.log()
-    messages = [line["message"] for line in said]
+    messages = [line["event"] for line in said]
     assert messages[0] == "starting"
     assert {"model server: loading", "no GPUs are published"} < set(messages)
     assert messages[-1] == "stopped"
@@ -227,7 +227,7 @@ async def test_a_port_in_use_is_a_clear_error_and_exit_1(free_port: int) -> None
     assert code == 1
     last = json.loads(said.splitlines()[-1])
     assert last["level"] == "error"
-    assert "another process uses it; choose another --port" in last["message"]
+    assert "another process uses it; choose another --port" in last["event"]
     assert "Traceback" not in said
 
 

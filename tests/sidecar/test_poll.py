@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -32,12 +32,16 @@ class Bench:
 
     http: aiohttp.ClientSession
     url: str
+    stop_server: Callable[[], Awaitable[None]]
     waiting: float = 0.0
     slow_seconds: float = 0.0
     reads: int = 0
     frames: list[Frame] = field(default_factory=list)
     skipped_seconds: float = 0.0
-    gpus: Gpus = field(default_factory=lambda: Gpus(0.5))
+    gpus: Gpus = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gpus = Gpus(0.5, self.clock)
 
     def clock(self) -> float:
         return time.monotonic() + self.skipped_seconds
@@ -50,12 +54,13 @@ class Bench:
         uuids: tuple[str, ...] = (),
         heartbeat_seconds: float = 2.0,
         engine_seconds: float = 1.0,
+        gpu_seconds: float = 2.0,
     ) -> Poller:
         argv = ["--engine", "vllm", "--engine-url", self.url]
         return Poller(
             identity=Identity("b", "u", heartbeat_seconds, self.clock()),
-            periods=Periods(engine_seconds, 2.0, heartbeat_seconds),
-            server=ModelServer(load(argv, {}, "0").settings, self.http),
+            periods=Periods(engine_seconds, gpu_seconds, heartbeat_seconds),
+            server=ModelServer(load(argv, {}, "0").settings, self.http, self.clock),
             gpus=self.gpus,
             proven=claim(uuids, None),
             clock=self.clock,
@@ -79,7 +84,7 @@ async def bench() -> AsyncIterator[Bench]:
     app = web.Application()
     server = TestServer(app)
     async with fetch.session(1.0) as http:
-        found = Bench(http, "")
+        found = Bench(http, "", server.close)
         app.router.add_get("/metrics", found.page)
         await server.start_server(shutdown_timeout=0.1)
         found.url = str(server.make_url("/metrics"))
@@ -130,7 +135,69 @@ async def test_a_slow_page_does_not_delay_the_heartbeat(bench: Bench) -> None:
     ages = [(frame.age_seconds and frame.age_seconds.engine) or 0.0 for frame in bench.frames]
     assert len(ages) >= 3
     assert 1.0 < ages[0] < ages[1]  # the last reading grows old meanwhile
-    assert ages[-1] < 0.1
+    assert 0.9 <= ages[-1] < 1.2  # the new one is as old as its question
+
+
+async def test_a_page_that_always_takes_longer_than_the_tick_is_read_on_end_with_its_age(
+    bench: Bench,
+) -> None:
+    bench.slow_seconds = 0.5
+    poller = bench.poller(heartbeat_seconds=0.3, engine_seconds=0.2)
+    task = asyncio.create_task(poller.run(bench.publish, Telemetry("0", poller.frame)))
+    await asyncio.sleep(2.3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert bench.reads == 5  # at 0, 0.5, 1.0, 1.5, 2.0 s: the next starts right after a slow one
+    told = [frame for frame in bench.frames if frame.engine]
+    assert {frame.engine.state for frame in told if frame.engine} == {EngineState.READY}
+    ages = [frame.age_seconds.engine or 0.0 for frame in told if frame.age_seconds]
+    assert len(ages) >= 5  # heartbeats between the readings
+    assert 0.5 <= min(ages) < 0.7
+    assert 0.7 < max(ages) < 1.2  # just before the next reading came
+
+
+async def test_gpus_are_read_and_sent_while_a_page_is_slow(bench: Bench, gpus: FakeGpus) -> None:
+    poller = bench.poller(tuple(gpus.uuids), heartbeat_seconds=0.3, gpu_seconds=0.3)
+    await started(bench, poller)
+    await bench.tick(poller)
+    bench.frames.clear()
+    bench.slow_seconds = 0.95
+    gpus.set(0, memory_used_bytes=7 * 10**10)
+    await bench.tick(poller)
+    during = [frame for frame in bench.frames[:-1] if frame.gpus]
+    assert during[-1].gpus is not None
+    assert during[-1].gpus[0].memory_used_bytes == 7 * 10**10
+    ages = [frame.age_seconds.gpu for frame in bench.frames if frame.age_seconds]
+    assert all(age is not None and age < 1.0 for age in ages[1:])
+
+
+async def test_a_gpu_reading_is_as_old_as_its_question_however_late_it_is_picked_up(
+    bench: Bench, gpus: FakeGpus
+) -> None:
+    poller = bench.poller(tuple(gpus.uuids), heartbeat_seconds=5.0, gpu_seconds=0.1)
+    await started(bench, poller)
+    bench.slow_seconds = 0.8
+    await bench.tick(poller)
+    bench.skipped_seconds -= 1.0  # the tick's own second is no part of the age
+    age = poller.frame().age_seconds
+    assert age is not None
+    assert age.gpu is not None
+    assert 0.75 < age.gpu < 1.2
+
+
+async def test_a_model_server_that_ended_starts_its_life_anew(bench: Bench) -> None:
+    poller = bench.poller()
+    await bench.tick(poller)
+    before = poller.frame().phases
+    await bench.stop_server()
+    await bench.tick(poller)
+    frame = poller.frame()
+    assert before is not None
+    assert before.engine_first_ready_age_seconds is not None
+    assert frame.engine is not None
+    assert frame.engine.state is EngineState.LOADING
+    assert frame.phases is not None
+    assert frame.phases.engine_first_ready_age_seconds is None
 
 
 async def test_a_failed_page_leaves_no_figure_and_no_age(bench: Bench) -> None:

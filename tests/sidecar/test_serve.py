@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,7 +22,13 @@ from sidecar.gpu import Gpus
 from sidecar.poll import Periods, Poller
 from sidecar.sample import Identity
 from sidecar.settings import load
-from sidecar.streams import MAX_QUEUED, MAX_STREAMS, SEND_BUFFER_BYTES, Streams
+from sidecar.streams import (
+    MAX_QUEUED,
+    MAX_STREAMS,
+    MAX_STREAMS_PER_PEER,
+    SEND_BUFFER_BYTES,
+    Streams,
+)
 from sidecar.telemetry import Telemetry
 from tests.sidecar.conftest import until
 
@@ -84,13 +91,13 @@ async def test_closing_ends_every_stream_cleanly_after_what_is_queued(face: Face
         assert await asyncio.wait_for(answer.content.read(), 5) == b"last\n"
 
 
-async def test_streams_beyond_the_limit_are_refused_in_words_and_places_are_given_back(
+async def test_one_address_has_a_few_streams_and_the_next_is_refused_in_words(
     face: Face,
 ) -> None:
-    answers = [await face.client.get("/v1/stream") for _ in range(MAX_STREAMS)]
+    answers = [await face.client.get("/v1/stream") for _ in range(MAX_STREAMS_PER_PEER)]
     async with face.client.get("/v1/stream") as refused:
         assert refused.status == 503
-        assert "all 16 streams are taken" in (await refused.json())["error"]
+        assert "this address has 4 streams" in (await refused.json())["error"]
     for answer in answers:
         answer.close()
 
@@ -100,6 +107,51 @@ async def test_streams_beyond_the_limit_are_refused_in_words_and_places_are_give
             return answer.status == 200
 
     await until(open_again)
+
+
+@asynccontextmanager
+async def at(face: Face, address: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Give a client that has this address of the loopback network."""
+    connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=0, force_close=True)
+    url = face.client.make_url("/")
+    async with aiohttp.ClientSession(base_url=url, connector=connector) as http:
+        yield http
+
+
+async def test_idle_readers_cannot_keep_another_address_out(face: Face) -> None:
+    async with AsyncExitStack() as stack:
+        idle = []
+        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"):
+            http = await stack.enter_async_context(at(face, address))
+            idle += [await http.get("/v1/stream") for _ in range(MAX_STREAMS_PER_PEER)]
+        assert len(idle) == MAX_STREAMS
+        adapter = await stack.enter_async_context(at(face, "127.0.0.6"))
+        answer = await adapter.get("/v1/stream")
+        assert answer.status == 200
+        await line(answer)
+        await line(idle[0])
+        with pytest.raises(aiohttp.ClientError):  # the oldest one of those with most is cut
+            await asyncio.wait_for(idle[0].content.read(), 5)
+        face.streams.publish(b"x\n")
+        assert await line(answer) == b"x\n"
+        for one in idle[1:]:
+            assert len(await line(one)) > 10
+            assert await line(one) == b"x\n"
+    page = face.telemetry.exposition().decode()
+    assert "forescale_sidecar_streams_dropped_total 1.0" in page
+
+
+async def test_the_address_with_most_streams_gives_one_up(face: Face) -> None:
+    async with AsyncExitStack() as stack:
+        adapter = await stack.enter_async_context(at(face, "127.0.0.2"))
+        first = await adapter.get("/v1/stream")
+        for number in range(3, 8):
+            http = await stack.enter_async_context(at(face, f"127.0.0.{number}"))
+            for _ in range(MAX_STREAMS_PER_PEER):
+                assert (await http.get("/v1/stream")).status == 200
+        await line(first)
+        face.streams.publish(b"x\n")
+        assert await line(first) == b"x\n"  # the oldest of all, and its address's only one
 
 
 async def test_a_reader_that_does_not_read_is_dropped_and_the_others_go_on(face: Face) -> None:

@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         engine_period_seconds=1.0,
         gpu_period_seconds=2.0,
         heartbeat_seconds=2.0,
-        engine_timeout_seconds=1.0,
+        engine_timeout_seconds=5.0,
         gpu_timeout_seconds=1.0,
         gpu_uuids=(),
         pod_uid=None,
@@ -41,10 +41,18 @@ def test_a_flag_stands_before_the_environment_and_that_before_the_default() -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("15s", 15), ("500ms", 0.5), ("1m", 60), ("2", 2), ("1.5", 1.5)]
+    ("text", "seconds"), [("15s", 15), ("1500ms", 1.5), ("1m", 60), ("2", 2), ("1.5", 1.5)]
 )
 def test_a_duration_is_written_with_a_unit_or_in_seconds(text: str, seconds: float) -> None:
-    assert settings("--heartbeat", text, "--engine-period", "500ms").heartbeat_seconds == seconds
+    assert settings("--gpu-period", text).gpu_period_seconds == seconds
+
+
+@pytest.mark.parametrize("flag", ["--heartbeat", "--engine-period"])
+def test_a_heartbeat_that_a_reader_would_take_for_silence_is_refused(flag: str) -> None:
+    (said,) = problems(flag, "11s", *(("--heartbeat", "10s") if flag != "--heartbeat" else ()))
+    assert said.startswith(f"{flag}: '11s' is out of range")
+    assert said.endswith("to 10s")
+    assert settings("--heartbeat", "10s", "--engine-period", "10s").heartbeat_seconds == 10.0
 
 
 def test_every_problem_is_said_at_once_with_its_field_and_its_fix() -> None:

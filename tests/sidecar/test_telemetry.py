@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from sidecar import fetch
 from sidecar.fetch import EngineRead
 from sidecar.gpu import GpuRead
 from sidecar.pipe import NvmlProblem
+from sidecar.settings import load
 from sidecar.telemetry import Telemetry
 from sidecar.wire import Ages, EngineReading, EngineState, Frame, GpuReading
 
@@ -86,7 +88,10 @@ def test_reads_are_counted_by_their_outcome_and_nvml_errors_by_call_and_name() -
     telemetry.count_gpus(GpuRead((), None, declined, 0.002), 0)
     telemetry.count_gpus(GpuRead(None, "it hung"), 1)
     telemetry.count_engine(EngineRead(ENGINE, (), 0.003))
-    telemetry.count_engine(EngineRead(EngineReading("vllm", EngineState.FAILING)))
+    failing = EngineReading("vllm", EngineState.FAILING)
+    telemetry.count_engine(EngineRead(failing, failure="timeout"))
+    telemetry.count_engine(EngineRead(failing, failure="timeout"))
+    telemetry.count_engine(EngineRead(failing, failure="no_server"))
     telemetry.count_engine(EngineRead(EngineReading("none", EngineState.NONE)))
     found = parsed(telemetry)
     errors = "forescale_sidecar_nvml_errors_total"
@@ -95,5 +100,17 @@ def test_reads_are_counted_by_their_outcome_and_nvml_errors_by_call_and_name() -
     assert found["forescale_sidecar_nvml_restarts_total{}"] == 1
     assert found["forescale_sidecar_nvml_read_seconds_count{}"] == 1
     assert found["forescale_sidecar_engine_read_seconds_count{}"] == 1
-    assert found["forescale_sidecar_engine_read_failures_total{}"] == 1
+    failures = "forescale_sidecar_engine_read_failures_total"
+    assert found[f"{failures}{{reason=timeout}}"] == 2
+    assert found[f"{failures}{{reason=no_server}}"] == 1
     assert not any(name.endswith("_created{}") for name in found)
+
+
+async def test_each_unusable_figure_of_each_page_is_counted(faults: str) -> None:
+    telemetry = Telemetry("1", lambda: None)
+    async with fetch.session(5) as http:
+        for path in ("nan", "inf", "negative", "good"):
+            argv = ["--engine", "vllm", "--engine-url", f"{faults}/{path}"]
+            server = fetch.ModelServer(load(argv, {}, "0").settings, http)
+            telemetry.count_engine(await server.read())
+    assert parsed(telemetry)["forescale_sidecar_engine_unusable_figures_total{}"] == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import uninstall
-from adapter.intake.registration import PATH
+from adapter.intake.apiservice import PATH
 from tests.fakes.apiserver import FakeApiServer
 
 OURS = {"name": "forescale", "namespace": "forescale-system", "port": 443}

@@ -29,7 +29,7 @@ def engine(**changes: object) -> wire.EngineReading:
 
 def read(sent: wire.Frame) -> tuple[Reading, list[str]]:
     dropped: list[str] = []
-    return reading(sent, "u", 100.0, dropped.append), dropped
+    return reading(sent, "u", 100.0, lambda series, _: dropped.append(series)), dropped
 
 
 def test_ages_become_times_of_this_clock() -> None:
@@ -69,6 +69,35 @@ def test_a_failing_engine_gives_no_points_but_its_words() -> None:
 def test_a_period_that_would_outwit_the_freshness_rule_is_refused(period: float) -> None:
     with pytest.raises(wire.WireError, match="period_seconds"):
         read(frame(period_seconds=period))
+
+
+def test_two_wrong_figures_do_not_make_a_right_looking_one() -> None:
+    gpus = (wire.GpuReading("a", -50.0), wire.GpuReading("b", 90.0))
+    found, dropped = read(frame(engine=engine(pending=-7.0, running=8.0), gpus=gpus))
+    assert {p.series: p.value for p in found.points} == {"running": 8.0, "gpu_busy_percent": 90.0}
+    assert sorted(dropped) == ["gpu_busy_percent", "pending"]
+    assert found.why["pending"] == "its source says -7, which is no measurement"
+
+
+def test_a_tenants_words_are_cut() -> None:
+    told = engine(state=wire.EngineState.FAILING, why="x" * 200_000)
+    found, _ = read(frame(engine=told))
+    assert len(found.why["engine"]) == 200
+
+
+def test_what_was_read_while_the_model_was_loading_is_no_history() -> None:
+    past = wire.Backlog(10.0, 0.0, {"gpu_busy_percent": (0.0, 0.0, 90.0, 91.0)})
+    ready = wire.Phases(engine_first_ready_age_seconds=25.0)
+    found, _ = read(frame(engine=engine(), backlog=past, phases=ready))
+    assert [column.values for column in found.history] == [(90.0, 91.0)]
+    loading = engine(state=wire.EngineState.LOADING)
+    assert read(frame(engine=loading, backlog=past, phases=wire.Phases()))[0].history == ()
+
+
+def test_a_backlog_without_end_is_cut_to_fifteen_minutes() -> None:
+    past = wire.Backlog(10.0, 0.0, {"gpu_busy_percent": tuple([50.0] * 5000)})
+    found, _ = read(frame(backlog=past))
+    assert len(found.history[0].values) == 90
 
 
 def test_the_backlog_becomes_columns_of_what_is_a_measurement() -> None:

@@ -193,6 +193,50 @@ async def test_a_wrong_stream_gives_a_reason_and_no_reading(
     assert words in batch.troubles["u1"]
 
 
+async def test_a_frame_nested_without_end_is_refused_and_the_stream_tried_again(
+    server: Server,
+) -> None:
+    async def script(write: Write) -> None:
+        deep = b"[" * 50_000 + b"]" * 50_000
+        await write(line(1).replace(b'"seq":1', b'"seq":1,"later":' + deep))
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda _: server.connections >= 2)
+    assert batch.readings == ()
+    assert "not a frame" in batch.troubles["u1"]
+
+
+async def test_a_flood_of_frames_ends_the_stream(server: Server) -> None:
+    async def script(write: Write) -> None:
+        for seq in range(5000):
+            await write(line(seq))
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert "frames in a second" in batch.troubles["u1"]
+    assert len(batch.readings) < 100
+
+
+async def test_a_backlog_is_taken_from_the_first_frame_alone(server: Server) -> None:
+    past = wire.Backlog(10.0, 0.0, {"pending": (1.0, 2.0)})
+    ready = wire.Phases(engine_first_ready_age_seconds=1000.0)
+
+    async def script(write: Write) -> None:
+        for seq in range(3):
+            await write(line(seq, backlog=past, phases=ready))
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: len(b.readings) == 3)
+    assert [len(r.history) for r in batch.readings] == [1, 0, 0]
+
+
 async def test_a_truncated_frame_at_the_end_is_no_reading(server: Server) -> None:
     async def script(write: Write) -> None:
         await write(line(1) + line(2)[:-30])
@@ -227,6 +271,25 @@ async def test_bytes_that_trickle_without_a_line_are_silence(server: Server) -> 
 
     server.script = script
     assert "no frame for 0.6 s" in await trouble_of(only(pod(server.port)))
+
+
+async def test_a_sidecar_that_sends_more_rarely_is_waited_for_three_of_its_periods(
+    server: Server,
+) -> None:
+    async def script(write: Write) -> None:
+        await write(line(1, period_seconds=0.5))
+        await asyncio.sleep(1.2)  # beyond the setting, within the three periods
+        await write(line(2, period_seconds=0.1))
+        await asyncio.sleep(5)
+
+    server.script = script
+    began = asyncio.get_running_loop().time()
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert [r.points[0].value for r in batch.readings] == [1.0, 2.0]
+    assert "no frame for 0.6 s" in batch.troubles["u1"]  # the last frame's period counts
+    assert asyncio.get_running_loop().time() - began < 3.0
 
 
 async def test_a_redirect_is_not_followed(server: Server) -> None:

@@ -130,6 +130,29 @@ def test_a_restarted_model_container_is_loading_and_its_past_is_forgotten() -> N
     assert world.values(PENDING)["llm-0"] == 0.0
 
 
+def test_a_restarted_model_without_a_readiness_probe_is_absent_until_it_answers() -> None:
+    world = fleet_of(2, pending=50.0)
+    world.advance(30)
+    world.change("llm-0", model_started_at=WALL + 30, ready_changed_at=WALL + 30)
+    world.say["llm-0"] = {}
+    world.model["llm-0"] = ModelState.FAILING  # its last page broke off
+    world.advance(1)
+    world.model["llm-0"] = ModelState.LOADING
+    world.advance(10)
+    assert set(world.values(PENDING)) == {"llm-1"}
+    world.model["llm-0"] = ModelState.READY
+    world.say["llm-0"] = {"pending": 3.0}
+    world.advance(1)
+    assert world.values(PENDING)["llm-0"] == 3.0
+    world.model["llm-0"] = ModelState.FAILING  # overload, and no absence
+    world.say["llm-0"] = {}
+    world.advance(20)
+    assert world.values(PENDING)["llm-0"] == 3.0
+    world.model["llm-0"] = ModelState.LOADING  # a restarted sidecar in the same life of the model
+    world.advance(20)
+    assert world.values(PENDING)["llm-0"] == 3.0
+
+
 @pytest.mark.parametrize(
     "change", [{"terminating": True}, {"phase": "Succeeded"}, {"phase": "Failed"}]
 )
@@ -165,6 +188,67 @@ def test_a_total_does_not_fall_because_pods_are_silent() -> None:
     for _ in range(int(HOLD_SECONDS) + 10):
         world.advance(1)
         assert world.total(PENDING) == 40.0
+
+
+def test_a_total_asked_for_the_first_time_counts_held_pods() -> None:
+    world = fleet_of(2, pending=0.0)
+    world.say["llm-0"] = {"pending": 100.0}
+    world.advance(20)
+    silence(world, "llm-0")
+    world.advance(10)
+    assert world.total(PENDING) == 100.0
+
+
+def test_a_value_that_was_withheld_does_not_come_back_in_a_mean() -> None:
+    world = fleet_of(1, pending=500.0)
+    world.advance(60)
+    silence(world, "llm-0")
+    world.advance(300)
+    with pytest.raises(NoValue):
+        world.values(PENDING)
+    world.say["llm-0"] = {"pending": 0.0}
+    world.advance(1)
+    assert world.values(PENDING) == {"llm-0": 0.0}
+
+
+def test_pods_that_turn_ready_together_do_not_blind_the_answer() -> None:
+    world = fleet_of(5, gpu_busy_percent=90.0)
+    for n in range(1, 5):
+        world.change(f"llm-{n}", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.advance(30)
+    assert world.total(GPU) == 90.0
+    said = {name: world.say.pop(name) for name in ("llm-1", "llm-2", "llm-3", "llm-4")}
+    for name in said:
+        world.change(name, model_ready=True, ready_changed_at=WALL + 30)
+    for _ in range(4):
+        world.advance(1)
+        assert world.values(GPU) == {"llm-0": 90.0}
+        assert world.total(GPU) == 90.0
+    world.say |= said
+    world.advance(1)
+    assert world.total(GPU) == 450.0
+
+
+def test_after_its_debut_a_silent_pod_counts_as_silent() -> None:
+    world = fleet_of(2, gpu_busy_percent=90.0)
+    for name in ("llm-0", "llm-1"):
+        world.change(name, model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.advance(10)
+    silence(world, "llm-0", "llm-1")
+    for name in ("llm-0", "llm-1"):
+        world.change(name, model_ready=True, ready_changed_at=WALL + 10)
+    world.advance(10)
+    with pytest.raises(NoValue, match="0 of 2 pods"):
+        world.values(GPU)
+
+
+def test_an_adapter_that_starts_does_not_take_silence_for_youth() -> None:
+    world = fleet_of(10, pending=0.0)
+    for n in range(1, 10):
+        silence(world, f"llm-{n}")
+    world.advance(1)
+    with pytest.raises(NoValue, match="1 of 10 pods"):
+        world.values(PENDING)
 
 
 def test_a_total_with_silent_pods_rises_with_the_ones_that_speak() -> None:

@@ -22,7 +22,7 @@ def row_of(frozen: FrozenWindow, uid: str = "u", series: str = "pending") -> int
 
 def fed(values: dict[int, float], until: int) -> FrozenWindow:
     """Feed one value per second of `values`, ticking every second up to `until`."""
-    window = Window(rows=1)
+    window = Window(hold_seconds=1000, rows=1)
     for second in range(min(values), until + 1):
         readings = (reading(second + 0.1, values[second]),) if second in values else ()
         window.append(Batch(readings), second + 0.2)
@@ -127,6 +127,32 @@ def test_history_of_before_this_clock_began_is_left_out() -> None:
     frozen = window.freeze()
     assert frozen.coarse[row_of(frozen), -1] == 9.0
     assert np.isnan(frozen.coarse[row_of(frozen), :-1]).all()
+
+
+def test_what_was_carried_through_a_silence_longer_than_the_hold_is_forgotten() -> None:
+    window = Window(hold_seconds=60)
+    for second in range(100, 131):
+        window.append(Batch((reading(float(second), 500.0),)), float(second))
+    for second in range(131, 431):
+        window.append(Batch(), float(second))
+    window.append(Batch((reading(431.0, 0.0),)), 431.0)
+    frozen = window.freeze()
+    assert mean(frozen.fine, 60)[row_of(frozen)] == 0.0
+    assert mean(frozen.coarse, 60)[row_of(frozen)] == 500.0  # what was read ten minutes ago
+    assert np.isnan(frozen.coarse[row_of(frozen), -29:]).all()
+    window.append(Batch((reading(441.0, 0.0),)), 441.0)
+    later = window.freeze()
+    assert later.coarse[row_of(later), -1] == 0.0
+
+
+def test_a_silence_within_the_hold_is_bridged() -> None:
+    window = Window(hold_seconds=60)
+    window.append(Batch((reading(100.0, 8.0),)), 100.0)
+    for second in range(101, 141):
+        window.append(Batch(), float(second))
+    window.append(Batch((reading(141.0, 2.0),)), 141.0)
+    frozen = window.freeze()
+    assert frozen.fine[row_of(frozen), -3:].tolist() == [8.0, 8.0, 2.0]
 
 
 def test_a_pause_longer_than_the_rings_leaves_nothing() -> None:

@@ -1,7 +1,7 @@
 """A small world for timelines: set pods and readings, advance time, look at the Snapshot.
 
-The model's own loop body, without its clock: the tests of the model and of the API build their
-Snapshots through it.
+It drives the adapter's own loop, tick by tick, with pods and readings that the test sets; the tests
+of the model and of the API take their Snapshots from it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from adapter.model.batch import Batch, ModelState, Point, Reading
-from adapter.model.catalogue import METRICS
-from adapter.model.decide import decide
-from adapter.model.fleet import Fleet, Owner, Pod, Standing
+from adapter.loop import Loop
+from adapter.model.batch import Batch, Column, ModelState, Point, Reading
+from adapter.model.catalogue import METRICS, View
+from adapter.model.fleet import Fleet, Owner, Pod
 from adapter.model.selector import EVERYTHING, parse
 from adapter.model.snapshot import Item, Snapshot, TotalKey
-from adapter.model.source import Source, fold, stand
-from adapter.model.window import Window
+from adapter.settings import Model
+from adapter.telemetry import Metrics
 
 NAMESPACE = "default"
 DEPLOYMENT = "llm-inference-deployment"
@@ -54,16 +54,21 @@ class World:
         self.model: dict[str, ModelState] = {}
         self.why: dict[str, Mapping[str, str]] = {}
         self.troubles: dict[str, str] = {}
+        self.history: dict[str, tuple[Column, ...]] = {}
         self.asked: set[TotalKey] = set()
-        self.snapshot: Snapshot | None = None
-        self._window = Window()
-        self._sources: dict[str, Source] = {}
+        self._loop = Loop(
+            Model(hold_seconds=HOLD_SECONDS), self._fleet, self, lambda _: self.asked, Metrics()
+        )
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._loop.snapshot
 
     def advance(self, seconds: int = 1) -> Snapshot:
         """Tick once a second, with a reading of every pod that says something."""
         for _ in range(seconds):
             self.now += 1.0
-            self.snapshot = self._tick()
+            self._loop.tick(self.now, WALL + self.now - START)
         assert self.snapshot is not None
         return self.snapshot
 
@@ -74,11 +79,11 @@ class World:
         """Return the metric of every served pod, in its unit."""
         return {item.name: item.milli / 1000 for item in self.items(metric, selector)}
 
-    def items(self, metric: str, selector: str = "") -> tuple[Item, ...]:
+    def items(self, metric: str, selector: str = "", view: View | None = None) -> tuple[Item, ...]:
         assert self.snapshot is not None
         found = METRICS[metric]
         chosen = parse(selector) if selector else EVERYTHING
-        return self.snapshot.pods(found, found.view, NAMESPACE, chosen, None)
+        return self.snapshot.pods(found, view or found.view, NAMESPACE, chosen, None)
 
     def total(self, metric: str, name: str = DEPLOYMENT) -> float | None:
         """Return the Deployment's total, and ask for it from now on."""
@@ -89,36 +94,27 @@ class World:
         item = self.snapshot.total(found, key)
         return None if item is None else item.milli / 1000
 
-    def _tick(self) -> Snapshot:
-        fleet = Fleet.of(self.pods.values())
-        batch = Batch(tuple(self._readings()), self.troubles)
-        self._sources = fold(self._sources, batch, fleet)
-        standings = stand(fleet, self._sources)
-        serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
-        self._window.append(Batch(tuple(r for r in batch.readings if r.uid in serving)), self.now)
-        self._window.forget(serving)
-        return decide(
-            fleet,
-            standings,
-            self._sources,
-            self._window.freeze(),
-            complete=self.snapshot.complete if self.snapshot else {},
-            asked=self.asked,
-            hold_seconds=HOLD_SECONDS,
-            now=self.now,
-            wall=WALL + self.now - START,
-        )
+    def follow(self, fleet: Fleet) -> None:
+        """The loop's intake: nothing has to be opened."""
 
-    def _readings(self) -> list[Reading]:
-        return [
-            Reading(
-                uid=self.pods[name].uid,
-                at=self.now,
-                period_seconds=2.0,
-                model=self.model.get(name, ModelState.READY),
-                points=tuple(Point(series, self.now, value) for series, value in levels.items()),
-                why=self.why.get(name, {}),
-            )
-            for name, levels in self.say.items()
-            if name in self.pods
-        ]
+    def collect(self) -> Batch:
+        """The loop's intake: one reading of each pod that says something."""
+        readings = [self._reading(name) for name in self.say if name in self.pods]
+        self.history = {}
+        return Batch(tuple(readings), self.troubles)
+
+    def _fleet(self) -> Fleet:
+        return Fleet.of(self.pods.values())
+
+    def _reading(self, name: str) -> Reading:
+        return Reading(
+            uid=self.pods[name].uid,
+            at=self.now,
+            period_seconds=2.0,
+            model=self.model.get(name, ModelState.READY),
+            points=tuple(
+                Point(series, self.now, value) for series, value in self.say[name].items()
+            ),
+            why=self.why.get(name, {}),
+            history=self.history.get(name, ()),
+        )

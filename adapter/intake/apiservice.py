@@ -1,0 +1,51 @@
+"""The APIService object: what ours looks like, whose one is, and which were uninstalled."""
+
+from __future__ import annotations
+
+from adapter.cluster import Json
+from adapter.model.catalogue import GROUP, VERSIONS
+from adapter.settings import Api
+
+PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
+PORT = 443
+LABELS = {"app.kubernetes.io/managed-by": "forescale"}
+UNINSTALLED = "forescale.dev/uninstalled"  # annotation: whoever sees it makes no new one
+# Low in the group's order, as other adapters are; of our versions the first has the higher number.
+GROUP_PRIORITY = 100
+VERSION_PRIORITIES = {version: 100 * rank for rank, version in enumerate(reversed(VERSIONS), 1)}
+
+
+def name_of(version: str) -> str:
+    """Return the name that the API server wants for a version of the group."""
+    return f"{version}.{GROUP}"
+
+
+def spec(version: str, api: Api, bundle: str) -> Json:
+    """Return the spec that sends the version's queries to our Service; `bundle` is base64."""
+    return {
+        "group": GROUP,
+        "version": version,
+        "service": {"name": api.service, "namespace": api.namespace, "port": PORT},
+        "caBundle": bundle,
+        "groupPriorityMinimum": GROUP_PRIORITY,
+        "versionPriority": VERSION_PRIORITIES[version],
+    }
+
+
+def is_ours(found: Json, api: Api) -> bool:
+    """Return whether an APIService sends queries to our Service."""
+    service = found["spec"].get("service") or {}
+    return (service.get("namespace"), service.get("name")) == (api.namespace, api.service)
+
+
+def owner_words(found: Json) -> str:
+    """Return whom an APIService belongs to."""
+    service = found["spec"].get("service")
+    if not service:
+        return "kube-apiserver itself"
+    return f"Service {service.get('namespace')}/{service.get('name')}"
+
+
+def is_uninstalled(found: Json) -> bool:
+    """Return whether `forescale uninstall` marked it, to be deleted and not made again."""
+    return bool((found["metadata"].get("annotations") or {}).get(UNINSTALLED))
