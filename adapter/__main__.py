@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -33,13 +33,27 @@ from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
 from adapter.ops import server as ops
-from adapter.ops.probes import Probes
+from adapter.ops.probes import Parts, Probes
 from adapter.settings import Settings
 from adapter.telemetry import Metrics, Once, event, log, start_logging, warn
 
 RETRY_SECONDS = 2.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every adapter has, wherever its pods come from."""
+
+    settings: Settings
+    roster: Roster
+    subscriber: Subscriber
+    loop: Loop
+    asked: Asked
+    metrics: Metrics
+    probes: Probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,7 @@ class Surroundings:
 
     synced: Callable[[], bool]
     trusts: Callable[[], bool]
+    states: Callable[[], Mapping[str, str]] = dict
     auth: Auth | None = None
     context: SSLContext | None = None
     register: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -86,52 +101,87 @@ async def _until_told(settings: Settings) -> None:
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; raise StartupError where that cannot begin."""
+    """Serve until `stop` is set; raise StartupError where that cannot begin.
+
+    Probes answer first and go last, and the loop ticks from the start: an adapter that waits for
+    its API server is alive, says what it waits for, and can be told to stop.
+    """
     roster, metrics, asked = Roster(), Metrics(), Asked()
-    now = asyncio.get_running_loop().time
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(Subscriber(settings.intake, metrics))
+        loop = Loop(settings.model, roster.fleet, subscriber, asked.totals, metrics)
+        probes = Probes(
+            read=lambda: loop.snapshot,
+            now=asyncio.get_running_loop().time,
+            first_try_seconds=settings.intake.first_try_seconds,
+        )
+        core = Core(settings, roster, subscriber, loop, asked, metrics, probes)
+        runner, port = await ops.start(settings.ops, probes, metrics)
+        stack.push_async_callback(runner.cleanup)
+        event("probes_serving", ops_port=port)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks: list[asyncio.Task[None]] = []
 
         def spawn(work: Coroutine[Any, Any, None]) -> None:
             tasks.append(group.create_task(work))
 
-        surround = _from_files if settings.standalone else _from_cluster
-        around = await surround(settings, roster, spawn, stack)
-        loop = Loop(settings.model, roster.fleet, subscriber, asked.totals, metrics)
-        answers = Custom(
-            read=lambda: loop.snapshot,
-            asked=asked,
-            now=now,
-            metrics=metrics,
-            stall_seconds=settings.api.stall_seconds,
-        )
-        probes = Probes(
-            read=lambda: loop.snapshot,
-            now=now,
-            synced=around.synced,
-            tried=subscriber.tried,
-            api_ready=lambda: bool(server.port) and around.trusts(),
-            first_try_seconds=settings.intake.first_try_seconds,
-        )
-        server = Server(
-            answers, auth=around.auth, metrics=metrics, ready=lambda: _unready(probes), now=now
-        )
-        runner, ops_port = await ops.start(settings.ops, probes, metrics)
         spawn(loop.run())
-        await server.start(settings.api, around.context)
-        gc.freeze()  # what start-up made lives as long as the process: no collection need visit it
-        event("serving", api_port=server.port, ops_port=ops_port)
-        if around.register is not None:
-            spawn(_when_ready(probes, around.register))
-        await stop.wait()
-        event("stopping", drain_seconds=around.drain_seconds)
-        probes.stopping = True
-        await server.stop(around.drain_seconds)
-        await runner.cleanup()
+        surround = _from_files if settings.standalone else _from_cluster
+        around = await _unless(stop, surround(core, spawn, stack))
+        if around is not None:
+            await _answer(core, around, spawn, stop)
         for task in tasks:
             task.cancel()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _Result]) -> _Result | None:
+    """Return what the work comes to; None, and the work cancelled, when `stop` is set before."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.Event) -> None:
+    """Serve the API until `stop` is set, and drain it."""
+    server = _server(core, around)
+    await server.start(core.settings.api, around.context)
+    core.probes.parts = Parts(
+        synced=around.synced,
+        tried=core.subscriber.tried,
+        api_ready=lambda: bool(server.port) and around.trusts(),
+        states=around.states,
+    )
+    gc.freeze()  # what start-up made lives as long as the process: no collection need visit it
+    event("serving", api_port=server.port)
+    if around.register is not None:
+        spawn(_when_ready(core.probes, around.register))
+    await stop.wait()
+    event("stopping", drain_seconds=around.drain_seconds)
+    core.probes.stopping = True
+    await server.stop(around.drain_seconds)
+
+
+def _server(core: Core, around: Surroundings) -> Server:
+    now = asyncio.get_running_loop().time
+    answers = Custom(
+        read=lambda: core.loop.snapshot,
+        asked=core.asked,
+        now=now,
+        metrics=core.metrics,
+        stall_seconds=core.settings.api.stall_seconds,
+    )
+    return Server(
+        answers,
+        auth=around.auth,
+        metrics=core.metrics,
+        ready=lambda: _unready(core.probes),
+        now=now,
+    )
 
 
 def _unready(probes: Probes) -> str | None:
@@ -146,23 +196,20 @@ async def _when_ready(probes: Probes, register: Callable[[], Coroutine[Any, Any,
     await register()
 
 
-async def _from_files(
-    settings: Settings, roster: Roster, spawn: Spawn, _: AsyncExitStack
-) -> Surroundings:
-    directory = Directory(settings.standalone, roster)
+async def _from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundings:
+    directory = Directory(core.settings.standalone, core.roster)
     directory.poll()
     spawn(directory.run())
     return Surroundings(synced=lambda: True, trusts=lambda: True)
 
 
-async def _from_cluster(
-    settings: Settings, roster: Roster, spawn: Spawn, stack: AsyncExitStack
-) -> Surroundings:
+async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroundings:
+    settings = core.settings
     kube = await Kube.connect(settings.kubeconfig)
     stack.push_async_callback(kube.close)
-    watch = FleetWatch(kube, roster)
+    watch = FleetWatch(kube, core.roster)
     spawn(watch.run())
-    certificate = await _certificate(kube, settings)
+    certificate = await _certificate(kube, settings, core.probes)
     auth = Auth(kube, verify=certificate.front_proxy_name, now=asyncio.get_running_loop().time)
     stack.push_async_callback(auth.close)
 
@@ -179,18 +226,21 @@ async def _from_cluster(
         trusts=lambda: bool(auth.front_proxy.authority),
         auth=auth,
         context=certificate.context,
+        states=lambda: registration.states,
         register=registration.run if settings.api_services.manage else None,
         drain_seconds=DRAIN_SECONDS,
     )
 
 
-async def _certificate(kube: Kube, settings: Settings) -> Certificate:
+async def _certificate(kube: Kube, settings: Settings, probes: Probes) -> Certificate:
     """Wait for the API server as long as it takes: the adapter often starts beside it."""
-    once = Once(warn)
+    once, secret = Once(warn), f"the CA in Secret {settings.api.namespace}/{settings.tls.secret}"
+    probes.waiting_for = secret
     while True:
         try:
             return await Certificate.obtain(kube, settings)
         except KubeError as error:
+            probes.waiting_for = f"{secret}: {error}"
             once("authority_unreadable", "ca", str(error), secret=settings.tls.secret)
             await asyncio.sleep(RETRY_SECONDS)
 

@@ -23,9 +23,12 @@ _Tree = TypeVar("_Tree", bound=msgspec.Struct)
 
 ENV_PREFIX = "FORESCALE_ADAPTER_"
 
-# What the kubelet injects for a Service named `forescale-adapter`, as a value or as a name.
-_SERVICE_LINK_NAME = re.compile(r"(SERVICE_(HOST|PORT)\w*|PORT_\d+_(TCP|UDP)\w*|PORT)")
-_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp)://\S+")
+# What the kubelet injects for a Service named `forescale-adapter` or `forescale-adapter-…`: a port's
+# may be spelled as a setting and is known by its value, the others are known by their name.
+_SERVICE_LINK_NAME = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
+)
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -77,7 +80,8 @@ def leaves(tree: type[msgspec.Struct] = Settings, path: tuple[str, ...] = ()) ->
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Return the settings, and warnings about what was ignored.
 
-    Raises SettingsError with every problem of flags, variables, file and cross-checks at once.
+    Raises SettingsError with every problem of flags, variables, file and cross-checks at once. A
+    variable that is no setting is a warning: the kubelet and others put theirs in, too.
     `--help` and `--config` are understood besides the fields.
     """
     flags = vars(parser().parse_args(arguments))
@@ -118,14 +122,14 @@ def _from_environment(
     for name, raw in environment.items():
         if not name.startswith(ENV_PREFIX):
             continue
-        if _SERVICE_LINK_VALUE.fullmatch(raw) or (
+        if _SERVICE_LINK_VALUE.match(raw) or (
             name not in known and _SERVICE_LINK_NAME.fullmatch(name.removeprefix(ENV_PREFIX))
         ):
             warnings.append(f"{name} comes from a Service link and is ignored")
         elif name in known:
             raws.append((known[name], raw, name))
         else:
-            found.append(f"{name} is no setting{_nearest(name, known)}")
+            warnings.append(f"{name} is no setting and is ignored{_nearest(name, known)}")
     return _parsed(raws, found)
 
 

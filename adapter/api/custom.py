@@ -71,7 +71,6 @@ class Custom:
         metric = _metric(place["metric"])
         query = queries.parse(metric, place["name"], parameters)
         owner = _owner(place["resource"], metric)
-        self._asked.view(metric.name, query.view, self._now())
         if owner is None:
             items = _of_pods(snapshot, metric, query, place["namespace"], place["name"])
         else:

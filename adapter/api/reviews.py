@@ -1,14 +1,20 @@
 """Reviews: questions to the API server about tokens and rights, cached, each asked once at a time.
 
-While the API server gives no answer, the last one counts for `STALE_SECONDS` more: whoever was
-allowed a moment ago is served on, and whoever was refused stays refused. Who was never asked about
-gets 503. A right that was taken away is therefore lost after 10 s, after 70 s at the latest.
+An answer is fresh for `FRESH_SECONDS`. For `STALE_SECONDS` more it is still given at once, yes and
+no alike, while it is asked anew behind the caller's back: an HPA comes every 15 s and never waits
+for a review, nor does an API server that gives no answer stop it. Who was never asked about waits,
+and gets 503 where nothing comes.
+
+A right that was taken away (or given) is therefore noticed by the first query that comes 10 s after
+the last review, and holds from the next query on: where queries keep coming that is a good 10 s, at
+an HPA's pace the second sync. Whoever was silent for up to 70 s gets the old answer once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from adapter.errors import KubeError, Unavailable
@@ -18,7 +24,6 @@ FRESH_SECONDS = 10.0  # as upstream API servers do, for yes and for no
 STALE_SECONDS = 60.0  # four syncs of an HPA
 # An answer to the HPA is due within a second, so nobody waits for the whole deadline of a review.
 PATIENCE_SECONDS = 0.8
-STALE_PATIENCE_SECONDS = 0.25  # where the last answer can stand in
 DEADLINE_SECONDS = 5.0
 MAX_ENTRIES = 10_000
 
@@ -64,18 +69,17 @@ class Reviews(Generic[_Key, _Value]):
         self._once = Once(warn)
 
     async def get(self, key: _Key) -> _Value:
-        """Return the answer; raise Unavailable within a second when there is none."""
+        """Return the last usable answer; raise Unavailable within a second when there is none."""
         known = self._cache.get(key)
         age = self._now() - known[0] if known else float("inf")
         if known and age < FRESH_SECONDS:
             return known[1]
-        usable = known is not None and age < FRESH_SECONDS + STALE_SECONDS
-        patience = STALE_PATIENCE_SECONDS if usable else PATIENCE_SECONDS
+        if known and age < FRESH_SECONDS + STALE_SECONDS:
+            self._refresh(key)
+            return known[1]
         try:
-            return await asyncio.wait_for(asyncio.shield(self._flight(key)), patience)
+            return await asyncio.wait_for(asyncio.shield(self._flight(key)), PATIENCE_SECONDS)
         except (KubeError, TimeoutError) as error:
-            if known and usable:
-                return known[1]
             words = str(error) or "no answer in time"
             raise Unavailable(f"cannot decide who may ask: {self._what} failed: {words}") from error
 
@@ -85,6 +89,10 @@ class Reviews(Generic[_Key, _Value]):
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+
+    def _refresh(self, key: _Key) -> None:
+        with suppress(KubeError):  # too much is asked already: the next query tries again
+            _ = self._flight(key)
 
     def _flight(self, key: _Key) -> asyncio.Future[_Value]:
         """Return the question that is under way for this key, or ask it now."""

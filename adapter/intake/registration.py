@@ -20,12 +20,10 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
 
-from adapter.cluster import Cluster, Json
+from adapter.cluster import Cluster, Event, Json
 from adapter.errors import KubeError, StartupError
-from adapter.intake import apiservice
+from adapter.intake import apiservice, notice
 from adapter.intake.apiservice import LABELS, PATH, name_of, owner_words
 from adapter.model.catalogue import VERSIONS
 from adapter.settings import Settings
@@ -70,10 +68,10 @@ class Registration:
 
     async def _follow(self, name: str) -> None:
         selector = {"fieldSelector": f"metadata.name={name}"}
-        async for kind, body in self._cluster.watch(PATH, selector):
-            found = _object(kind, body)
+        async for change in self._cluster.watch(PATH, selector):
+            found, before = _object(change), self._found.get(name)
             if found is None:
-                self._vanished(name, body if kind == "DELETED" else self._found.get(name))
+                self._vanished(name, change.body if change.kind == "DELETED" else before)
             else:
                 self._uninstalled.discard(name)
             self._found[name] = found
@@ -210,7 +208,7 @@ class Registration:
         self._stand(name, f"registered, taken over from {before}")
         warn("apiservice_taken_over", apiservice=name, before=before)
         words = f"took {name} over from {before}, as apiServices.takeover says"
-        await self._tell("APIServiceTakenOver", "Normal", words)
+        await notice.tell(self._cluster, self._api, "APIServiceTakenOver", "Normal", words)
         return _NEVER
 
     async def _refuse(self, name: str, found: Json) -> float:
@@ -221,7 +219,7 @@ class Registration:
         if self.states.get(name) != words:
             self._stand(name, words)
             warn("apiservice_foreign", apiservice=name, owner=owner, ours=rest)
-            await self._tell("APIServiceForeign", "Warning", words)
+            await notice.tell(self._cluster, self._api, "APIServiceForeign", "Warning", words)
         return _NEVER
 
     def _ours(self) -> list[str]:
@@ -253,38 +251,17 @@ class Registration:
     async def _bundle(self) -> str:
         return base64.b64encode(await self._authority_pem()).decode()
 
-    async def _tell(self, reason: str, kind: str, words: str) -> None:
-        """Write an Event about our Service, where whoever looks for the cause finds it."""
-        namespace, at = self._api.namespace, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        involved = {"apiVersion": "v1", "kind": "Service", "namespace": namespace}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{self._api.service}-", "namespace": namespace},
-            "involvedObject": involved | {"name": self._api.service},
-            "reason": reason,
-            "message": words,
-            "type": kind,
-            "source": {"component": "forescale-adapter"},
-            "firstTimestamp": at,
-            "lastTimestamp": at,
-            "count": 1,
-        }
-        try:
-            await self._cluster.create(f"/api/v1/namespaces/{namespace}/events", body)
-        except KubeError as error:
-            warn("event_not_written", reason=reason, why=str(error))
-
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _object(kind: str, body: Any) -> Json | None:
+def _object(change: Event) -> Json | None:
     """Return what a watch of one name says there is now."""
-    if kind == "list":
-        return body[0] if body else None
-    return None if kind == "DELETED" else body
+    found: Json | None = change.body
+    if change.kind == "list":
+        found = change.body[0] if change.body else None
+    return None if change.kind == "DELETED" else found
 
 
 def _consequence(ours: list[str]) -> str:

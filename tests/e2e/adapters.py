@@ -115,7 +115,7 @@ class Adapters:
         self.processes[pod["metadata"]["name"]].start()
 
     async def crash(self, *names: str) -> None:
-        """Kill these adapters (all without names), as the kernel would; the kubelet restarts them."""
+        """Kill these adapters, or all, as the kernel would; the kubelet starts them again."""
         for name in names or self.processes:
             await asyncio.to_thread(self.processes[name].kill)
         for name in names or self.processes:

@@ -175,7 +175,7 @@ async def test_a_full_accept_queue_is_overload_and_no_restart() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         fillers = [socket.socket() for _ in range(8)]
         for filler in fillers:
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(listener.getsockname())
         async with fetch.session(0.3) as http:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
