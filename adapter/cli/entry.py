@@ -20,8 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
     rest = rest[:-1]
     if name in COMMANDS:
-        # Each subcommand is imported alone: the adapter's libraries cost a second to load.
-        return int(import_module(f"adapter.cli.{name}").run(rest))
+        return _run(name, rest)
     if name in ("-h", "--help", "help"):
         sys.stdout.write(_usage())
         return 0
@@ -30,6 +29,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     sys.stderr.write(_complaint(name))
     return 2
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    """Import the subcommand alone, since the adapter's libraries cost a second, and run it."""
+    try:
+        command = import_module(f"adapter.cli.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("adapter", "sidecar"):
+            raise
+        sys.stderr.write(
+            f"error: `forescale {name}` needs the package {error.name}, which is not installed\n\n"
+            "hint: pip install 'forescale[adapter]'\n"
+        )
+        return 1
+    return int(command.run(arguments))
 
 
 def _usage() -> str:
