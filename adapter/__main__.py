@@ -32,6 +32,7 @@ from adapter.intake.subscribe import Subscriber
 from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
+from adapter.model.snapshot import Snapshot
 from adapter.ops import server as ops
 from adapter.ops.probes import Parts, Probes
 from adapter.settings import Settings
@@ -169,7 +170,7 @@ async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.
 def _server(core: Core, around: Surroundings) -> Server:
     now = asyncio.get_running_loop().time
     answers = Custom(
-        read=lambda: core.loop.snapshot,
+        read=lambda: _told(core.loop.snapshot, around),
         asked=core.asked,
         now=now,
         metrics=core.metrics,
@@ -182,6 +183,12 @@ def _server(core: Core, around: Surroundings) -> Server:
         ready=lambda: _unready(core.probes),
         now=now,
     )
+
+
+def _told(snapshot: Snapshot | None, around: Surroundings) -> Snapshot | None:
+    """Return the Snapshot, None before one knows the pods: `no pods` would be a wrong answer."""
+    listed = snapshot is not None and snapshot.fleet.version > 0 and around.synced()
+    return snapshot if listed else None
 
 
 def _unready(probes: Probes) -> str | None:
@@ -198,6 +205,7 @@ async def _when_ready(probes: Probes, register: Callable[[], Coroutine[Any, Any,
 
 async def _from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundings:
     directory = Directory(core.settings.standalone, core.roster)
+    core.roster.replace_pods(())  # an empty directory is an answer, too
     directory.poll()
     spawn(directory.run())
     return Surroundings(synced=lambda: True, trusts=lambda: True)

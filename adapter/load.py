@@ -23,7 +23,7 @@ _Tree = TypeVar("_Tree", bound=msgspec.Struct)
 
 ENV_PREFIX = "FORESCALE_ADAPTER_"
 
-# What the kubelet injects for a Service named `forescale-adapter` or `forescale-adapter-…`: a port's
+# What the kubelet injects for a Service named `forescale-adapter` or `forescale-adapter-…`: a port
 # may be spelled as a setting and is known by its value, the others are known by their name.
 _SERVICE_LINK_NAME = re.compile(
     r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
@@ -129,7 +129,7 @@ def _from_environment(
         elif name in known:
             raws.append((known[name], raw, name))
         else:
-            warnings.append(f"{name} is no setting and is ignored{_nearest(name, known)}")
+            warnings.append(f"{name} is no setting and is ignored{_nearest_variable(name, known)}")
     return _parsed(raws, found)
 
 
@@ -195,6 +195,13 @@ def _camel(name: str) -> str:
 def _nearest(name: str, known: Mapping[str, Leaf]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _nearest_variable(name: str, known: Mapping[str, Leaf]) -> str:
+    """As `_nearest`, by what follows the prefix: with it, any two names are alike."""
+    tails = {variable.removeprefix(ENV_PREFIX): leaf for variable, leaf in known.items()}
+    near = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), tails, n=1)
+    return f"; did you mean {ENV_PREFIX}{near[0]}?" if near else ""
 
 
 def _parse_bool(raw: object) -> bool:

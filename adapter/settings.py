@@ -42,7 +42,7 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     connect_seconds: float = 2.0
     """Pods are one hop away; a longer connect is a dead one."""
     silence_seconds: float = 6.0
-    """After that the stream is opened anew; three heartbeats, where a sidecar's take longer."""
+    """The stream is opened anew after that; a sidecar with longer heartbeats is given three."""
     first_try_seconds: float = 15.0
     """How long readiness waits at start for streams that do not answer."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -13,152 +14,129 @@ from bench.loadgen import Cell
 
 
 class Way(StrEnum):
-    """How a server is asked."""
+    """How a server is reached."""
 
     DIRECT = "direct"
     AGGREGATED = "through kube-apiserver"
-    ANEW = "direct, nothing answered twice"
-    SHIPPED = "direct, as it ships"
+
+
+class Urls(StrEnum):
+    """What is asked: an adapter that keeps its last answers may repeat one of the same URL."""
+
+    ANEW = "no two URLs alike"
+    AGAIN = "one URL again and again"
 
 
 class Key(msgspec.Struct, frozen=True):
-    """One cell."""
+    """One cell; `limited` is the test-adapter as it ships."""
 
     backend: Backend
     way: Way
     namespace: str
+    urls: Urls = Urls.ANEW
     connections: int = 1
+    limited: bool = False
 
 
 Cells = Mapping[Key, Cell]
 MANY = 16
-_OURS = (Backend.FORESCALE, Way.DIRECT)
-_ANEW = (Backend.FORESCALE, Way.ANEW)
-_PEER = (Backend.PEER, Way.DIRECT)
-_STATIC = (Backend.STATIC, Way.DIRECT)
+_ANEW_WORDS = (
+    "Every URL is another one, to every server, so forescale builds each answer anew; the metric's"
+    " view of all pods alone is computed once a tick (0.5 s), for the first query of it. `again`:"
+    " one URL only, so that all but the first query of a tick get the bytes of the one before."
+)
 
 
-def render(cells: Cells, sizes: Mapping[str, int], repetitions: int, machine: str) -> str:
-    """Return the three tables with what has to be known about them."""
-    ran = (
-        f"{repetitions} repetitions in turn; p50 is the median of their medians, p99 that of all"
-        f" requests together. {sum(sizes.values()):,} pods streamed to forescale all the while,"
-        " from the same machine, as did the client."
-    )
+def render(
+    cells: Cells, sizes: Mapping[str, int], crowded: Mapping[str, int], ran: str, machine: str
+) -> str:
+    """Return both tables with what has to be known about them.
+
+    `sizes` has the pods of each namespace, `crowded` those that were asked on many connections.
+    """
     notes = (ran, f"Machine: {machine}.")
-    found = (
-        _direct(cells, sizes, notes),
-        _through(cells, sizes, notes),
-        _many(cells, sizes, notes),
-    )
-    return "\n".join(found)
+    return "\n".join((_latencies(cells, sizes, notes), _rates(cells, crowded, notes)))
 
 
-def _direct(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -> str:
-    rows = []
-    for namespace, count in sizes.items():
-        ours, anew, peer, static = (
-            cells[Key(backend, way, namespace)] for backend, way in (_OURS, _ANEW, _PEER, _STATIC)
-        )
-        rows.append(
-            (
-                _size(count, ours),
-                *map(_latency, (ours, anew, peer, static)),
-                _times(peer.p50_ms() / ours.p50_ms()),
-                _times(peer.p50_ms() / anew.p50_ms()),
-            )
-        )
+def _latencies(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -> str:
     return table.markdown(
-        "List query, direct: p50 / p99 in ms",
+        "List query, p50 / p99 in ms",
         (
             "pods",
             "forescale",
-            "forescale, anew",
+            "forescale, again",
             "test-adapter",
             "static bytes",
-            "test-adapter ÷ forescale",
-            "÷ anew",
+            "forescale - static (p50)",
+            "test-adapter ÷ forescale (p50)",
         ),
-        rows,
+        [
+            _latency_row(cells, way, namespace, count)
+            for way in Way
+            for namespace, count in sizes.items()
+        ],
         "One kept connection, TLS 1.3, bearer token, one request after the other; the test-adapter"
-        " without its client limit. `anew`: no two URLs alike, so each answer is built.",
+        " without its client limit. Static bytes are what the way itself costs.",
+        _ANEW_WORDS,
         *notes,
     )
 
 
-def _through(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -> str:
-    rows = []
-    for namespace, count in sizes.items():
-        ours, peer, static = (
-            cells[Key(backend, Way.AGGREGATED, namespace)]
-            for backend in (Backend.FORESCALE, Backend.PEER, Backend.STATIC)
-        )
-        rows.append(
-            (
-                _size(count, ours),
-                *map(_latency, (ours, peer, static)),
-                f"{ours.p50_ms() - static.p50_ms():+.2f}",
-                _times(peer.p50_ms() / ours.p50_ms()),
-            )
-        )
-    return table.markdown(
-        "List query through kube-apiserver: p50 / p99 in ms",
-        (
-            "pods",
-            "forescale",
-            "test-adapter",
-            "static bytes",
-            "forescale - static",
-            "test-adapter ÷ forescale",
-        ),
-        rows,
-        "As above, by way of the aggregator; static bytes are what the way itself costs.",
-        *notes,
+def _latency_row(cells: Cells, way: Way, namespace: str, count: int) -> tuple[str, ...]:
+    ours = cells[Key(Backend.FORESCALE, way, namespace)]
+    again = cells[Key(Backend.FORESCALE, way, namespace, Urls.AGAIN)]
+    peer = cells[Key(Backend.PEER, way, namespace)]
+    static = cells[Key(Backend.STATIC, way, namespace)]
+    return (
+        f"{count:,}, {way} ({ours.runs[0].bytes / 1024:.1f} KiB)",
+        *map(_latency, (ours, again, peer, static)),
+        f"{ours.p50_ms() - static.p50_ms():+.2f}",
+        _times(peer.p50_ms() / ours.p50_ms()),
     )
 
 
-def _many(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -> str:
-    rows = []
-    for namespace, count in sizes.items():
-        ways = (*((b, w) for b, w in (_OURS, _ANEW, _PEER, _STATIC)), (Backend.PEER, Way.SHIPPED))
-        ours, anew, peer, static, shipped = (
-            cells[Key(backend, way, namespace, MANY)].per_second() for backend, way in ways
-        )
-        through = [
-            cells[Key(backend, Way.AGGREGATED, namespace, MANY)].per_second()
-            for backend in (Backend.FORESCALE, Backend.PEER, Backend.STATIC)
-        ]
-        rows.append(
-            (
-                f"{count:,}",
-                *map(table.figure, (ours, anew, shipped, peer, static)),
-                _times(ours / shipped),
-                _times(ours / peer),
-                " / ".join(map(table.figure, through)),
-            )
-        )
+def _rates(cells: Cells, crowded: Mapping[str, int], notes: tuple[str, ...]) -> str:
     return table.markdown(
         f"List queries per second on {MANY} connections",
         (
             "pods",
             "forescale",
-            "forescale, anew",
+            "forescale, again",
             "test-adapter as it ships",
             "test-adapter without its limit",
             "static bytes",
             "forescale ÷ as it ships",
-            "÷ without its limit",
-            "through kube-apiserver: forescale / test-adapter / static",
+            "forescale ÷ without its limit",
         ),
-        rows,
-        "Direct unless it says otherwise. As it ships, the test-adapter's own client may ask the"
-        " API server 5 times a second, and it asks for every query.",
+        [
+            _rate_row(cells, way, namespace, count)
+            for way in Way
+            for namespace, count in crowded.items()
+        ],
+        "As it ships, the test-adapter's own client may ask the API server 5 times a second, and it"
+        " asks for every query; asked directly only.",
+        _ANEW_WORDS,
         *notes,
     )
 
 
-def _size(count: int, cell: Cell) -> str:
-    return f"{count:,} ({cell.runs[0].bytes / 1024:.1f} KiB)"
+def _rate_row(cells: Cells, way: Way, namespace: str, count: int) -> tuple[str, ...]:
+    ours = _rate(cells, Key(Backend.FORESCALE, way, namespace, connections=MANY))
+    again = _rate(cells, Key(Backend.FORESCALE, way, namespace, Urls.AGAIN, MANY))
+    shipped = _rate(cells, Key(Backend.PEER, way, namespace, connections=MANY, limited=True))
+    peer = _rate(cells, Key(Backend.PEER, way, namespace, connections=MANY))
+    static = _rate(cells, Key(Backend.STATIC, way, namespace, connections=MANY))
+    return (
+        f"{count:,}, {way}",
+        *map(table.figure, (ours, again, shipped, peer, static)),
+        _times(ours / shipped),
+        _times(ours / peer),
+    )
+
+
+def _rate(cells: Cells, key: Key) -> float:
+    """Return the queries per second; NaN for a cell that is not measured."""
+    return cells[key].per_second() if key in cells else math.nan
 
 
 def _latency(cell: Cell) -> str:
@@ -166,4 +144,5 @@ def _latency(cell: Cell) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{table.figure(ratio)}x"
+    """Return the ratio as `56x`; `-` where one of the two is not measured."""
+    return "-" if math.isnan(ratio) else f"{table.figure(ratio)}x"

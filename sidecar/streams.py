@@ -44,6 +44,11 @@ class Stream:
             self._lines.get_nowait()
         self._lines.put_nowait(None)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the reader left; its place is free before the next frame finds out."""
+        return self._transport.is_closing()
+
     def cut(self) -> None:
         """End the stream at once, also when its reader takes nothing any more."""
         self._transport.abort()
@@ -98,15 +103,16 @@ class Streams:
     def _admit(self, request: web.Request) -> Stream:
         """Return a stream with a place: when all are taken, that of the address with most."""
         transport, peer = request.transport, request.remote or ""
-        taken = Counter(stream.peer for stream in self._open)
+        taken = Counter(stream.peer for stream in self._open if not stream.gone)
         if transport is None or taken[peer] >= MAX_STREAMS_PER_PEER:
             self._telemetry.streams_refused.inc()
             raise web.HTTPServiceUnavailable(
                 reason=f"this address has {taken[peer]} streams, the most that one may have;"
                 " ask for /v1/sample instead"
             )
-        if len(self._open) >= self._most:
-            oldest = next(s for s in self._open if taken[s.peer] == max(taken.values()))
+        if taken.total() >= self._most:
+            most = max(taken.values())
+            oldest = next(s for s in self._open if taken[s.peer] == most and not s.gone)
             oldest.cut()
             self._drop(oldest)
         _bound(transport)

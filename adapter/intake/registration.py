@@ -134,10 +134,9 @@ class Registration:
         name = name_of(version)
         if name in self._uninstalled or len(self._found) < len(VERSIONS):
             return _NEVER
-        foreign = {other: found for other, found in self._found.items() if self._is_foreign(found)}
-        for other, found in foreign.items():
-            words = f"not made: {other} belongs to {owner_words(found or {})}"
-            self._stand(name, f"{words}, and an HPA reads one version of the group")
+        foreign = self._foreign_words()
+        if foreign is not None:
+            self._stand(name, f"not made: {foreign}, and an HPA reads one version of the group")
             return _NEVER
         wait = max(self._create_at - _now(), self._pace(name, PACE_SECONDS))
         if wait > 0:
@@ -148,8 +147,14 @@ class Registration:
         await self._create(version)
         return _NEVER
 
-    def _is_foreign(self, found: Json | None) -> bool:
-        return found is not None and not self._takeover and not apiservice.is_ours(found, self._api)
+    def _foreign_words(self) -> str | None:
+        for name, found in self._found.items():
+            if found is not None and self._is_foreign(found):
+                return f"{name} belongs to {owner_words(found)}"
+        return None
+
+    def _is_foreign(self, found: Json) -> bool:
+        return not self._takeover and not apiservice.is_ours(found, self._api)
 
     async def _is_contested(self, name: str) -> bool:
         for other in map(name_of, VERSIONS):

@@ -88,5 +88,5 @@ class Probes:
         snapshot = self._read()
         followed = snapshot is not None and snapshot.at > self._synced_at
         waited = self._now() - self._synced_at >= self._first_try_seconds
-        self._warm = (followed and parts.tried()) or waited
+        self._warm = followed and (waited or parts.tried())
         return self._warm

@@ -34,7 +34,7 @@ def test_durations_take_units(raw: str, seconds: float) -> None:
 def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("model:\n  holdSecond: 10s\ntls: 3\nintake: {allowLoopback: maybe}\n")
-    environment = {"FORESCALE_ADAPTER_API_PROT": "1", "FORESCALE_ADAPTER_OPS_PORT": "many"}
+    environment = {"FORESCALE_ADAPTER_OPS_PORT": "many"}
     arguments = ["--config", str(file), "--api-port", "99999", "--log-level", "loud"]
     with pytest.raises(SettingsError) as raised:
         load(arguments, environment)
@@ -43,7 +43,6 @@ def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) 
         "model.holdSecond is no setting; did you mean model.holdSeconds?",
         "tls is no setting",
         "intake.allowLoopback: `maybe` is neither true nor false",
-        "FORESCALE_ADAPTER_API_PROT is no setting; did you mean FORESCALE_ADAPTER_API_PORT?",
         "FORESCALE_ADAPTER_OPS_PORT: `many` is no whole number",
         "api.port is 99999",
         "log.level is `loud`",
@@ -60,10 +59,26 @@ def test_what_the_kubelet_injects_for_a_service_is_ignored_and_told() -> None:
         "FORESCALE_ADAPTER_SERVICE_HOST": "10.0.0.1",
         "FORESCALE_ADAPTER_SERVICE_PORT": "443",
         "FORESCALE_ADAPTER_PORT_443_TCP_ADDR": "10.0.0.1",
+        "FORESCALE_ADAPTER_OPS_PORT": "sctp://10.0.0.1:443",
+        "FORESCALE_ADAPTER_METRICS_SERVICE_HOST": "10.0.0.1",
+        "FORESCALE_ADAPTER_METRICS_SERVICE_PORT_HTTPS": "443",
+        "FORESCALE_ADAPTER_METRICS_PORT_443_SCTP_PORT": "443",
     }
     settings, warnings = load([], links)
     assert settings == Settings()
-    assert len(warnings) == 5
+    told = {warning.split()[0] for warning in warnings if "Service link" in warning}
+    assert told == {name for name in links if name.startswith("FORESCALE_ADAPTER_")}
+
+
+def test_a_variable_that_is_no_setting_is_a_warning_with_the_nearest_name() -> None:
+    environment = {"FORESCALE_ADAPTER_API_PROT": "1", "FORESCALE_ADAPTER_QQ": "1"}
+    settings, warnings = load([], environment)
+    assert settings == Settings()
+    hint = "; did you mean FORESCALE_ADAPTER_API_PORT?"
+    assert warnings == [
+        f"FORESCALE_ADAPTER_API_PROT is no setting and is ignored{hint}",
+        "FORESCALE_ADAPTER_QQ is no setting and is ignored",
+    ]
 
 
 @pytest.mark.parametrize("content", ["- a list", "a: [unclosed", "\x00"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,21 @@ class Scene:
         built = await self.controlplane.kubectl("kustomize", str(EXAMPLE))
         manifest = built.replace("namespace: default", f"namespace: {self.namespace}")
         return manifest.split("\n---\n")
+
+    async def forescale(self, *arguments: str) -> str:
+        """Run the command as a person would, with the admin's kubeconfig; return its output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "import sys; from adapter.cli.entry import main; sys.exit(main())",
+            *arguments,
+            "--kubeconfig",
+            str(self.controlplane.kubeconfig),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0
+        return out.decode()
 
     async def scale(self, replicas: int) -> None:
         """Set the Deployment's replicas by hand."""

@@ -81,10 +81,10 @@ async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -
 
 
 def counter(page: str, name: str) -> float:
-    for line in page.splitlines():
-        if line.startswith(f"{name} "):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError(f"{name} is not in {page}")
+    """Return the sum of the series whose name, or name and labels, begin so."""
+    found = [line for line in page.splitlines() if line.startswith(name)]
+    assert found, f"{name} is not in {page}"
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from adapter.settings import Api as ApiSettings
 from adapter.settings import Settings
 from tests.controlplane.api import Api
 from tests.controlplane.cluster import APISERVER, ControlPlane
-from tests.e2e.adapters import APISERVICES, NAMESPACE, VERSIONS
+from tests.e2e.adapters import APISERVICES, VERSIONS
 from tests.e2e.scene import Scene
 
 Json = dict[str, Any]
@@ -153,12 +152,12 @@ async def test_apiservices_are_made_kept_right_and_uninstalled(scene: Scene) -> 
         await _bundle_comes_back(scene)
         await _a_namespace_can_be_deleted(api, "with-adapter")
     finally:
-        out = await _forescale(scene, "uninstall")
+        out = await scene.forescale("uninstall")
     assert [line.split(": ")[1] for line in out.splitlines()[:2]] == ["deleted", "deleted"]
     await asyncio.sleep(3)
     for name in NAMES:
         await api.gone(f"{APISERVICES}/{name}", timeout_seconds=1)
-    assert "was not there" in await _forescale(scene, "uninstall")
+    assert "was not there" in await scene.forescale("uninstall")
     await _a_namespace_can_be_deleted(api, "without-adapter")
     assert _refusals(scene.controlplane.audit_log) == []
 
@@ -204,22 +203,6 @@ async def _a_namespace_can_be_deleted(api: Api, name: str) -> None:
     await api.gone(f"/api/v1/namespaces/{name}", timeout_seconds=20)
 
 
-async def _forescale(scene: Scene, *arguments: str) -> str:
-    """Run the command as a person would, with the admin's kubeconfig."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import sys; from adapter.cli.entry import main; sys.exit(main())",
-        *arguments,
-        "--kubeconfig",
-        str(scene.controlplane.kubeconfig),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0
-    return out.decode()
-
-
 def _refusals(audit_log: Path) -> list[str]:
     """Return what the adapter's service account asked for and may not."""
     found = []
@@ -229,69 +212,3 @@ def _refusals(audit_log: Path) -> list[str]:
         if user.endswith(":forescale-adapter") and entry["responseStatus"].get("code") == 403:
             found.append(f"{entry['verb']} {entry['requestURI']}")
     return found
-
-
-async def test_a_foreign_apiservice_is_left_alone_until_takeover_is_set(scene: Scene) -> None:
-    api = scene.api
-    foreign = {"name": "other", "namespace": scene.namespace, "port": 443}
-    for version, name in zip(VERSIONS, NAMES, strict=True):
-        await api.post(APISERVICES, _foreign(name, version, foreign))
-    install = asyncio.create_task(scene.adapters.install())
-    try:
-        event = await _event(api, "APIServiceForeign")
-        assert f"belongs to Service {scene.namespace}/other" in event["message"]
-        await scene.kubelet.wait_ready(NAMESPACE, 1, timeout_seconds=60)
-        assert await _owners(api) == ["other", "other"]
-        assert "kept: it belongs to" in await _forescale(scene, "uninstall")
-        assert await _owners(api) == ["other", "other"]
-
-        scene.adapters.arguments = ["--api-services-takeover", "true"]
-        await scene.adapters.scale(2)
-        await _event(api, "APIServiceTakenOver")
-        await scene.adapters.available()
-        assert await _owners(api) == ["forescale", "forescale"]
-    finally:
-        install.cancel()
-        await asyncio.gather(install, return_exceptions=True)
-        await _forescale(scene, "uninstall")
-        for name in NAMES:
-            if await _exists(api, name):
-                await api.delete(f"{APISERVICES}/{name}")
-
-
-def _foreign(name: str, version: str, service: Json) -> Json:
-    return {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": name},
-        "spec": {
-            "group": "custom.metrics.k8s.io",
-            "version": version,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-            "insecureSkipTLSVerify": True,
-            "service": service,
-        },
-    }
-
-
-async def _event(api: Api, reason: str) -> Json:
-    """Wait for an Event about our Service."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/events"
-    has = _having(reason)
-    await api.appears(f"/api/v1/namespaces/{NAMESPACE}")
-    found = await api.until(path, lambda listed: any(map(has, listed["items"])), timeout_seconds=60)
-    return next(filter(has, found["items"]))
-
-
-def _having(reason: str) -> Callable[[Json], bool]:
-    return lambda item: item["reason"] == reason and item["involvedObject"]["name"] == "forescale"
-
-
-async def _owners(api: Api) -> list[str]:
-    return [(await api.get(f"{APISERVICES}/{name}"))["spec"]["service"]["name"] for name in NAMES]
-
-
-async def _exists(api: Api, name: str) -> bool:
-    items = (await api.get(APISERVICES))["items"]
-    return name in [item["metadata"]["name"] for item in items]

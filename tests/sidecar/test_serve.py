@@ -102,7 +102,6 @@ async def test_one_address_has_a_few_streams_and_the_next_is_refused_in_words(
         answer.close()
 
     async def open_again() -> bool:
-        face.streams.publish(b"x\n")
         async with face.client.get("/v1/stream") as answer:
             return answer.status == 200
 

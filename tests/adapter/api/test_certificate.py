@@ -6,7 +6,6 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -29,19 +28,6 @@ NAME = "forescale.forescale-system.svc"
 # Two thirds of a leaf's life, and a little: a clock that was so far behind and is set right finds
 # the leaf due, while the client, whose clock was right all the time, finds old and new valid.
 TWENTY_DAYS = 20 * 86_400.0 + 60
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Kube]:
-    connected = await Kube.connect(server.kubeconfig(tmp_path))
-    yield connected
-    await connected.close()
 
 
 async def handshake(

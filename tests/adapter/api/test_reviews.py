@@ -41,9 +41,50 @@ async def test_yes_and_no_are_remembered_for_ten_seconds() -> None:
     oracle.answers = {"b": True}
     oracle.now += 9.9
     assert [await oracle.reviews.get("a"), await oracle.reviews.get("b")] == [True, False]
-    oracle.now += 0.2
+    assert oracle.asked == ["a", "b"]
+
+
+async def test_an_older_answer_is_given_at_once_and_asked_anew_behind_it() -> None:
+    oracle = Oracle()
+    oracle.answers = {"a": True}
+    assert [await oracle.reviews.get("a"), await oracle.reviews.get("b")] == [True, False]
+    oracle.answers = {"b": True}
+    oracle.now += 15.0
+    oracle.open.clear()
+    began = time.monotonic()
+    for _ in range(3):
+        assert [await oracle.reviews.get("a"), await oracle.reviews.get("b")] == [True, False]
+    assert time.monotonic() - began < 0.1
+    oracle.open.set()
+    await asyncio.sleep(0.01)
     assert [await oracle.reviews.get("a"), await oracle.reviews.get("b")] == [False, True]
     assert oracle.asked == ["a", "b", "a", "b"]
+
+
+async def test_at_an_hpas_pace_a_revoked_right_is_refused_at_the_second_sync() -> None:
+    oracle = Oracle()
+    oracle.answers = {"hpa": True}
+    await oracle.reviews.get("hpa")
+    oracle.answers = {}
+    seen = []
+    for _ in range(3):
+        oracle.now += 15.0
+        seen.append(await oracle.reviews.get("hpa"))
+        await asyncio.sleep(0.01)
+    assert seen == [True, False, False]
+
+
+async def test_callers_who_come_often_lose_a_right_within_eleven_seconds() -> None:
+    oracle = Oracle()
+    oracle.answers = {"a": True}
+    await oracle.reviews.get("a")
+    oracle.answers = {}
+    seconds = 0
+    while await oracle.reviews.get("a"):
+        oracle.now += 1.0
+        seconds += 1
+        await asyncio.sleep(0.01)
+    assert seconds == 11
 
 
 async def test_a_hundred_who_ask_at_once_ask_once() -> None:

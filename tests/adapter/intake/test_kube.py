@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,6 @@ from tests.fakes.apiserver import FakeApiServer
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 NAMED = {"metadata": {"name": "settings"}, "data": {"a": "1", "b": "2"}}
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Kube]:
-    connected = await Kube.connect(server.kubeconfig(tmp_path))
-    yield connected
-    await connected.close()
 
 
 async def test_objects_are_made_read_changed_and_deleted_as_raw_json(kube: Kube) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -13,19 +12,6 @@ from adapter.intake.requestheader import NAME, follow
 from tests.fakes.apiserver import FakeApiServer
 
 CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Kube]:
-    connected = await Kube.connect(server.kubeconfig(tmp_path))
-    yield connected
-    await connected.close()
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -1,105 +1,31 @@
-"""Subscriptions against real HTTP servers on loopback: good streams, hostile ones, and retries."""
+"""Subscriptions against real HTTP servers on loopback: what is opened, retried and closed."""
 
 import asyncio
-import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 
 from adapter.intake.subscribe import Subscriber
-from adapter.model.batch import Batch
-from adapter.model.fleet import Fleet, Pod
+from adapter.model.fleet import Fleet
 from adapter.settings import Intake
 from adapter.telemetry import Metrics
-from sidecar import wire
-
-SETTINGS = Intake(allow_loopback=True, connect_seconds=0.5, silence_seconds=0.6)
-Write = Callable[[bytes], Awaitable[None]]
-
-
-def line(seq: int, **changes: object) -> bytes:
-    fields: dict[str, object] = {
-        "schema": wire.SCHEMA,
-        "boot": "boot",
-        "seq": seq,
-        "period_seconds": 2.0,
-        "uid": "u1",
-        "age_seconds": wire.Ages(engine=0.1),
-        "engine": wire.EngineReading("vllm", wire.EngineState.READY, pending=float(seq)),
-    }
-    return wire.encode(wire.Frame(**(fields | changes)))  # type: ignore[arg-type]
-
-
-class Server:
-    """Answers /v1/stream with what a test's script writes; counts the connections."""
-
-    def __init__(self) -> None:
-        self.script: Callable[[Write], Awaitable[None]] | None = None
-        self.headers: dict[str, str] = {}
-        self.status = 200
-        self.connections = 0
-        self.port = 0
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        self.connections += 1
-        response = web.StreamResponse(status=self.status, headers=self.headers)
-        await response.prepare(request)
-        if self.script is not None:
-            await self.script(response.write)
-        return response
+from tests.adapter.intake.streaming import (
+    SETTINGS,
+    Server,
+    Write,
+    collect,
+    line,
+    only,
+    pod,
+    serving,
+    trouble_of,
+)
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    made = Server()
-    app = web.Application()
-    app.router.add_get("/v1/stream", made.stream)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made.port = runner.addresses[0][1]
-    yield made
-    await runner.cleanup()
-
-
-def pod(port: int | None, ip: str = "127.0.0.1", **changes: object) -> Pod:
-    fields: dict[str, object] = {
-        "uid": "u1",
-        "namespace": "default",
-        "name": "llm-1",
-        "labels": {},
-        "phase": "Running",
-        "ip": ip,
-        "port": port,
-    }
-    return Pod(**(fields | changes))  # type: ignore[arg-type]
-
-
-async def collect(
-    subscriber: Subscriber, until: Callable[[Batch], bool], seconds: float = 5.0
-) -> Batch:
-    """Collect until the batch so far satisfies `until`."""
-    readings, troubles = [], {}
-    async with asyncio.timeout(seconds):
-        while True:
-            batch = subscriber.collect()
-            readings += batch.readings
-            troubles |= batch.troubles
-            if until(whole := Batch(tuple(readings), troubles)):
-                return whole
-            await asyncio.sleep(0.02)
-
-
-async def trouble_of(fleet: Fleet, settings: Intake = SETTINGS) -> str:
-    async with Subscriber(settings, Metrics()) as subscriber:
-        subscriber.follow(fleet)
-        return (await collect(subscriber, lambda b: bool(b.troubles))).troubles["u1"]
-
-
-def only(found: Pod) -> Fleet:
-    return Fleet.of([found], version=1)
+    async with serving() as made:
+        yield made
 
 
 async def test_frames_become_readings_in_order(server: Server) -> None:
@@ -117,21 +43,6 @@ async def test_frames_become_readings_in_order(server: Server) -> None:
     assert [r.points[0].value for r in batch.readings] == [0.0, 1.0, 2.0]
 
 
-async def test_a_frame_split_over_packets_is_whole_again(server: Server) -> None:
-    async def script(write: Write) -> None:
-        whole = line(7)
-        await write(whole[:20])
-        await asyncio.sleep(0.1)
-        await write(whole[20:])
-        await asyncio.sleep(1)
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: bool(b.readings))
-    assert batch.readings[0].points[0].value == 7.0
-
-
 async def test_an_ended_stream_is_opened_again(server: Server) -> None:
     async def script(write: Write) -> None:
         await write(line(server.connections))
@@ -142,169 +53,6 @@ async def test_an_ended_stream_is_opened_again(server: Server) -> None:
         batch = await collect(subscriber, lambda b: len(b.readings) >= 2)
     assert "ended the stream" in batch.troubles["u1"]
     assert server.connections >= 2
-
-
-async def test_a_repeated_frame_is_taken_once(server: Server) -> None:
-    async def script(write: Write) -> None:
-        for seq in (5, 5, 4, 6):
-            await write(line(seq))
-        await asyncio.sleep(1)
-
-    server.script = script
-    metrics = Metrics()
-    async with Subscriber(SETTINGS, metrics) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(
-            subscriber, lambda b: any(r.points[0].value == 6.0 for r in b.readings)
-        )
-    assert [r.points[0].value for r in batch.readings] == [5.0, 6.0]
-    assert (
-        metrics.registry.get_sample_value("forescale_adapter_frames_total", {"result": "old"})
-        == 2.0
-    )
-
-
-@pytest.mark.parametrize(
-    ("sent", "words"),
-    [
-        (line(1, uid="another"), "belongs to pod UID another"),
-        (line(1, uid=None), "POD_UID"),
-        (line(1, schema=wire.SCHEMA + 1), "update the adapter first"),
-        (line(1, schema=0), "not readable"),
-        (b'{"schema": 1, "boot"\n', "not a frame"),
-        (b"\xff\xfe\n", "not a frame"),
-        (b"[]\n", "not a frame"),
-        (b"x" * (wire.MAX_FRAME_BYTES + 1), "longer than"),
-        (line(1, period_seconds=1e9), "period_seconds"),
-    ],
-)
-async def test_a_wrong_stream_gives_a_reason_and_no_reading(
-    server: Server, sent: bytes, words: str
-) -> None:
-    async def script(write: Write) -> None:
-        await write(sent)
-        await asyncio.sleep(1)
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: bool(b.troubles))
-    assert batch.readings == ()
-    assert words in batch.troubles["u1"]
-
-
-async def test_a_frame_nested_without_end_is_refused_and_the_stream_tried_again(
-    server: Server,
-) -> None:
-    async def script(write: Write) -> None:
-        deep = b"[" * 50_000 + b"]" * 50_000
-        await write(line(1).replace(b'"seq":1', b'"seq":1,"later":' + deep))
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda _: server.connections >= 2)
-    assert batch.readings == ()
-    assert "not a frame" in batch.troubles["u1"]
-
-
-async def test_a_flood_of_frames_ends_the_stream(server: Server) -> None:
-    async def script(write: Write) -> None:
-        for seq in range(5000):
-            await write(line(seq))
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: bool(b.troubles))
-    assert "frames in a second" in batch.troubles["u1"]
-    assert len(batch.readings) < 100
-
-
-async def test_a_backlog_is_taken_from_the_first_frame_alone(server: Server) -> None:
-    past = wire.Backlog(10.0, 0.0, {"pending": (1.0, 2.0)})
-    ready = wire.Phases(engine_first_ready_age_seconds=1000.0)
-
-    async def script(write: Write) -> None:
-        for seq in range(3):
-            await write(line(seq, backlog=past, phases=ready))
-        await asyncio.sleep(1)
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: len(b.readings) == 3)
-    assert [len(r.history) for r in batch.readings] == [1, 0, 0]
-
-
-async def test_a_truncated_frame_at_the_end_is_no_reading(server: Server) -> None:
-    async def script(write: Write) -> None:
-        await write(line(1) + line(2)[:-30])
-
-    server.script = script
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: bool(b.troubles))
-    assert [r.points[0].value for r in batch.readings] == [1.0]
-
-
-async def test_an_endless_line_is_cut_off(server: Server) -> None:
-    sent = 0
-
-    async def script(write: Write) -> None:
-        nonlocal sent
-        for _ in range(1000):
-            await write(b"x" * 65536)
-            sent += 65536
-
-    server.script = script
-    words = await trouble_of(only(pod(server.port)))
-    assert "longer than" in words
-    assert sent < 50 * wire.MAX_FRAME_BYTES
-
-
-async def test_bytes_that_trickle_without_a_line_are_silence(server: Server) -> None:
-    async def script(write: Write) -> None:
-        for _ in range(40):
-            await write(b" ")
-            await asyncio.sleep(0.1)
-
-    server.script = script
-    assert "no frame for 0.6 s" in await trouble_of(only(pod(server.port)))
-
-
-async def test_a_sidecar_that_sends_more_rarely_is_waited_for_three_of_its_periods(
-    server: Server,
-) -> None:
-    async def script(write: Write) -> None:
-        await write(line(1, period_seconds=0.5))
-        await asyncio.sleep(1.2)  # beyond the setting, within the three periods
-        await write(line(2, period_seconds=0.1))
-        await asyncio.sleep(5)
-
-    server.script = script
-    began = asyncio.get_running_loop().time()
-    async with Subscriber(SETTINGS, Metrics()) as subscriber:
-        subscriber.follow(only(pod(server.port)))
-        batch = await collect(subscriber, lambda b: bool(b.troubles))
-    assert [r.points[0].value for r in batch.readings] == [1.0, 2.0]
-    assert "no frame for 0.6 s" in batch.troubles["u1"]  # the last frame's period counts
-    assert asyncio.get_running_loop().time() - began < 3.0
-
-
-async def test_a_redirect_is_not_followed(server: Server) -> None:
-    server.status = 302
-    server.headers = {"Location": "http://127.0.0.1:1/"}
-    assert "answered 302" in await trouble_of(only(pod(server.port)))
-
-
-async def test_a_compressed_stream_is_refused(server: Server) -> None:
-    async def script(write: Write) -> None:
-        await write(gzip.compress(line(1) * 100_000))
-
-    server.headers = {"Content-Encoding": "gzip"}
-    server.script = script
-    assert "compressed" in await trouble_of(only(pod(server.port)))
 
 
 async def test_a_closed_port_is_told_in_words() -> None:

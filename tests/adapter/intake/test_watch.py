@@ -17,19 +17,6 @@ from tests.fakes.apiserver import FakeApiServer
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Kube]:
-    connected = await Kube.connect(server.kubeconfig(tmp_path))
-    yield connected
-    await connected.close()
-
-
 def named(name: str, **data: str) -> dict[str, object]:
     return {"metadata": {"name": name, "namespace": "default"}, "data": data}
 

@@ -7,7 +7,7 @@ from aiohttp import ClientSession
 
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server
-from adapter.ops.probes import DEAD_AFTER_SECONDS, Probes
+from adapter.ops.probes import DEAD_AFTER_SECONDS, Parts, Probes
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import START, World
@@ -21,17 +21,22 @@ class State:
     synced: bool = False
     tried: bool = False
     api: bool = True
+    states: dict[str, str] = field(default_factory=dict)
     snapshot: Snapshot | None = field(default_factory=lambda: World().advance())
 
     def probes(self) -> Probes:
-        return Probes(
-            read=lambda: self.snapshot,
-            now=lambda: self.now,
+        probes = self.young()
+        probes.parts = Parts(
             synced=lambda: self.synced,
             tried=lambda: self.tried,
             api_ready=lambda: self.api,
-            first_try_seconds=15.0,
+            states=lambda: self.states,
         )
+        return probes
+
+    def young(self) -> Probes:
+        """Before the parts that readiness looks at are built."""
+        return Probes(read=lambda: self.snapshot, now=lambda: self.now, first_try_seconds=15.0)
 
 
 def passed(probes: Probes) -> bool:
@@ -44,6 +49,21 @@ def test_alive_until_the_loop_stands_still() -> None:
     assert all(check.passed for check in probes.live())
     state.now += DEAD_AFTER_SECONDS + 1.5
     assert not all(check.passed for check in probes.live())
+
+
+def test_alive_for_a_moment_without_a_tick_and_then_not() -> None:
+    state = State(snapshot=None)
+    probes = state.young()
+    assert all(check.passed for check in probes.live())
+    state.now += DEAD_AFTER_SECONDS
+    assert not all(check.passed for check in probes.live())
+
+
+def test_before_its_parts_are_there_it_is_alive_and_says_what_it_waits_for() -> None:
+    probes = State().young()
+    probes.waiting_for = "the CA"
+    assert all(check.passed for check in probes.live())
+    assert [c.words for c in probes.ready() if not c.passed] == ["waits for the CA"]
 
 
 def test_not_ready_before_the_pod_list_came_however_long_it_takes() -> None:
@@ -67,6 +87,14 @@ def test_ready_without_the_streams_after_the_limit() -> None:
     assert not passed(probes)
     state.now += 15
     assert passed(probes)
+
+
+def test_not_ready_after_the_limit_without_a_snapshot_that_knows_the_pods() -> None:
+    state = State(now=START + 100, synced=True)
+    probes = state.probes()
+    assert not passed(probes)
+    state.now += 15
+    assert not passed(probes)
 
 
 def test_once_warm_it_stays_ready_without_pods_or_metrics() -> None:
@@ -96,6 +124,11 @@ async def test_the_ops_port_answers_probes_and_metrics() -> None:
         async with session.get("/readyz") as answer:
             assert answer.status == 503
             assert "[-]streams: still waiting" in await answer.text()
+        state.states["v1beta1.custom.metrics.k8s.io"] = "not made: somebody else has the group"
+        state.tried = True
+        async with session.get("/readyz?verbose") as answer:
+            assert answer.status == 200
+            assert "[+]v1beta1.custom.metrics.k8s.io: not made: somebody" in await answer.text()
         async with session.get("/metrics") as answer:
             assert "forescale_adapter_build_info" in await answer.text()
     await runner.cleanup()

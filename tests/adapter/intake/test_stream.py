@@ -1,0 +1,206 @@
+"""One stream against real HTTP servers on loopback: good frames, hostile ones, and silence."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapter.intake.subscribe import Subscriber
+from adapter.telemetry import Metrics
+from sidecar import wire
+from tests.adapter.intake.streaming import (
+    SETTINGS,
+    Server,
+    Write,
+    collect,
+    line,
+    only,
+    pod,
+    serving,
+    trouble_of,
+)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with serving() as made:
+        yield made
+
+
+async def test_a_frame_split_over_packets_is_whole_again(server: Server) -> None:
+    async def script(write: Write) -> None:
+        whole = line(7)
+        await write(whole[:20])
+        await asyncio.sleep(0.1)
+        await write(whole[20:])
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.readings))
+    assert batch.readings[0].points[0].value == 7.0
+
+
+async def test_a_repeated_frame_is_taken_once(server: Server) -> None:
+    async def script(write: Write) -> None:
+        for seq in (5, 5, 4, 6):
+            await write(line(seq))
+        await asyncio.sleep(1)
+
+    server.script = script
+    metrics = Metrics()
+    async with Subscriber(SETTINGS, metrics) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(
+            subscriber, lambda b: any(r.points[0].value == 6.0 for r in b.readings)
+        )
+    assert [r.points[0].value for r in batch.readings] == [5.0, 6.0]
+    assert (
+        metrics.registry.get_sample_value("forescale_adapter_frames_total", {"result": "old"})
+        == 2.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (line(1, uid="another"), "belongs to pod UID another"),
+        (line(1, uid=None), "POD_UID"),
+        (line(1, schema=wire.SCHEMA + 1), "update the adapter first"),
+        (line(1, schema=0), "not readable"),
+        (b'{"schema": 1, "boot"\n', "not a frame"),
+        (b"\xff\xfe\n", "not a frame"),
+        (b"[]\n", "not a frame"),
+        (b"x" * (wire.MAX_FRAME_BYTES + 1), "longer than"),
+        (line(1, period_seconds=1e9), "period_seconds"),
+    ],
+)
+async def test_a_wrong_stream_gives_a_reason_and_no_reading(
+    server: Server, sent: bytes, words: str
+) -> None:
+    async def script(write: Write) -> None:
+        await write(sent)
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert batch.readings == ()
+    assert words in batch.troubles["u1"]
+
+
+async def test_a_frame_nested_without_end_is_refused_and_the_stream_tried_again(
+    server: Server,
+) -> None:
+    async def script(write: Write) -> None:
+        deep = b"[" * 50_000 + b"]" * 50_000
+        await write(line(1).replace(b'"seq":1', b'"seq":1,"later":' + deep))
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda _: server.connections >= 2)
+    assert batch.readings == ()
+    assert "not a frame" in batch.troubles["u1"]
+
+
+async def test_a_flood_of_frames_ends_the_stream(server: Server) -> None:
+    async def script(write: Write) -> None:
+        for seq in range(5000):
+            await write(line(seq))
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert "frames in a second" in batch.troubles["u1"]
+    assert len(batch.readings) < 100
+
+
+async def test_a_backlog_is_taken_from_the_first_frame_alone(server: Server) -> None:
+    past = wire.Backlog(10.0, 0.0, {"pending": (1.0, 2.0)})
+    ready = wire.Phases(engine_first_ready_age_seconds=1000.0)
+
+    async def script(write: Write) -> None:
+        for seq in range(3):
+            await write(line(seq, backlog=past, phases=ready))
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: len(b.readings) == 3)
+    assert [len(r.history) for r in batch.readings] == [1, 0, 0]
+
+
+async def test_a_truncated_frame_at_the_end_is_no_reading(server: Server) -> None:
+    async def script(write: Write) -> None:
+        await write(line(1) + line(2)[:-30])
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert [r.points[0].value for r in batch.readings] == [1.0]
+
+
+async def test_an_endless_line_is_cut_off(server: Server) -> None:
+    sent = 0
+
+    async def script(write: Write) -> None:
+        nonlocal sent
+        for _ in range(1000):
+            await write(b"x" * 65536)
+            sent += 65536
+
+    server.script = script
+    words = await trouble_of(only(pod(server.port)))
+    assert "longer than" in words
+    assert sent < 50 * wire.MAX_FRAME_BYTES
+
+
+async def test_bytes_that_trickle_without_a_line_are_silence(server: Server) -> None:
+    async def script(write: Write) -> None:
+        for _ in range(40):
+            await write(b" ")
+            await asyncio.sleep(0.1)
+
+    server.script = script
+    assert "no frame for 0.6 s" in await trouble_of(only(pod(server.port)))
+
+
+async def test_a_sidecar_that_sends_more_rarely_is_waited_for_three_of_its_periods(
+    server: Server,
+) -> None:
+    async def script(write: Write) -> None:
+        await write(line(1, period_seconds=0.5))
+        await asyncio.sleep(1.2)  # beyond the setting, within the three periods
+        await write(line(2, period_seconds=0.1))
+        await asyncio.sleep(5)
+
+    server.script = script
+    began = asyncio.get_running_loop().time()
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert [r.points[0].value for r in batch.readings] == [1.0, 2.0]
+    assert "no frame for 0.6 s" in batch.troubles["u1"]  # the last frame's period counts
+    assert asyncio.get_running_loop().time() - began < 3.0
+
+
+async def test_a_redirect_is_not_followed(server: Server) -> None:
+    server.status = 302
+    server.headers = {"Location": "http://127.0.0.1:1/"}
+    assert "answered 302" in await trouble_of(only(pod(server.port)))
+
+
+async def test_a_compressed_stream_is_refused(server: Server) -> None:
+    async def script(write: Write) -> None:
+        await write(gzip.compress(line(1) * 100_000))
+
+    server.headers = {"Content-Encoding": "gzip"}
+    server.script = script
+    assert "compressed" in await trouble_of(only(pod(server.port)))

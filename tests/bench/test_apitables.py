@@ -1,0 +1,91 @@
+"""The tables of the API bench: the answers built anew lead, and the ratios are theirs."""
+
+from __future__ import annotations
+
+from bench import apitables
+from bench.apitables import MANY, Cells, Key, Urls, Way
+from bench.backends import Backend
+from bench.loadgen import Cell, Report
+
+SIZES = {"one": 1, "hundred": 100}
+CROWDED = {"hundred": 100}
+MILLISECONDS = {Backend.FORESCALE: 1.0, Backend.PEER: 40.0, Backend.STATIC: 0.75}
+
+
+def cell(milliseconds: float) -> Cell:
+    """Three runs of a hundred requests, one after the other, each as slow as this."""
+    seconds = milliseconds / 1000
+    run = Report([seconds] * 100, seconds * 100, failures=0, failure="", bytes=2048)
+    return Cell(runs=[run] * 3)
+
+
+def measured() -> Cells:
+    """What a run of the bench leaves; an answer kept takes forescale a tenth of the time."""
+    cells = {
+        Key(backend, way, namespace, connections=connections): cell(milliseconds)
+        for backend, milliseconds in MILLISECONDS.items()
+        for way in Way
+        for namespace in SIZES
+        for connections in (1, MANY)
+    }
+    for key in [key for key in cells if key.backend is Backend.FORESCALE]:
+        kept = Key(key.backend, key.way, key.namespace, Urls.AGAIN, key.connections)
+        cells[kept] = cell(0.1)
+    limited = Key(Backend.PEER, Way.DIRECT, "hundred", connections=MANY, limited=True)
+    return cells | {limited: cell(200.0)}
+
+
+def rows(cells: Cells) -> list[dict[str, str]]:
+    """Return all rows of both tables, each figure under its column's name."""
+    found = []
+    head: list[str] = []
+    for line in apitables.render(cells, SIZES, CROWDED, "3 repetitions.", "2 cores").splitlines():
+        texts = [text.strip() for text in line.strip("|").split("|")]
+        if line.startswith("| pods "):
+            head = texts
+        elif line.startswith("| ") and "---" not in line:
+            found.append(dict(zip(head, texts, strict=True)))
+    return found
+
+
+def row(start: str, column: str) -> dict[str, str]:
+    return next(one for one in rows(measured()) if one["pods"].startswith(start) and column in one)
+
+
+def test_every_size_is_there_directly_and_through_the_api_server() -> None:
+    latencies = [one["pods"] for one in rows(measured()) if "forescale - static (p50)" in one]
+    assert latencies == [
+        "1, direct (2.0 KiB)",
+        "100, direct (2.0 KiB)",
+        "1, through kube-apiserver (2.0 KiB)",
+        "100, through kube-apiserver (2.0 KiB)",
+    ]
+
+
+def test_the_latency_ratio_is_that_of_answers_built_anew() -> None:
+    found = row("100, through", "test-adapter ÷ forescale (p50)")
+    assert found["forescale"] == "1.0 / 1.0"
+    assert found["forescale, again"] == "0.10 / 0.10"
+    assert found["test-adapter ÷ forescale (p50)"] == "40x"
+    assert found["forescale - static (p50)"] == "+0.25"
+
+
+def test_the_throughput_ratios_are_those_of_answers_built_anew() -> None:
+    found = row("100, direct", "forescale ÷ as it ships")
+    assert found["forescale"] == "1,000"
+    assert found["forescale, again"] == "10,000"
+    assert found["forescale ÷ as it ships"] == "200x"
+    assert found["forescale ÷ without its limit"] == "40x"
+
+
+def test_what_is_not_measured_is_a_dash_and_no_ratio() -> None:
+    found = row("100, through", "forescale ÷ as it ships")
+    assert found["test-adapter as it ships"] == "-"
+    assert found["forescale ÷ as it ships"] == "-"
+    assert found["forescale ÷ without its limit"] == "40x"
+
+
+def test_each_table_says_what_ran_and_what_anew_means() -> None:
+    written = apitables.render(measured(), SIZES, CROWDED, "3 repetitions.", "2 cores")
+    assert written.count("3 repetitions.") == written.count("Machine: 2 cores.") == 2
+    assert written.count("builds each answer anew") == 2
