@@ -64,6 +64,10 @@ class World:
     def snapshot(self) -> Snapshot | None:
         return self._loop.snapshot
 
+    @snapshot.setter
+    def snapshot(self, found: Snapshot | None) -> None:
+        self._loop.snapshot = found
+
     def advance(self, seconds: int = 1) -> Snapshot:
         """Tick once a second, with a reading of every pod that says something."""
         for _ in range(seconds):
