@@ -165,6 +165,7 @@ async def test_the_leaf_is_renewed_while_the_api_server_is_away(
     async with asyncio.timeout(5):
         while (await handshake(certificate, authority))[0] == before:
             await asyncio.sleep(0.01)
+    assert (await handshake(certificate, authority))[0] != before
     running.cancel()
 
 

@@ -236,6 +236,7 @@ async def test_all_addresses_are_those_of_ipv4_too(serving: Serving) -> None:
         hosts = ["127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])]
         for host in hosts:
             _, writer = await asyncio.open_connection(host, server.port)
+            assert writer.get_extra_info("peername")[0] == host
             writer.close()
     finally:
         await server.stop(0.0)

@@ -142,6 +142,7 @@ def test_a_demo_that_is_killed_leaves_no_process_either(start: Callable[..., Dem
     until(lambda: len(running.left()) >= 5, 60, running.told)
     running.process.kill()
     until(lambda: running.left() == [], 5, lambda: "\n".join(running.left()))
+    assert running.left() == []
 
 
 @pytest.mark.parametrize(

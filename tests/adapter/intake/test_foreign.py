@@ -31,6 +31,7 @@ async def test_takeover_makes_the_version_that_is_missing_beside_a_foreign_one(
     async with cluster.running(takeover=True) as registration:
         await until(lambda: "taken over" in registration.states.get(theirs, ""))
         await until(lambda: registration.states.get(missing) == "registered")
+    assert cluster.service(missing)["spec"]["service"]["name"] == "forescale"
 
 
 async def test_a_version_that_is_taken_from_us_leaves_the_other_to_the_hpas_that_read_it(
@@ -113,12 +114,14 @@ async def test_a_foreign_one_that_goes_away_makes_room(cluster: Cluster) -> None
         for name in NAMES:
             cluster.server.remove(PATH, name)
         await until(lambda: registered(registration))
+    assert cluster.service(NAMES[0])["spec"]["service"]["name"] == "forescale"
 
 
 async def test_one_that_kube_apiserver_serves_itself_is_foreign_too(cluster: Cluster) -> None:
     cluster.server.put(PATH, {"metadata": {"name": NAMES[0]}, "spec": {"service": None}})
     async with cluster.running() as registration:
         await until(lambda: "belongs to kube-api" in registration.states.get(NAMES[0], ""))
+    assert cluster.service(NAMES[0])["spec"]["service"] is None
 
 
 async def test_takeover_takes_it_and_says_so_and_keeps_its_annotations(
