@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class Probes:
         self._now = now
         self._first_try_seconds = first_try_seconds
         self._synced_at: float | None = None
+        self._tried_at: float | None = None
         self._warm = False
         self._started = now()
         self.parts: Parts | None = None
@@ -87,6 +89,10 @@ class Probes:
             self._synced_at = self._now()
         snapshot = self._read()
         followed = snapshot is not None and snapshot.at > self._synced_at
+        if followed and self._tried_at is None and parts.tried():
+            self._tried_at = self._now()
+        # What the last stream said is in the Snapshot of the tick after it, not in this one.
+        heard = snapshot is not None and snapshot.at > (self._tried_at or math.inf)
         waited = self._now() - self._synced_at >= self._first_try_seconds
-        self._warm = followed and (waited or parts.tried())
+        self._warm = followed and (waited or heard)
         return self._warm

@@ -1,7 +1,7 @@
 """Probes: alive is a loop that ticks, ready is a pod list and tried streams, never metrics."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import ClientSession
 
@@ -17,12 +17,29 @@ from tests.adapter.model.world import START, World
 class State:
     """What the probes look at, set by the test."""
 
-    now: float = START
+    now: float = START + 1.0  # the moment of the first snapshot
     synced: bool = False
     tried: bool = False
     api: bool = True
     states: dict[str, str] = field(default_factory=dict)
     snapshot: Snapshot | None = field(default_factory=lambda: World().advance())
+
+    def tick(self) -> None:
+        """Let a second pass, in which the loop ticked."""
+        assert self.snapshot is not None
+        self.now += 1.0
+        self.snapshot = replace(self.snapshot, at=self.now)
+
+    def warm(self) -> Probes:
+        """Ready: the pods are listed, the streams were tried, and a tick knows it."""
+        self.synced = self.tried = True
+        probes = self.probes()
+        assert not passed(probes)
+        self.tick()
+        assert not passed(probes)
+        self.tick()
+        assert passed(probes)
+        return probes
 
     def probes(self) -> Probes:
         probes = self.young()
@@ -73,16 +90,20 @@ def test_not_ready_before_the_pod_list_came_however_long_it_takes() -> None:
     assert not passed(probes)
 
 
-def test_ready_as_soon_as_every_stream_was_tried() -> None:
-    state = State(now=START, synced=True)
+def test_ready_with_the_tick_after_every_stream_was_tried() -> None:
+    state = State(synced=True)
     probes = state.probes()
-    assert not passed(probes)
+    for _ in range(3):
+        assert not passed(probes)
+        state.tick()
     state.tried = True
+    assert not passed(probes)
+    state.tick()
     assert passed(probes)
 
 
 def test_ready_without_the_streams_after_the_limit() -> None:
-    state = State(now=START, synced=True)
+    state = State(synced=True)
     probes = state.probes()
     assert not passed(probes)
     state.now += 15
@@ -98,16 +119,15 @@ def test_not_ready_after_the_limit_without_a_snapshot_that_knows_the_pods() -> N
 
 
 def test_once_warm_it_stays_ready_without_pods_or_metrics() -> None:
-    state = State(now=START, synced=True, tried=True)
-    probes = state.probes()
-    assert passed(probes)
+    state = State()
+    probes = state.warm()
     state.tried = False
     assert passed(probes)
 
 
 def test_not_ready_while_stopping_or_while_the_api_does_not_listen() -> None:
-    state = State(now=START, synced=True, tried=True)
-    probes = state.probes()
+    state = State()
+    probes = state.warm()
     state.api = False
     assert not passed(probes)
     state.api = True
