@@ -106,6 +106,8 @@ def test_ready_without_the_streams_after_the_limit() -> None:
     state = State(synced=True)
     probes = state.probes()
     assert not passed(probes)
+    state.tick()
+    assert not passed(probes)
     state.now += 15
     assert passed(probes)
 
