@@ -14,6 +14,7 @@ whole seconds of the adapter's monotonic clock: second t lives in column t mod 6
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -182,9 +183,16 @@ class Window:
         # A time before this clock began belongs to a machine that has just started.
         steps = np.where(at < 0, -1, at // COARSE_SECONDS).astype(np.int64)
         self._fill(self._coarse[row], steps, values, newest_step)
-        seconds = np.where(at < 0, -1, at).astype(np.int64)
-        self._fill(self._fine[row], seconds, values, self._head)
+        self._fill_seconds(row, column, values)
         self._ordered = None
+
+    def _fill_seconds(self, row: int, column: Column, values: NDArray[np.float32]) -> None:
+        """Spread each step's mean over its seconds: the minute is looked at by the second."""
+        width = max(1, round(column.step_seconds))
+        last = math.floor(column.newest_at + column.step_seconds / 2) - 1  # second of the past
+        spread = np.repeat(values, width)[-FINE_SLOTS:]
+        seconds = np.arange(last - len(spread) + 1, last + 1)
+        self._fill(self._fine[row], seconds, spread, self._head)
 
     @staticmethod
     def _fill(

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-import pytest
 
 from tests.e2e.adapters import APISERVICES, NAMESPACE, VERSIONS
 from tests.e2e.scene import GPU, GROUP, PENDING, Scene, quantity
@@ -87,12 +86,18 @@ async def test_a_restarted_replica_agrees_with_the_one_that_was_there(scene: Sce
     await scene.kubelet.wait_ready(NAMESPACE, 2)
     secret = await scene.api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/forescale-ca")
     ask = await direct(scene, base64.b64decode(secret["data"]["tls.crt"]).decode())
-    for _ in range(5):
-        first, second = await ask(GPU)
-        assert set(first) == set(second) == names(scene)
-        for name, value in first.items():
-            assert value == pytest.approx(second[name], abs=10.0), (first, second)
-        await asyncio.sleep(1)
+    # The backlog comes in steps of ten seconds, and the one under way is not in it: ten of the
+    # mean's thirty seconds may still be of before, for a step of 70 that is 23.
+    assert disagreement(await ask(GPU)) < 25.0
+    await asyncio.sleep(30)
+    assert disagreement(await ask(GPU)) < 1.0
+
+
+def disagreement(answers: list[dict[str, float]]) -> float:
+    """Return the largest difference between the replicas' values of a pod."""
+    first, second = answers
+    assert first.keys() == second.keys()
+    return max(abs(value - second[name]) for name, value in first.items())
 
 
 async def direct(

@@ -112,6 +112,16 @@ def test_history_fills_past_steps_and_overwrites_nothing_live() -> None:
     assert frozen.last_value[row_of(frozen)] == 7.0
 
 
+def test_history_fills_every_second_of_its_steps() -> None:
+    window = Window()
+    past = (Column("pending", 995.0, 10.0, (20.0, 90.0)),)  # 980 to 990 and 990 to 1000
+    window.append(Batch((Reading("u", 1003.0, 2.0, ModelState.READY, (), history=past),)), 1003.0)
+    frozen = window.freeze()
+    # By the second: ten of 20, ten of 90, and the last one held up to now.
+    assert frozen.fine[row_of(frozen), -24:-4].tolist() == [20.0] * 10 + [90.0] * 10
+    assert frozen.fine[row_of(frozen), -4:].tolist() == [90.0] * 4
+
+
 def test_history_alone_is_no_present_value() -> None:
     window = Window()
     past = (Column("pending", 995.0, 10.0, (50.0,)),)
