@@ -38,13 +38,13 @@ class Requirement(msgspec.Struct, frozen=True):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         value = labels.get(self.key)
+        if self.operator is Operator.IN:  # nearly all are; a match statement asks them last
+            return value in self.values
         match self.operator:
             case Operator.EXISTS:
                 return value is not None
             case Operator.MISSING:
                 return value is None
-            case Operator.IN:
-                return value in self.values
             case Operator.NOT_IN:
                 return value not in self.values
             case _:
@@ -63,7 +63,11 @@ class Selector(msgspec.Struct, frozen=True):
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(requirement.matches(labels) for requirement in self.requirements)
+        # A plain loop: `all` with a generator takes twice as long, for every pod of every query.
+        for requirement in self.requirements:  # noqa: SIM110
+            if not requirement.matches(labels):
+                return False
+        return True
 
 
 EVERYTHING = Selector()

@@ -60,12 +60,14 @@ class Levels(NamedTuple):
     fast.
     """
 
+    place: Mapping[str, int]  # pod UID -> where in the lists
     values: list[float]
     at: list[float]
     freshness: list[Freshness]
 
 
 _GRADES = tuple(Freshness)
+_NO_ROWS: tuple[Mapping[str, int], NDArray[np.int64]] = ({}, np.array([], dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Snapshot:
     grades: NDArray[np.int8]
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
     debuts: Collection[str] = ()  # UIDs of pods that turned serving a moment ago
-    _levels: dict[View, Levels] = field(default_factory=dict)
+    _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
 
     def pods(
         self, metric: Metric, view: View, namespace: str, selector: Selector, name: str | None
@@ -126,29 +128,33 @@ class Snapshot:
         """Return the workload's pods that have a source."""
         return self.fleet.by_owner.get((namespace, fleets.Owner(kind, name)), ())
 
-    def levels(self, view: View) -> Levels:
-        """Return every row in one view; computed once."""
-        found = self._levels.get(view)
+    def levels(self, view: View, series: str) -> Levels:
+        """Return every row of the series in one view; computed once."""
+        found = self._levels.get((view, series))
         if found is None:
-            freshness = [_GRADES[grade] for grade in self.grades.tolist()]
-            at = self.window.last_at.tolist()
-            found = self._levels[view] = Levels(self._look(view).tolist(), at, freshness)
+            place, rows = self.window.by_series.get(series, _NO_ROWS)
+            freshness = [_GRADES[grade] for grade in self.grades[rows].tolist()]
+            at = self.window.last_at[rows].tolist()
+            found = Levels(place, self._look(view, rows).tolist(), at, freshness)
+            self._levels[view, series] = found
         return found
 
-    def _look(self, view: View) -> NDArray[np.float64]:
+    def _look(self, view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         if view.stat is Stat.RAW:
-            return self.window.last_value
+            return self.window.last_value[rows]
         if view.stat is Stat.EWMA:
-            return self._ewma(view.window_seconds)
+            return self._ewma(view.window_seconds, rows)
         if view.window_seconds <= FINE_SLOTS:
-            return smooth.mean(self.window.fine, view.window_seconds)
-        return smooth.mean(self.window.coarse, view.window_seconds // COARSE_SECONDS)
+            recent = self.window.fine[:, -view.window_seconds :]
+            return smooth.mean(recent[rows], view.window_seconds)
+        steps = view.window_seconds // COARSE_SECONDS
+        return smooth.mean(self.window.coarse[:, -steps:][rows], steps)
 
-    def _ewma(self, half_life_seconds: int) -> NDArray[np.float64]:
+    def _ewma(self, half_life_seconds: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         # Four half-lives of one-second steps fit the minute up to a half-life of 15 s.
         if 4 * half_life_seconds <= FINE_SLOTS:
-            return smooth.ewma(self.window.fine, half_life_seconds)
-        return smooth.ewma(self.window.coarse, half_life_seconds / COARSE_SECONDS)
+            return smooth.ewma(self.window.fine[rows], half_life_seconds)
+        return smooth.ewma(self.window.coarse[rows], half_life_seconds / COARSE_SECONDS)
 
     def _serving(self, pods: Iterable[Pod]) -> list[Pod]:
         return [pod for pod in pods if self.standings[pod.uid] is Standing.SERVING]
@@ -159,11 +165,11 @@ class Snapshot:
         return sum(pod.uid in have or pod.uid not in self.debuts for pod in serving)
 
     def _known(self, metric: Metric, view: View, pods: Iterable[Pod]) -> list[Level]:
-        values, at, freshness = self.levels(view)
-        row_of, series, gone = self.window.rows.get, metric.series, Freshness.GONE
+        place, values, at, freshness = self.levels(view, metric.series)
+        row_of, gone = place.get, Freshness.GONE
         found = []
         for pod in pods:
-            row = row_of((pod.uid, series))
+            row = row_of(pod.uid)
             if row is None or freshness[row] is gone or math.isnan(values[row]):
                 continue
             found.append(Level(pod, values[row], at[row], freshness[row]))
