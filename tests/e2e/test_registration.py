@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -182,6 +183,7 @@ async def _bundle_comes_back(scene: Scene) -> None:
     right = (await api.get(f"{APISERVICES}/{NAMES[0]}"))["spec"]["caBundle"]
     wipe = {"spec": {"caBundle": None, "insecureSkipTLSVerify": True}}
     for change in ({"spec": {"caBundle": None}}, wipe):
+        began = time.monotonic()
         await api.patch(f"{APISERVICES}/{NAMES[0]}", change)
         await api.until(
             f"{APISERVICES}/{NAMES[0]}",
@@ -190,6 +192,7 @@ async def _bundle_comes_back(scene: Scene) -> None:
                 and not found["spec"].get("insecureSkipTLSVerify")
             ),
         )
+        assert time.monotonic() - began < 6
     await scene.adapters.available()
 
 
