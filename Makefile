@@ -53,8 +53,9 @@ debian: ## install the Debian packages that the tests need (as root)
 lock: setup ## write requirements/*.txt anew from pyproject.toml
 	@bash scripts/lock.sh
 
-docs: setup ## write docs/settings.md anew from the code
+docs: setup ## write docs/settings.md and its JSON Schema anew from the code
 	@$(PY) -m scripts.settings_page
+	@$(PY) -m scripts.settings_schema
 
 format: setup ## format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -35,6 +35,7 @@ from adapter.model.asked import Asked
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server as ops
 from adapter.ops.probes import Parts, Probes
+from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
 from adapter.telemetry import Metrics, Once, event, log, start_logging, warn
 
@@ -72,12 +73,18 @@ class Surroundings:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the adapter until it is told to stop; 0 then, 1 when it broke, 2 for wrong settings."""
+    spelled = Spelled(sys.argv[1:] if arguments is None else arguments, dict(os.environ))
     try:
-        settings, warnings = load(sys.argv[1:] if arguments is None else arguments, os.environ)
+        settings, warnings = load(spelled.arguments, spelled.environment)
     except SettingsError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
+    if spelled.checks:
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)  # noqa: T201 - for a person
+        print("ok")  # noqa: T201 - for a person
+        return 0
     start_logging(settings.log.level)
     for warning in warnings:
         warn("setting_ignored", why=warning)
@@ -85,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reasons: list[str] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(settings))
+            runner.run(_until_told(settings, spelled))
     except* ForescaleError as group:
         reasons += [str(error) for error in group.exceptions]
     for reason in reasons:
@@ -93,15 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if reasons else 0
 
 
-async def _until_told(settings: Settings) -> None:
+async def _until_told(settings: Settings, spelled: Spelled) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    await serve(settings, stop, spelled)
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSPELLED) -> None:
     """Serve until `stop` is set; raise StartupError where that cannot begin.
 
     Probes answer first and go last, and the loop ticks from the start: an adapter that waits for
@@ -127,12 +134,19 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             tasks.append(group.create_task(work))
 
         spawn(loop.run())
+        spawn(Reload(spelled, settings, lambda found: _apply(core, found), metrics).run())
         surround = _from_files if settings.standalone else _from_cluster
         around = await _unless(stop, surround(core, spawn, stack))
         if around is not None:
             await _answer(core, around, spawn, stop)
         for task in tasks:
             task.cancel()
+
+
+def _apply(core: Core, settings: Settings) -> None:
+    core.loop.apply(settings.model)
+    core.subscriber.apply(settings.intake)
+    log.setLevel(settings.log.level.upper())
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _Result]) -> _Result | None:

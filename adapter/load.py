@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ _SERVICE_LINK_NAME = re.compile(
 )
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SWITCH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
@@ -53,6 +54,10 @@ class Leaf(msgspec.Struct, frozen=True):
     @property
     def variable(self) -> str:
         return ENV_PREFIX + "_".join(self.path).upper()
+
+    def of(self, settings: Settings) -> object:
+        """Return the field's value in the settings."""
+        return functools.reduce(getattr, self.path, settings)
 
     def parse(self, raw: object) -> object:
         """Return the value of one spelling; raise ValueError that says what is expected."""
@@ -82,9 +87,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
 
     Raises SettingsError with every problem of flags, variables, file and cross-checks at once. A
     variable that is no setting is a warning: the kubelet and others put theirs in, too.
-    `--help` and `--config` are understood besides the fields.
+    `--help`, `--config` and `--check` are understood besides the fields.
     """
     flags = vars(parser().parse_args(arguments))
+    flags["config"] = flags.pop("check") or flags["config"]
     found: list[str] = []
     warnings: list[str] = []
     values = _from_file(flags.pop("config"), found)
@@ -101,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line of `forescale adapter`."""
     made = argparse.ArgumentParser(prog="forescale adapter", allow_abbrev=False)
     made.add_argument("--config", metavar="FILE", default=None, help="YAML file of settings")
+    made.add_argument(
+        "--check", metavar="FILE", default=None, help="say what is wrong with the file, and end"
+    )
     for leaf in leaves():
         shown = f"(default: {leaf.default})" if leaf.default != "" else "(default: none)"
         made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.type.__name__.upper(), help=shown)
@@ -223,7 +232,7 @@ def _parse_int(raw: object) -> int:
 def _parse_seconds(raw: object) -> float:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return float(raw)
-    match = _DURATION.fullmatch(raw) if isinstance(raw, str) else None
+    match = DURATION.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:
         raise ValueError(f"`{raw}` is no duration: write 15s, 500ms, 2m or a number of seconds")
     return float(match[1]) * _SECONDS[match[2]]

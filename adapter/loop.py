@@ -52,6 +52,11 @@ class Loop:
         self._debuts: dict[str, float] = {}
         self.snapshot: Snapshot | None = None
 
+    def apply(self, settings: Model) -> None:
+        """Go by other settings from the next tick on."""
+        self._settings = settings
+        self._window.hold_seconds = settings.hold_seconds
+
     async def run(self) -> None:
         """Tick until cancelled; one broken tick is told and the next one tried."""
         clock = asyncio.get_running_loop().time

@@ -97,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Directory of Pod YAML or JSON files to take pods from instead of a kube-apiserver."""
 
 
+# What a changed file takes effect on while the adapter runs; the rest needs a start. Of intake.* it
+# is the streams opened from then on.
+LIVE = ("intake.", "model.", "log.")
+
+
 def problems(settings: Settings) -> list[str]:
     """Return one sentence per setting that cannot work, with the fix; empty when all can."""
     found = [*_port_problems(settings), *_duration_problems(settings)]

@@ -101,6 +101,11 @@ class Metrics:
             "forescale_adapter_build_info", "Version.", ["version"], registry=self.registry
         )
         build.labels(release()).set(1)
+        self.settings_applied = Gauge(
+            "forescale_adapter_settings_applied",
+            "1 while the settings file is the one in effect, 0 after a changed one was refused.",
+            registry=self.registry,
+        )
         self.tick = Histogram(
             "forescale_adapter_tick_duration_seconds",
             "Time of one tick: append, decide, publish.",

@@ -25,7 +25,13 @@ variable that is no setting: both are told. An unknown flag or key is an error.
 ## Adapter
 
 `forescale adapter --config FILE` reads YAML; the key `model.holdSeconds` is
-`model: {holdSeconds: 60s}` there.
+`model: {holdSeconds: 60s}` there. `forescale adapter --check FILE` says what is wrong with a file
+and ends with 0 or 2; [settings.schema.json](settings.schema.json) is its JSON Schema, for editors.
+
+The file is looked at every two seconds. A change of `intake.*` (for streams opened from then on),
+`model.*` or `log.*` takes effect at once. A file with any problem, or with a change of another
+setting, is refused as a whole: the log says why (`settings_refused`), the metric
+`forescale_adapter_settings_applied` is 0, and the settings before stay in effect.
 
 | key | flag | environment | default | what |
 |---|---|---|---|---|

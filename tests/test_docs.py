@@ -8,7 +8,7 @@ from pathlib import Path
 from adapter.cli.entry import COMMANDS
 from adapter.model.catalogue import METRICS
 from adapter.telemetry import Metrics
-from scripts import settings_page
+from scripts import settings_page, settings_schema
 from sidecar import wire
 from sidecar.telemetry import Telemetry
 
@@ -87,6 +87,10 @@ def test_every_metric_of_the_sidecar_is_documented() -> None:
 
 def test_the_settings_page_is_what_the_code_says() -> None:
     assert settings_page.PAGE.read_text() == settings_page.page(), "run `make docs`"
+
+
+def test_the_settings_schema_is_what_the_code_says() -> None:
+    assert settings_schema.PAGE.read_text() == settings_schema.text(), "run `make docs`"
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -48,6 +48,10 @@ class Subscriber:
         if self._session is not None:
             await self._session.close()
 
+    def apply(self, settings: Intake) -> None:
+        """Open streams by other settings from now on."""
+        self._settings = settings
+
     def follow(self, fleet: Fleet) -> None:
         """Open a stream to each new running pod and close those of pods that are gone."""
         if fleet.version == self._version:

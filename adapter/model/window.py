@@ -55,7 +55,7 @@ class Window:
     """The rings, owned by the tick loop; readers only ever see what `freeze` returns."""
 
     def __init__(self, hold_seconds: float = 60.0, rows: int = 64) -> None:
-        self._hold_seconds = hold_seconds
+        self.hold_seconds = hold_seconds
         self._row_of: dict[Key, int] = {}
         self._free: list[int] = []
         self._head = -1  # the newest second that has a column
@@ -167,7 +167,7 @@ class Window:
         A value that was withheld while it was old must not come back in a mean with a new time.
         """
         last = self._last_at[rows]
-        silent = at - last > held_seconds(self._period[rows], self._hold_seconds)
+        silent = at - last > held_seconds(self._period[rows], self.hold_seconds)
         for row, heard_at in zip(rows[silent], last[silent], strict=True):
             self._fine[row] = np.nan
             newest = self._head // COARSE_SECONDS - 1

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from adapter.__main__ import main
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
 from adapter.settings import Settings
+from scripts import settings_schema
 
 
 def test_without_anything_the_defaults_hold() -> None:
@@ -99,3 +103,41 @@ def test_every_field_is_a_flag_and_a_variable() -> None:
     for leaf in leaves():
         assert leaf.flag in text
         assert leaf.variable.isupper()
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("", True),
+        ("model: {holdSeconds: 90s, tickSeconds: 0.5}\napi: {port: 7443}\n", True),
+        ("model: {holdSeconds: 90 seconds}\n", False),
+        ("model: {holdSecond: 90s}\n", False),
+        ("api: {port: seven}\n", False),
+        ("nothing: {of: this}\n", False),
+        ("apiServices: {manage: 3}\n", False),
+    ],
+)
+def test_the_schema_takes_a_file_where_the_adapter_does(
+    text: str,
+    good: bool,  # noqa: FBT001 - a parameter of this test
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    validator = jsonschema.Draft202012Validator(settings_schema.schema())
+    assert validator.is_valid(yaml.safe_load(text) or {}) is good
+    assert main(["--check", str(file)]) == (0 if good else 2)
+
+
+def test_a_check_says_ok_or_every_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model: {tickSeconds: 1s}\n")
+    assert main(["--check", str(file)]) == 0
+    assert capsys.readouterr().out == "ok\n"
+    file.write_text("model: {tickSecond: 1s}\nlog: {level: loud}\n")
+    assert main(["--check", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert "model.tickSecond is no setting" in told
+    assert "log.level is `loud`" in told
