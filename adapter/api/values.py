@@ -1,61 +1,17 @@
-"""Values: the items of an answer in the two spellings of MetricValueList."""
+"""Values: the columns of an answer in the two spellings of MetricValueList.
+
+The list is put together as text: of 1,000 items all but the name, the second and the figure is the
+same, and objects of each item would take four times as long.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from adapter.model.quantity import format_milli
-from adapter.model.snapshot import Item
-
-
-class ObjectReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """The object that a value belongs to."""
-
-    kind: str
-    namespace: str
-    name: str
-    api_version: str
-
-
-class MetricIdentifier(msgspec.Struct, frozen=True):
-    """The metric's name; no value is ever split by a selector."""
-
-    name: str
-    selector: None = None
-
-
-class ValueBeta2(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """One value of v1beta2; a raw reading has no window."""
-
-    described_object: ObjectReference
-    metric: MetricIdentifier
-    timestamp: str
-    value: str
-    window_seconds: int | UnsetType = UNSET
-
-
-class ValueBeta1(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """One value of v1beta1; a raw reading has no window."""
-
-    described_object: ObjectReference
-    metric_name: str
-    timestamp: str
-    value: str
-    window: int | UnsetType = UNSET
-    selector: None = None
-
-
-class ValueList(msgspec.Struct, frozen=True, rename="camel"):
-    """MetricValueList."""
-
-    kind: str
-    api_version: str
-    metadata: dict[str, str]
-    items: list[ValueBeta1] | list[ValueBeta2]
+from adapter.model.snapshot import Answer
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -68,48 +24,64 @@ class Subject(msgspec.Struct, frozen=True):
     object_version: str  # apiVersion of the described object
 
 
-def encode(subject: Subject, items: Iterable[Item]) -> bytes:
-    """Return the JSON of the list."""
-    make = _beta1 if subject.group_version.endswith("/v1beta1") else _beta2
-    return msgspec.json.encode(
-        ValueList("MetricValueList", subject.group_version, {}, make(subject, items))
+def encode(subject: Subject, answer: Answer) -> bytes:
+    """Return the JSON of the list; a raw reading has no window."""
+    items = _items(subject, answer) if answer.names else ""
+    return (
+        f'{{"kind":"MetricValueList","apiVersion":{_json(subject.group_version)},"metadata":{{}},'
+        f'"items":[{items}]}}'
+    ).encode()
+
+
+def _items(subject: Subject, answer: Answer) -> str:
+    head, middle, tail = _frame(subject, answer.window_seconds)
+    stamps = Stamps(middle)
+    columns = zip(_escaped(answer.names), answer.taken_at, answer.milli, strict=True)
+    # As quantity.format_milli, whose call would cost a fifth of the whole.
+    texts = [
+        f"{name}{stamps[int(at)]}{milli}m"
+        if milli % 1000
+        else f"{name}{stamps[int(at)]}{milli // 1000}"
+        for name, at, milli in columns
+    ]
+    return head + f"{tail},{head}".join(texts) + tail
+
+
+def _frame(subject: Subject, window_seconds: int) -> tuple[str, str, str]:
+    """Return what stands before an item's name, between it and the time, and after the value."""
+    head = (
+        f'{{"describedObject":{{"kind":{_json(subject.kind)},'
+        f'"namespace":{_json(subject.namespace)},"name":"'
     )
-
-
-def _beta2(subject: Subject, items: Iterable[Item]) -> list[ValueBeta2]:
-    stamp = Stamps()
-    metric = MetricIdentifier(subject.metric)
-    kind, namespace, version = subject.kind, subject.namespace, subject.object_version
-    return [
-        ValueBeta2(
-            ObjectReference(kind, namespace, item.name, version),
-            metric,
-            stamp[int(item.taken_at)],
-            format_milli(item.milli),
-            item.window_seconds or UNSET,
-        )
-        for item in items
-    ]
-
-
-def _beta1(subject: Subject, items: Iterable[Item]) -> list[ValueBeta1]:
-    stamp = Stamps()
-    kind, namespace, version = subject.kind, subject.namespace, subject.object_version
-    return [
-        ValueBeta1(
-            ObjectReference(kind, namespace, item.name, version),
-            subject.metric,
-            stamp[int(item.taken_at)],
-            format_milli(item.milli),
-            item.window_seconds or UNSET,
-        )
-        for item in items
-    ]
+    reference = f'","apiVersion":{_json(subject.object_version)}}},'
+    name = _json(subject.metric)
+    if subject.group_version.endswith("/v1beta1"):
+        window = f',"window":{window_seconds}' if window_seconds else ""
+        return head, f'{reference}"metricName":{name},', f'"{window},"selector":null}}'
+    window = f',"windowSeconds":{window_seconds}' if window_seconds else ""
+    metric = f'{reference}"metric":{{"name":{name},"selector":null}},'
+    return head, metric, f'"{window}}}'
 
 
 class Stamps(dict[int, str]):
-    """RFC 3339 of a Unix second; the pods of one answer share a few of them."""
+    """What stands between name and value, by Unix second; the pods of one answer share a few."""
+
+    def __init__(self, middle: str) -> None:
+        self._middle = middle
 
     def __missing__(self, second: int) -> str:
-        text = self[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = self[second] = f'{self._middle}"timestamp":"{stamp}","value":"'
         return text
+
+
+def _escaped(names: Sequence[str]) -> Iterable[str]:
+    """Return the names as they stand between quotes; those of Kubernetes need no escaping."""
+    together = "".join(names)
+    if together.isascii() and _json(together)[1:-1] == together:
+        return names
+    return [_json(name)[1:-1] for name in names]
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()

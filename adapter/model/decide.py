@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
+
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.freshness import grade
@@ -31,6 +33,8 @@ def decide(
     `complete` is that of the Snapshot before; for each total in `asked` it is brought up to date
     where every expected pod is fresh, and kept where one is not. Others are dropped.
     """
+    serving = (standings[uid] is Standing.SERVING for uid in fleet.pods)
+    debuting = (uid in debuts for uid in fleet.pods)
     seen = Snapshot(
         at=now,
         wall=wall,
@@ -39,8 +43,9 @@ def decide(
         sources=sources,
         window=window,
         grades=grade(now - window.last_at, window.period_seconds, hold_seconds),
+        serving=np.fromiter(serving, np.bool_, len(fleet.pods)),
+        debuting=np.fromiter(debuting, np.bool_, len(fleet.pods)),
         complete=complete,
-        debuts=debuts,
     )
     kept = {key: _last_complete(seen, key, complete) for key in asked}
     totals = {key: total for key, total in kept.items() if total is not None}

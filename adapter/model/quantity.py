@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 # MilliValue() wraps to 0 at 9.22e15, and an HPA adds the milli-values of its pods in an int64
 # (9.22e18): 9e15 is the highest figure that survives both for 1,000 pods. The catalogue's ceilings
 # are lower; this is the last line.
@@ -29,15 +32,19 @@ _FACTOR = {
 }
 
 
-def to_milli(value: float) -> int | None:
-    """Return the value in thousandths, rounded to nearest and clamped to 0..MAX_MILLI.
+def is_quantity(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which values can be sent.
 
-    None for NaN, infinities and negatives: those are no measurement, and an HPA would read a
-    negative total as an overflow and jump to its maximum.
+    NaN, infinities and negatives cannot: those are no measurement, and an HPA would read a negative
+    total as an overflow and jump to its maximum.
     """
-    if not math.isfinite(value) or value < 0:
-        return None
-    return min(round(value * 1000), MAX_MILLI) if value < MAX_MILLI else MAX_MILLI
+    return np.isfinite(values) & (values >= 0)
+
+
+def to_milli(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return values that can be sent in thousandths, rounded to nearest, MAX_MILLI at most."""
+    milli: NDArray[np.float64] = np.rint(np.minimum(values, MAX_MILLI) * 1000)
+    return np.minimum(milli, MAX_MILLI).astype(np.int64)
 
 
 def format_milli(milli: int) -> str:

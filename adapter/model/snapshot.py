@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,26 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.errors import NoValue
-from adapter.model import fleet as fleets
 from adapter.model import smooth
 from adapter.model.catalogue import Metric, Stat, View
-from adapter.model.fleet import Fleet, Pod, Standing
+from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
-from adapter.model.quantity import to_milli
+from adapter.model.quantity import is_quantity, to_milli
+from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
 from adapter.model.source import NEW, Source
 from adapter.model.window import COARSE_SECONDS, FINE_SLOTS, FrozenWindow
 
+Floats = NDArray[np.float64]
+
 NAMED_IN_ERRORS = 3  # pods named in one error text; the rest are counted
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """One value of an answer; `taken_at` is Unix seconds, `window_seconds` 0 for a raw reading."""
+class Answer(NamedTuple):
+    """The values of one query, column by column: who, in thousandths, read when (Unix seconds).
 
-    name: str
-    milli: int
-    taken_at: float
+    `window_seconds` is 0 for raw readings.
+    """
+
+    names: Sequence[str]
+    milli: list[int]
+    taken_at: list[float]
     window_seconds: int
+
+
+NO_ANSWER = Answer((), [], [], 0)
 
 
 class TotalKey(msgspec.Struct, frozen=True):
@@ -44,30 +51,34 @@ class TotalKey(msgspec.Struct, frozen=True):
     view: View
 
 
-class Level(msgspec.Struct, frozen=True, gc=False):
-    """One pod's value in one view, with how far it can be trusted."""
-
-    pod: Pod
-    value: float
-    at: float  # monotonic seconds
-    freshness: Freshness
-
-
 class Levels(NamedTuple):
-    """One view of every row: value (NaN where there is none), monotonic seconds, freshness.
+    """One view of one series for every pod, in the fleet's order; NaN where there is no value.
 
-    Lists, not arrays: an answer reads them pod by pod, and a list gives up a number ten times as
-    fast.
+    `at` is monotonic seconds, `known` says which values may be served.
     """
 
-    place: Mapping[str, int]  # pod UID -> where in the lists
-    values: list[float]
-    at: list[float]
-    freshness: list[Freshness]
+    values: Floats
+    at: Floats
+    known: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
 
 
-_GRADES = tuple(Freshness)
-_NO_ROWS: tuple[Mapping[str, int], NDArray[np.int64]] = ({}, np.array([], dtype=np.int64))
+class Sight(NamedTuple):
+    """What is known of a group: of which of its pods (numbers within it), and how many should be.
+
+    `serving` marks the pods that could have a value.
+    """
+
+    seen: NDArray[np.int64]
+    values: Floats
+    at: Floats
+    fresh: NDArray[np.bool_]
+    expected: int
+    serving: NDArray[np.bool_]
+
+    def complete(self) -> bool:
+        """Return whether every expected pod is fresh, and there is one."""
+        return 0 < self.expected == np.count_nonzero(self.fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,63 +92,65 @@ class Snapshot:
     sources: Mapping[str, Source]
     window: FrozenWindow
     grades: NDArray[np.int8]
+    serving: NDArray[np.bool_]  # in the fleet's order, as is `debuting`
+    debuting: NDArray[np.bool_]  # turned serving a moment ago
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
-    debuts: Collection[str] = ()  # UIDs of pods that turned serving a moment ago
     _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
 
     def pods(
         self, metric: Metric, view: View, namespace: str, selector: Selector, name: str | None
-    ) -> tuple[Item, ...]:
-        """Return one item per pod that matches and has a value; empty when no pod matches.
+    ) -> Answer:
+        """Return one value per pod that matches and has one; empty when no pod matches.
 
         Raises NoValue when pods match but fewer than half of those that should have a value do.
         """
-        matched = [
-            pod
-            for pod in self.fleet.by_namespace.get(namespace, ())
-            if (name is None or pod.name == name) and selector.matches(pod.labels)
-        ]
-        if not matched:
-            return ()
-        levels, _ = self._quorate(metric, view, matched)
-        items = (self._item(level.pod.name, level.value, level.at, view) for level in levels)
-        return tuple(item for item in items if item is not None)
+        group = self.fleet.matching(namespace, selector)
+        if name is not None:
+            group = group.named(name)
+        if not group.pods:
+            return NO_ANSWER
+        sight = self._quorate(metric, view, group)
+        names = group.names
+        if len(sight.seen) < len(names):
+            names = tuple(names[number] for number in sight.seen.tolist())
+        return self._answer(names, sight.values, sight.at, view)
 
-    def total(self, metric: Metric, key: TotalKey) -> Item | None:
-        """Return the sum over the workload's pods; None when the workload has no pod with a source.
+    def total(self, metric: Metric, key: TotalKey) -> Answer:
+        """Return the sum over the workload's pods; empty when it has no pod with a source.
 
         While an expected pod is not fresh the total is the largest of the last complete one, the
         fresh sum scaled up to all expected pods, and the sum with held values: silence never lowers
         it. Raises NoValue below the quorum.
         """
-        owned = self.owned(key.namespace, key.kind, key.name)
-        if not owned:
-            return None
-        levels, expected = self._quorate(metric, key.view, owned)
-        value = _total(levels, expected, self.complete.get(key))
-        return self._item(key.name, value, min(level.at for level in levels), key.view)
+        group = self.fleet.owned(key.namespace, key.kind, key.name)
+        if not group.pods:
+            return NO_ANSWER
+        sight = self._quorate(metric, key.view, group)
+        value = _total(sight, self.complete.get(key))
+        return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
 
     def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
         """Return the sum when every pod that a value is expected of is fresh, else None."""
-        serving = self._serving(self.owned(key.namespace, key.kind, key.name))
-        known = self._known(metric, key.view, serving)
-        fresh = [level.value for level in known if level.freshness is Freshness.FRESH]
-        return sum(fresh) if fresh and len(fresh) == self._expected(serving, known) else None
-
-    def owned(self, namespace: str, kind: str, name: str) -> tuple[Pod, ...]:
-        """Return the workload's pods that have a source."""
-        return self.fleet.by_owner.get((namespace, fleets.Owner(kind, name)), ())
+        group = self.fleet.owned(key.namespace, key.kind, key.name)
+        sight = self._sight(metric, key.view, group)
+        return float(sight.values.sum()) if sight.complete() else None
 
     def levels(self, view: View, series: str) -> Levels:
-        """Return every row of the series in one view; computed once."""
+        """Return every pod's level of the series in one view; computed once."""
         found = self._levels.get((view, series))
         if found is None:
-            place, rows = self.window.by_series.get(series, _NO_ROWS)
-            freshness = [_GRADES[grade] for grade in self.grades[rows].tolist()]
-            at = self.window.last_at[rows].tolist()
-            found = Levels(place, self._look(view, rows).tolist(), at, freshness)
-            self._levels[view, series] = found
+            found = self._levels[view, series] = self._leveled(view, series)
         return found
+
+    def _leveled(self, view: View, series: str) -> Levels:
+        rows = self.window.by_series.get(series, NONE).of(self.fleet)
+        have = rows != NO_ROW
+        values = np.full(len(rows), np.nan)
+        values[have] = self._look(view, rows[have])
+        grades = self.grades[rows]  # without a row those of another one, which `have` masks
+        known = have & (grades < Freshness.GONE) & is_quantity(values)
+        fresh = known & (grades == Freshness.FRESH)
+        return Levels(values, self.window.last_at[rows], known, fresh)
 
     def _look(self, view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         if view.stat is Stat.RAW:
@@ -156,42 +169,36 @@ class Snapshot:
             return smooth.ewma(self.window.fine[rows], half_life_seconds)
         return smooth.ewma(self.window.coarse[rows], half_life_seconds / COARSE_SECONDS)
 
-    def _serving(self, pods: Iterable[Pod]) -> list[Pod]:
-        return [pod for pod in pods if self.standings[pod.uid] is Standing.SERVING]
+    def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
+        levels = self.levels(view, metric.series)
+        serving = self.serving[group.places]
+        known = serving & levels.known[group.places]
+        # A debutant counts once it has a value.
+        expected = known | (serving & ~self.debuting[group.places])
+        seen = known.nonzero()[0]
+        places = group.places[seen]
+        return Sight(
+            seen,
+            levels.values[places],
+            levels.at[places],
+            levels.fresh[places],
+            int(np.count_nonzero(expected)),
+            serving,
+        )
 
-    def _expected(self, serving: Iterable[Pod], known: Iterable[Level]) -> int:
-        """Count the pods that a value is expected of: a debutant counts once it has one."""
-        have = {level.pod.uid for level in known}
-        return sum(pod.uid in have or pod.uid not in self.debuts for pod in serving)
+    def _quorate(self, metric: Metric, view: View, group: Group) -> Sight:
+        """Return what is known of the group; raise NoValue for too little."""
+        sight = self._sight(metric, view, group)
+        if not sight.serving.any():
+            raise NoValue(f"{metric.name} has no value: {self._standing_words(group.pods)}")
+        if not len(sight.seen) or 2 * len(sight.seen) < sight.expected:
+            raise NoValue(self._blind_words(metric, group, sight))
+        return sight
 
-    def _known(self, metric: Metric, view: View, pods: Iterable[Pod]) -> list[Level]:
-        place, values, at, freshness = self.levels(view, metric.series)
-        row_of, gone = place.get, Freshness.GONE
-        found = []
-        for pod in pods:
-            row = row_of(pod.uid)
-            if row is None or freshness[row] is gone or math.isnan(values[row]):
-                continue
-            found.append(Level(pod, values[row], at[row], freshness[row]))
-        return found
-
-    def _quorate(self, metric: Metric, view: View, pods: Sequence[Pod]) -> tuple[list[Level], int]:
-        """Return the known values and how many are expected; raise NoValue for too few."""
-        serving = self._serving(pods)
-        if not serving:
-            raise NoValue(f"{metric.name} has no value: {self._standing_words(pods)}")
-        known = self._known(metric, view, serving)
-        expected = self._expected(serving, known)
-        if not known or 2 * len(known) < expected:
-            raise NoValue(self._blind_words(metric, serving, known))
-        return known, expected
-
-    def _item(self, name: str, value: float, at: float, view: View) -> Item | None:
-        milli = to_milli(value)
-        if milli is None:
-            return None
+    def _answer(self, names: Sequence[str], values: Floats, at: Floats, view: View) -> Answer:
         window = 0 if view.stat is Stat.RAW else view.window_seconds
-        return Item(name, milli, self.wall - (self.at - at), window)
+        taken_at = self.wall - (self.at - at)
+        return Answer(names, to_milli(values).tolist(), taken_at.tolist(), window)
 
     def _standing_words(self, pods: Sequence[Pod]) -> str:
         words = {
@@ -207,12 +214,13 @@ class Snapshot:
             told.append(f"pod {pod.name} is {words[standing]}{why}")
         return _listed(told, len(pods))
 
-    def _blind_words(self, metric: Metric, expected: list[Pod], known: list[Level]) -> str:
-        have = {level.pod.uid for level in known}
-        silent = [pod for pod in expected if pod.uid not in have]
-        told = [f"{p.name}: {self._silence(metric, p)}" for p in silent[:NAMED_IN_ERRORS]]
+    def _blind_words(self, metric: Metric, group: Group, sight: Sight) -> str:
+        silent = np.setdiff1d(sight.serving.nonzero()[0], sight.seen).tolist()
+        pods = [group.pods[number] for number in silent[:NAMED_IN_ERRORS]]
+        told = [f"{pod.name}: {self._silence(metric, pod)}" for pod in pods]
+        known = len(sight.seen)
         return (
-            f"{metric.name} is known for {len(known)} of {len(expected)} pods,"
+            f"{metric.name} is known for {known} of {known + len(silent)} pods,"
             f" fewer than half: {_listed(told, len(silent))}"
         )
 
@@ -228,13 +236,13 @@ class Snapshot:
         return excuse or "its source does not read this"
 
 
-def _total(levels: list[Level], expected: int, last_complete: float | None) -> float:
-    fresh = [level.value for level in levels if level.freshness is Freshness.FRESH]
-    if len(fresh) == expected:
-        return sum(fresh)
-    witnesses = fresh or [level.value for level in levels]
-    scaled = sum(witnesses) * expected / len(witnesses)
-    return max(scaled, sum(level.value for level in levels), last_complete or 0.0)
+def _total(sight: Sight, last_complete: float | None) -> float:
+    known = float(sight.values.sum())
+    if sight.complete():
+        return known
+    witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
+    scaled = float(witnesses.sum()) * sight.expected / len(witnesses)
+    return max(scaled, known, last_complete or 0.0)
 
 
 def _listed(told: list[str], count: int) -> str:

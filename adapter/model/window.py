@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from adapter.model.batch import Batch, Column
 from adapter.model.freshness import held_seconds
+from adapter.model.rows import Rows, by_series
 from adapter.model.smooth import carry_forward
 
 FINE_SLOTS = 60
@@ -43,7 +44,7 @@ class FrozenWindow(NamedTuple):
     """
 
     rows: Mapping[Key, int]
-    by_series: Mapping[str, tuple[Mapping[str, int], Integers]]  # pod UID -> place, and the rows
+    by_series: Mapping[str, Rows]
     fine: NDArray[np.float32]
     coarse: NDArray[np.float32]
     last_value: Floats
@@ -60,7 +61,7 @@ class Window:
         self._free: list[int] = []
         self._head = -1  # the newest second that has a column
         self._rows: Mapping[Key, int] | None = None
-        self._by_series: Mapping[str, tuple[Mapping[str, int], Integers]] = {}
+        self._by_series: Mapping[str, Rows] = {}
         self._allocate(rows)
 
     def _allocate(self, rows: int) -> None:
@@ -110,7 +111,7 @@ class Window:
         """Return an immutable copy, ordered in time and carried forward."""
         if self._rows is None:
             self._rows = dict(self._row_of)
-            self._by_series = _by_series(self._rows)
+            self._by_series = by_series(self._rows)
         newest = self._head % FINE_SLOTS
         step = self._head // COARSE_SECONDS - 1  # the newest complete step
         fine = carry_forward(np.roll(self._fine, FINE_SLOTS - 1 - newest, axis=1))
@@ -243,14 +244,3 @@ class Window:
         column = step % COARSE_SLOTS
         self._ordered = None
         self._coarse[:, column] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _by_series(rows: Mapping[Key, int]) -> dict[str, tuple[Mapping[str, int], Integers]]:
-    """Return, for each series, its rows and each pod's place among them."""
-    numbers: dict[str, list[int]] = {}
-    places: dict[str, dict[str, int]] = {}
-    for (uid, series), row in rows.items():
-        found = numbers.setdefault(series, [])
-        places.setdefault(series, {})[uid] = len(found)
-        found.append(row)
-    return {series: (places[series], np.array(found)) for series, found in numbers.items()}

@@ -45,8 +45,8 @@ def says(value: float, at: float) -> Batch:
 
 def raw(snapshot: Snapshot | None) -> dict[str, float]:
     assert snapshot is not None
-    items = snapshot.pods(PENDING, RAW, "default", EVERYTHING, None)
-    return {item.name: item.milli / 1000 for item in items}
+    found = snapshot.pods(PENDING, RAW, "default", EVERYTHING, None)
+    return {name: milli / 1000 for name, milli in zip(found.names, found.milli, strict=True)}
 
 
 def test_a_tick_publishes_what_was_delivered() -> None:

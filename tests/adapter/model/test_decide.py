@@ -41,8 +41,11 @@ def test_the_time_of_an_item_is_when_its_reading_was_taken() -> None:
     world.advance(10)
     silence(world, "llm-0")
     world.advance(20)
-    taken = {item.name: item.taken_at for item in world.items(PENDING)}
-    assert taken == {"llm-0": WALL + 10, "llm-1": WALL + 30}
+    found = world.answer(PENDING)
+    assert dict(zip(found.names, found.taken_at, strict=True)) == {
+        "llm-0": WALL + 10,
+        "llm-1": WALL + 30,
+    }
 
 
 def test_a_silent_pod_is_held_and_then_left_out() -> None:

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.model.quantity import MAX_MILLI, format_milli, parse_milli, to_milli
+from adapter.model.quantity import MAX_MILLI, format_milli, is_quantity, parse_milli, to_milli
 
 
 @pytest.mark.parametrize(
@@ -14,20 +15,21 @@ from adapter.model.quantity import MAX_MILLI, format_milli, parse_milli, to_mill
     [(0.0, "0"), (1.5, "1500m"), (3.0, "3"), (0.0004, "0"), (0.0006, "1m"), (99.9994, "99999m")],
 )
 def test_a_value_is_rounded_to_the_nearest_thousandth(value: float, text: str) -> None:
-    milli = to_milli(value)
-    assert milli is not None
-    assert format_milli(milli) == text
+    milli = to_milli(np.array([value]))
+    assert [format_milli(one) for one in milli.tolist()] == [text]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, -1e-9])
-def test_what_is_no_measurement_has_no_quantity(value: float) -> None:
-    assert to_milli(value) is None
+def test_what_is_no_measurement_has_no_quantity() -> None:
+    values = np.array([math.nan, math.inf, -math.inf, -1.0, -1e-9, 0.0, 1e300])
+    assert is_quantity(values).tolist() == [False] * 5 + [True] * 2
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True))
-def test_any_float_gives_a_safe_quantity_or_none(value: float) -> None:
-    milli = to_milli(value)
-    assert milli is None or 0 <= milli <= MAX_MILLI
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1))
+def test_any_float_gives_a_safe_quantity_or_none(floats: list[float]) -> None:
+    values = np.array(floats)
+    sent = values[is_quantity(values)]
+    for milli, value in zip(to_milli(sent).tolist(), sent.tolist(), strict=True):
+        assert milli == min(MAX_MILLI, round(min(value, MAX_MILLI) * 1000))
 
 
 @given(st.integers(0, MAX_MILLI))

@@ -15,7 +15,7 @@ from adapter.model.batch import Batch, Column, ModelState, Point, Reading
 from adapter.model.catalogue import METRICS, View
 from adapter.model.fleet import Fleet, Owner, Pod
 from adapter.model.selector import EVERYTHING, parse
-from adapter.model.snapshot import Item, Snapshot, TotalKey
+from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.settings import Model
 from adapter.telemetry import Metrics
 
@@ -81,9 +81,10 @@ class World:
 
     def values(self, metric: str, selector: str = "") -> dict[str, float]:
         """Return the metric of every served pod, in its unit."""
-        return {item.name: item.milli / 1000 for item in self.items(metric, selector)}
+        found = self.answer(metric, selector)
+        return dict(zip(found.names, (milli / 1000 for milli in found.milli), strict=True))
 
-    def items(self, metric: str, selector: str = "", view: View | None = None) -> tuple[Item, ...]:
+    def answer(self, metric: str, selector: str = "", view: View | None = None) -> Answer:
         assert self.snapshot is not None
         found = METRICS[metric]
         chosen = parse(selector) if selector else EVERYTHING
@@ -95,8 +96,8 @@ class World:
         found = METRICS[metric]
         key = TotalKey(NAMESPACE, "Deployment", name, metric, found.view)
         self.asked.add(key)
-        item = self.snapshot.total(found, key)
-        return None if item is None else item.milli / 1000
+        total = self.snapshot.total(found, key)
+        return total.milli[0] / 1000 if total.milli else None
 
     def follow(self, fleet: Fleet) -> None:
         """The loop's intake: nothing has to be opened."""

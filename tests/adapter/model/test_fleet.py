@@ -1,0 +1,95 @@
+"""The fleet: who is meant by a query, in which order, and for how long that is remembered."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model import fleet as fleets
+from adapter.model.fleet import MAX_SELECTORS, Fleet, Owner, Pod
+from adapter.model.selector import EVERYTHING, parse
+from tests.adapter.model.world import serving_pod
+
+
+def places(fleet: Fleet, *names: str) -> list[int]:
+    order = [pod.name for pod in fleet.ordered]
+    return [order.index(name) for name in names]
+
+
+def test_pods_stand_in_the_order_of_their_namespaces_and_names() -> None:
+    pods = [serving_pod("b"), serving_pod("c", namespace="a"), serving_pod("a")]
+    fleet = Fleet.of(pods)
+    assert [pod.name for pod in fleet.ordered] == ["c", "a", "b"]
+    assert list(fleet.pods) == ["uid-c", "uid-a", "uid-b"]
+    assert fleet.by_namespace["default"].places.tolist() == [1, 2]
+
+
+def test_a_selector_chooses_pods_of_its_namespace_alone() -> None:
+    pods = [serving_pod("a"), serving_pod("b", labels={}), serving_pod("c", namespace="other")]
+    fleet = Fleet.of(pods)
+    group = fleet.matching("default", parse("app=llm-inference"))
+    assert group.names == ("a",)
+    assert group.places.tolist() == places(fleet, "a")
+    assert fleet.matching("default", EVERYTHING).names == ("a", "b")
+    assert fleet.matching("nowhere", EVERYTHING).names == ()
+
+
+def test_an_owner_has_its_own_pods_alone() -> None:
+    other = (Owner("StatefulSet", "llm"),)
+    fleet = Fleet.of([serving_pod("a"), serving_pod("b", owners=other), serving_pod("c")])
+    assert fleet.owned("default", "StatefulSet", "llm").names == ("b",)
+    assert fleet.owned("default", "Deployment", "llm-inference-deployment").names == ("a", "c")
+    assert fleet.owned("default", "Deployment", "llm").names == ()
+    assert fleet.owned("other", "StatefulSet", "llm").names == ()
+
+
+def test_one_pod_can_be_named() -> None:
+    group = Fleet.of([serving_pod("a"), serving_pod("b")]).matching("default", EVERYTHING)
+    assert group.named("b").pods == (serving_pod("b"),)
+    assert group.named("b").places.tolist() == [1]
+    assert group.named("x").names == ()
+
+
+def test_what_a_selector_chose_is_remembered_with_the_fleet_and_no_longer() -> None:
+    selector = parse("app=llm-inference")
+    before = Fleet.of([serving_pod("a")])
+    assert before.matching("default", selector) is before.matching("default", selector)
+    after = Fleet.of([serving_pod("a", labels={"app": "other"})])
+    assert after.matching("default", selector).names == ()
+
+
+def test_of_many_selectors_the_ones_used_last_are_remembered() -> None:
+    fleet = Fleet.of([serving_pod("a")])
+    used = fleet.matching("default", parse("app"))
+    for number in range(2 * MAX_SELECTORS):
+        fleet.matching("default", parse(f"app!={number}"))
+        assert fleet.matching("default", parse("app")) is used
+    assert len(fleet._matching) == MAX_SELECTORS
+
+
+def test_a_fleet_of_nobody_has_no_groups() -> None:
+    assert fleets.EMPTY.matching("default", EVERYTHING) is fleets.NOBODY
+    assert fleets.EMPTY.owned("default", "Deployment", "x") is fleets.NOBODY
+
+
+NAMES = st.sampled_from("abcdefgh")
+PODS = st.lists(
+    st.builds(
+        lambda name, namespace, app: Pod(
+            f"{namespace}-{name}", namespace, name, {"app": app} if app else {}
+        ),
+        NAMES,
+        st.sampled_from(["x", "y"]),
+        st.sampled_from(["p", "q", ""]),
+    )
+)
+
+
+@given(PODS, st.sampled_from(["app", "!app", "app=p", "app!=p", "app in (p,q)", "app notin (q)"]))
+def test_a_group_is_exactly_the_pods_that_match_once_each(pods: list[Pod], text: str) -> None:
+    fleet, selector = Fleet.of(pods), parse(text)
+    latest = {pod.uid: pod for pod in pods}.values()
+    expected = [p for p in latest if p.namespace == "x" and selector.matches(p.labels)]
+    group = fleet.matching("x", selector)
+    assert sorted(group.names) == sorted(pod.name for pod in expected)
+    assert [fleet.ordered[place] for place in group.places.tolist()] == list(group.pods)
