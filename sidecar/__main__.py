@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from sidecar import attribute, fetch, log, serve
+from sidecar import attribute, cli, fetch, log, serve
 from sidecar.gpu import Gpus
 from sidecar.poll import Periods, Poller
 from sidecar.sample import Identity
@@ -56,7 +56,7 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def run(settings: Settings) -> None:
+async def serve_until_told(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raise ListenError when the address cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -114,21 +114,22 @@ def announce(loaded: Loaded) -> None:
     log.event(logging.INFO, "starting", version=version(), **facts)
 
 
-def main() -> None:
-    """Run the sidecar as a program; exits 2 for bad settings, 1 when it cannot listen."""
+def run(arguments: list[str]) -> int:
+    """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen."""
     try:
-        loaded = load(sys.argv[1:], os.environ, version())
+        loaded = load(arguments, os.environ, version())
     except SettingsError as error:
         sys.stderr.write(f"forescale-sidecar: {len(error.problems)} bad setting(s)\n{error}\n")
-        sys.exit(EXIT_BAD_SETTINGS)
+        return EXIT_BAD_SETTINGS
     log.configure(loaded.settings.log_level)
     announce(loaded)
     try:
-        asyncio.run(run(loaded.settings))
+        asyncio.run(serve_until_told(loaded.settings))
     except serve.ListenError as error:
         log.event(logging.ERROR, str(error))
-        sys.exit(EXIT_CANNOT_LISTEN)
+        return EXIT_CANNOT_LISTEN
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.main())

@@ -33,6 +33,15 @@ def total_of(*names: str) -> Names:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine's own endpoint that answers 200 once the model is loaded, and costs no token."""
+
+    port: int
+    path: str
+    why: str  # what makes it pass, and what it needs
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One engine: where its page is, what to say when it is not there, and its figures' names."""
 
@@ -40,6 +49,7 @@ class Row:
     port: int
     path: str
     hint: str
+    ready: Ready | str  # a text says why it has no such endpoint
     model_label: str
     pending: Names
     running: Names = ()
@@ -64,6 +74,7 @@ ROWS: tuple[Row, ...] = (
         port=8000,
         path="/metrics",
         hint="vLLM serves /metrics on its API port by default: check --engine-url",
+        ready=Ready(8000, "/health", "vLLM listens only once the model is loaded"),
         model_label="model_name",
         pending=either("vllm:num_requests_waiting"),
         running=either("vllm:num_requests_running"),
@@ -81,6 +92,7 @@ ROWS: tuple[Row, ...] = (
         port=8002,
         path="/metrics",
         hint="Triton serves /metrics on port 8002 when started with --allow-metrics=true",
+        ready=Ready(8000, "/v2/health/ready", "200 once every model is loaded (strict readiness)"),
         model_label="model",
         pending=either("nv_inference_pending_request_count"),
         finished=total_of("nv_inference_request_success", "nv_inference_request_failure"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sidecar import attribute, engines
+from sidecar import attribute, cli, engines
 
 PREFIX = "FORESCALE_SIDECAR_"
 ENGINE_NONE = "none"
@@ -189,7 +189,13 @@ def load(argv: Sequence[str], environ: Mapping[str, str], version: str) -> Loade
 
 def _flags(argv: Sequence[str], version: str) -> dict[str, str | None]:
     about = "Streams one pod's GPU figures and model server's queue to the forescale adapter."
-    parser = argparse.ArgumentParser("forescale-sidecar", description=about, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "forescale-sidecar",
+        description=about,
+        epilog=cli.usage(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     for field in FIELDS:
         said = f"{field.help} [{field.variable}, default {field.default or 'none'}]"
         parser.add_argument(f"--{field.flag}", dest=field.attribute, metavar="X", help=said)

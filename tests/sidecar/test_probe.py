@@ -1,0 +1,48 @@
+"""Owns the proof that each engine's probes are Kubernetes', and pass once the model is loaded."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from sidecar import probe
+from sidecar.engines import ROWS, Ready, Row
+
+WITH = [row for row in ROWS if isinstance(row.ready, Ready)]
+
+
+@pytest.mark.parametrize("row", WITH, ids=lambda row: row.kind)
+def test_the_printed_stanza_is_yaml_with_both_probes(
+    row: Row, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(row.ready, Ready)
+    assert probe.run([row.kind]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)
+    get = {"path": row.ready.path, "port": row.ready.port}
+    assert found["startupProbe"]["httpGet"] == found["readinessProbe"]["httpGet"] == get
+    startup = found["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] == probe.STARTUP_SECONDS
+
+
+@pytest.mark.parametrize("row", WITH, ids=lambda row: row.kind)
+def test_no_probe_asks_for_a_generated_token(row: Row) -> None:
+    assert isinstance(row.ready, Ready)
+    assert "generate" not in row.ready.path
+    assert row.ready.path.startswith("/")
+
+
+def test_an_unknown_engine_is_an_error_that_lists_the_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert probe.run(["vlm"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: 'vlm' is no engine")
+    assert all(row.kind in said for row in ROWS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["vllm", "triton"]])
+def test_without_one_engine_it_says_how_it_is_called(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe.run(arguments) == 2
+    assert "usage: forescale-sidecar probe-for ENGINE" in capsys.readouterr().err
