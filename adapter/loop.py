@@ -14,6 +14,7 @@ from adapter.model import debut
 from adapter.model.batch import Batch, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
+from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
 from adapter.model.window import Window
@@ -45,6 +46,7 @@ class Loop:
         self._asked = asked
         self._metrics = metrics
         self._window = Window(settings.hold_seconds)
+        self._meters = Meters(settings.hold_seconds)
         self._sources: dict[str, Source] = {}
         self._serving: set[str] = set()
         self._early: dict[str, Reading] = {}
@@ -55,7 +57,7 @@ class Loop:
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
         self._settings = settings
-        self._window.hold_seconds = settings.hold_seconds
+        self._window.hold_seconds = self._meters.hold_seconds = settings.hold_seconds
 
     async def run(self) -> None:
         """Tick until cancelled; one broken tick is told and the next one tried."""
@@ -107,9 +109,11 @@ class Loop:
         kept = {uid: word for uid, word in self._early.items() if uid in standings} | early
         begun = [_of_the_queue(kept.pop(uid)) for uid in serving if uid in kept]
         self._early = kept
-        self._window.append(Batch((*begun, *heard)), now)
+        taken = Batch((*begun, *heard))
+        self._window.append(taken, now, self._meters.measure(taken))
         if serving != self._serving:
             self._window.forget(serving)
+            self._meters.forget(serving)
             self._serving = serving
 
     def _count(self, snapshot: Snapshot) -> None:

@@ -89,7 +89,7 @@ class Poller:
             await _done(self._gpu_read, ALIGN_SECONDS)
             self._take_gpus(telemetry)
         current = self.frame()
-        self._ring.add(self._clock(), wire.levels(current))
+        self._ring.add(self._clock(), wire.levels(current) | wire.totals(current))
         if self._late() or differs(self._sent, self._sample):
             self._send(publish, telemetry)
 

@@ -1,10 +1,14 @@
-"""The ring: the last 15 minutes of levels in 10 s steps, for an adapter that has just connected."""
+"""The ring: the last 15 minutes in 10 s steps, for an adapter that has just connected.
+
+A counter is kept as a level is, by the mean of each step: that is its value about the middle of the
+step, so the difference of two steps is what was counted between their middles.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 
-from sidecar.wire import SERIES, Backlog
+from sidecar.wire import SERIES, TOTALS, Backlog
 
 STEP_SECONDS = 10.0
 STEPS = 90
@@ -21,7 +25,7 @@ class Ring:
         self._seen: dict[str, list[float]] = {}
 
     def add(self, now: float, levels: Column) -> None:
-        """Take one tick's levels; a series without a level in a whole step is unknown there."""
+        """Take one tick's levels and totals; what has none in a whole step is unknown there."""
         self._close_steps(now)
         for name, level in levels.items():
             self._seen.setdefault(name, []).append(level)
@@ -31,7 +35,8 @@ class Ring:
         self._close_steps(now)
         if not self._columns:
             return None
-        known = [name for name in SERIES if any(name in column for column in self._columns)]
+        names = (*SERIES, *TOTALS)
+        known = [name for name in names if any(name in column for column in self._columns)]
         return Backlog(
             step_seconds=STEP_SECONDS,
             age_seconds=round(now - (self._step_ends_at - STEP_SECONDS), 3),

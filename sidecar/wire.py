@@ -89,7 +89,8 @@ class Phases(msgspec.Struct, frozen=True, omit_defaults=True):
 class Backlog(msgspec.Struct, frozen=True, omit_defaults=True):
     """The recent past in columns: one value per step, oldest first, None where nothing was read.
 
-    The last column's step ended `age_seconds` ago. `series` names are those of `SERIES`.
+    The last column's step ended `age_seconds` ago. `series` names are those of `SERIES` and, for
+    counters, of `TOTALS`; each value is the mean over the readings of its step.
     """
 
     step_seconds: float
@@ -129,6 +130,9 @@ SERIES = (
     "kv_percent",
 )
 
+# The model server's counters of requests and tokens; their speeds are served.
+TOTALS = ("finished_total", "output_tokens_total", "preemptions_total")
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Frame)
 
@@ -157,6 +161,15 @@ def decode(line: bytes) -> Frame:
 def levels(frame: Frame) -> dict[str, float]:
     """Return the series of `SERIES` that this frame has a value for."""
     found = _engine_levels(frame.engine) | _gpu_levels(frame.gpus or ())
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def totals(frame: Frame) -> dict[str, float]:
+    """Return the counters of `TOTALS` that this frame has a value for."""
+    engine = frame.engine
+    if engine is None or engine.state is not EngineState.READY:
+        return {}
+    found = {name: getattr(engine, name) for name in TOTALS}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from adapter.model.batch import Column, ModelState, Point, Reading
+from adapter.model import rates
+from adapter.model.batch import Column, ModelState, Point, Reading, Totals
 from adapter.model.catalogue import CEILINGS
 from sidecar import wire
 
@@ -30,7 +31,14 @@ _MODEL = {
 MAX_BACKLOG_STEPS = 90  # fifteen minutes of ten seconds; the window holds ten
 MAX_WHY_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
 
-_ENGINE_SERIES = {"pending": "pending", "running": "running", "kv_percent": "kv_percent"}
+_ENGINE_SERIES = {
+    "pending": "pending",
+    "running": "running",
+    "kv_percent": "kv_percent",
+    **{name: name for name in wire.TOTALS},
+}
+# A counter beyond this has lost its last digit, and with it its speed.
+MAX_COUNTER = 2.0**53
 _GPU_SERIES = {
     "busy_percent": "gpu_busy_percent",
     "memory_used_bytes": "gpu_memory_used_bytes",
@@ -49,7 +57,10 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
             f"period_seconds is {frame.period_seconds:g}, outside"
             f" {MIN_PERIOD_SECONDS:g} to {MAX_PERIOD_SECONDS:g}"
         )
-    points, unusable = _points(frame, at)
+    unusable: dict[str, str] = {}
+    cleaned = _cleaned(frame, unusable)
+    points = _points(cleaned, at, unusable)
+    past = tuple(_history(frame, at))
     for series, words in unusable.items():
         drop(series, words)
     return Reading(
@@ -59,20 +70,21 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
         model=_MODEL[frame.engine.state] if frame.engine else ModelState.UNKNOWN,
         points=points,
         why=_why(frame) | unusable,
-        history=tuple(_history(frame, at)),
+        history=(*(column for column in past if column.series in CEILINGS), *rates.past(past)),
+        totals=_totals(cleaned, at, rates.newest(past)),
+        life=frame.boot,
     )
 
 
-def _points(frame: wire.Frame, at: float) -> tuple[tuple[Point, ...], dict[str, str]]:
-    """Return the figures that are measurements, and in words what is wrong with the others.
+def _points(frame: wire.Frame, at: float, unusable: dict[str, str]) -> tuple[Point, ...]:
+    """Return the figures that are measurements; note in words what is wrong with the others.
 
-    Each figure is looked at before any is added to another, so that two wrong ones cannot make a
+    Each figure was looked at before any is added to another, so that two wrong ones cannot make a
     right-looking one.
     """
-    unusable: dict[str, str] = {}
     ages = frame.age_seconds or wire.Ages()
     points = []
-    for series, value in wire.levels(_cleaned(frame, unusable)).items():
+    for series, value in wire.levels(frame).items():
         age = ages.gpu if series.startswith("gpu") else ages.engine
         if age is None or not age >= 0:
             unusable[series] = "its source does not say how old this is"
@@ -80,7 +92,25 @@ def _points(frame: wire.Frame, at: float) -> tuple[tuple[Point, ...], dict[str, 
             unusable[series] = _no_measurement(value)
         else:
             points.append(Point(series, at - age, value))
-    return tuple(points), unusable
+    return tuple(points)
+
+
+def _totals(frame: wire.Frame, at: float, earlier: Totals | None) -> tuple[Totals, ...]:
+    """Return the counters of the frame, after those of its backlog; none without their age."""
+    counters = wire.totals(frame)
+    age = frame.age_seconds.engine if frame.age_seconds else None
+    if not counters or frame.engine is None or age is None or not age >= 0:
+        return ()
+    pending, running = frame.engine.pending, frame.engine.running
+    now = Totals(
+        at - age,
+        counters.get("finished_total"),
+        counters.get("output_tokens_total"),
+        counters.get("preemptions_total"),
+        None if pending is None else pending + (running or 0.0),
+        running is not None,
+    )
+    return (now,) if earlier is None else (earlier, now)
 
 
 def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
@@ -119,7 +149,7 @@ def _history(frame: wire.Frame, at: float) -> Iterator[Column]:
     steps = min(MAX_BACKLOG_STEPS, _steps_since_ready(frame, backlog))
     newest = at - backlog.age_seconds - backlog.step_seconds / 2
     for series, column in backlog.series.items():
-        if series not in CEILINGS or steps == 0:
+        if series not in (*wire.SERIES, *wire.TOTALS) or steps == 0:
             continue  # a newer sidecar may know more
         values = tuple(v if v is not None and plausible(series, v) else None for v in column)
         yield Column(series, newest, backlog.step_seconds, values[-steps:])
@@ -144,4 +174,4 @@ def _why(frame: wire.Frame) -> dict[str, str]:
 
 def plausible(series: str, value: float) -> bool:
     """Return whether the figure can be a measurement of that series."""
-    return math.isfinite(value) and 0 <= value <= CEILINGS[series]
+    return math.isfinite(value) and 0 <= value <= CEILINGS.get(series, MAX_COUNTER)

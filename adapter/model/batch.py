@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Key = tuple[str, str]  # (pod UID, series)
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -30,6 +35,27 @@ class Column(msgspec.Struct, frozen=True):
     newest_at: float
     step_seconds: float
     values: tuple[float | None, ...]
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """The model server's counters at one time; each is None where it is not known."""
+
+    at: float
+    finished: float | None = None  # requests
+    output_tokens: float | None = None
+    preemptions: float | None = None
+    queue: float | None = None  # requests in flight, or that wait where it is not known what runs
+    whole: bool = True  # whether `queue` counts what runs too
+
+
+class Spans(NamedTuple):
+    """Means over (since, until] of several series, all arrays as long as `keys`."""
+
+    keys: list[Key]
+    since: NDArray[np.float64]
+    until: NDArray[np.float64]
+    values: NDArray[np.float64]
+    period_seconds: NDArray[np.float64]
 
 
 class ModelState(StrEnum):
@@ -54,6 +80,8 @@ class Reading(msgspec.Struct, frozen=True):
     points: tuple[Point, ...]
     why: Mapping[str, str] = {}
     history: tuple[Column, ...] = ()  # sent once, when a stream opens
+    totals: tuple[Totals, ...] = ()  # oldest first; the last ones are this frame's
+    life: str = ""  # changes when the source restarts: its counters are not compared across that
 
 
 class Batch(msgspec.Struct, frozen=True):

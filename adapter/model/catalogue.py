@@ -30,7 +30,7 @@ class Metric(msgspec.Struct, frozen=True):
     """One served metric."""
 
     name: str
-    series: str  # row of the windows, one of sidecar.wire.SERIES
+    series: str  # row of the windows: one of sidecar.wire.SERIES, or of RATES
     unit: str
     view: View  # what is answered when the query does not choose
     totals: bool = True  # whether a sum over a workload's pods has a meaning
@@ -39,6 +39,10 @@ class Metric(msgspec.Struct, frozen=True):
 RAW = View(Stat.RAW)
 MEAN_15S = View(Stat.MEAN, 15)
 MEAN_30S = View(Stat.MEAN, 30)
+MEAN_60S = View(Stat.MEAN, 60)
+
+# The series that are no readings but speeds of counters, in the order of the meters' columns.
+RATES = ("arrivals_per_second", "output_tokens_per_second", "preemptions_per_second")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -51,6 +55,9 @@ METRICS: dict[str, Metric] = {
         Metric("llm_inference_running_requests", "running", "requests", MEAN_15S),
         Metric("llm_inference_inflight_requests", "inflight", "requests", MEAN_15S),
         Metric("llm_inference_kv_cache_utilization", "kv_percent", "percent", MEAN_15S),
+        Metric("llm_inference_arrival_rate", "arrivals_per_second", "requests/s", MEAN_60S),
+        Metric("llm_inference_tokens_per_second", "output_tokens_per_second", "tokens/s", MEAN_60S),
+        Metric("llm_inference_preemption_rate", "preemptions_per_second", "1/s", MEAN_60S),
     )
 }
 
@@ -65,6 +72,9 @@ CEILINGS: dict[str, float] = {
     "running": 1e6,
     "inflight": 2e6,
     "kv_percent": 100.0,
+    "arrivals_per_second": 1e5,
+    "output_tokens_per_second": 1e7,  # a rack of 72 GPUs makes about 1.5e6
+    "preemptions_per_second": 1e5,
 }
 
 # The kinds that own pods and can be asked for totals: resource.group as a client writes it -> kind.

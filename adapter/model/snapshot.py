@@ -16,10 +16,11 @@ from adapter.model.catalogue import Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
 from adapter.model.quantity import is_quantity, to_milli
+from adapter.model.rings import COARSE_SECONDS, FINE_SLOTS
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
 from adapter.model.source import NEW, Source
-from adapter.model.window import COARSE_SECONDS, FINE_SLOTS, FrozenWindow
+from adapter.model.window import FrozenWindow
 
 Floats = NDArray[np.float64]
 

@@ -24,6 +24,15 @@ def test_a_step_is_the_mean_of_its_ticks_and_the_age_is_that_of_its_end() -> Non
     assert found.age_seconds == 1.5
 
 
+def test_a_counter_stands_for_the_middle_of_its_step() -> None:
+    ring = Ring(100.0)
+    for second in range(20):
+        ring.add(100.5 + second, {"finished_total": 10.0 * (second + 0.5)})
+    found = ring.backlog(120.6)
+    assert found is not None
+    assert found.series == {"finished_total": (50.0, 150.0)}
+
+
 def test_a_step_without_a_level_is_unknown_and_not_zero() -> None:
     ring = Ring(0.0)
     ring.add(1.0, {"pending": 1.0})

@@ -59,7 +59,9 @@ gpus = st.builds(
     memory_total_bytes=count,
     power_watts=figure,
 )
-columns = st.dictionaries(st.sampled_from(wire.SERIES), st.lists(figure, max_size=5).map(tuple))
+columns = st.dictionaries(
+    st.sampled_from((*wire.SERIES, *wire.TOTALS)), st.lists(figure, max_size=5).map(tuple)
+)
 frames = st.builds(
     Frame,
     schema=st.just(wire.SCHEMA),
@@ -158,6 +160,17 @@ def test_the_recorded_frames_of_schema_1_are_still_read() -> None:
     assert later.engine is not None
     assert later.engine.hist is not None
     assert later.engine.hist["queue_time_seconds"].counts == (90.0, 100.0)
+
+
+def test_totals_are_the_counters_of_an_engine_that_answered() -> None:
+    loading, first, later = [decode(line) for line in RECORDED.read_bytes().splitlines()]
+    assert wire.totals(loading) == {}
+    assert wire.totals(first) == {"finished_total": 157.0}
+    assert wire.totals(later) == {
+        "finished_total": 100.0,
+        "output_tokens_total": 9000.0,
+        "preemptions_total": 1.0,
+    }
 
 
 def test_a_part_of_a_sum_is_no_level_but_a_mean_is_taken_over_those_that_answered() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake.frames import reading
-from adapter.model.batch import Column, ModelState, Reading
+from adapter.model.batch import Column, ModelState, Reading, Totals
 from adapter.model.catalogue import CEILINGS
 from sidecar import wire
 
@@ -116,6 +116,41 @@ def test_a_sum_over_gpus_is_absent_while_one_gpu_declines() -> None:
         "gpu_busy_percent": 60.0,
         "gpu_memory_percent": 10.0,
     }
+
+
+def test_counters_come_with_the_time_of_their_reading_and_the_queue_of_it() -> None:
+    found, _ = read(
+        frame(engine=engine(pending=3.0, running=2.0, finished_total=50.0, output_tokens_total=9e3))
+    )
+    assert found.totals == (Totals(99.5, 50.0, 9000.0, None, 5.0, whole=True),)
+    assert found.life == "b"
+    alone, _ = read(frame(engine=engine(pending=3.0, finished_total=50.0)))
+    assert alone.totals == (Totals(99.5, 50.0, None, None, 3.0, whole=False),)
+
+
+def test_a_counter_that_is_no_measurement_is_left_out_and_counted() -> None:
+    found, dropped = read(frame(engine=engine(finished_total=-1.0, output_tokens_total=1e300)))
+    assert found.totals == ()
+    assert sorted(dropped) == ["finished_total", "output_tokens_total"]
+
+
+def test_counters_without_an_age_or_of_a_failing_engine_are_left_out() -> None:
+    assert read(frame(engine=engine(finished_total=5.0), age_seconds=None))[0].totals == ()
+    failing = engine(state=wire.EngineState.FAILING, finished_total=5.0)
+    assert read(frame(engine=failing))[0].totals == ()
+
+
+def test_the_counters_of_a_backlog_become_rates_and_the_first_totals() -> None:
+    told = {"finished_total": (100.0, 150.0), "inflight": (4.0, 4.0)}
+    sent = frame(
+        engine=engine(pending=1.0, running=3.0, finished_total=160.0),
+        backlog=wire.Backlog(10.0, 2.0, told),
+        phases=wire.Phases(engine_first_ready_age_seconds=500.0),
+    )
+    found, _ = read(sent)
+    assert Column("arrivals_per_second", 88.0, 10.0, (5.0,)) in found.history
+    assert {column.series for column in found.history} == {"inflight", "arrivals_per_second"}
+    assert [totals.at for totals in found.totals] == [93.0, 99.5]
 
 
 @given(

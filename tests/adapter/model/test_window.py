@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.model.batch import Batch, Column, ModelState, Point, Reading
+from adapter.model.rings import COARSE_SLOTS, FINE_SLOTS
 from adapter.model.smooth import carry_forward, ewma, mean
-from adapter.model.window import COARSE_SLOTS, FINE_SLOTS, FrozenWindow, Window
+from adapter.model.window import FrozenWindow, Window
 
 
 def reading(at: float, value: float, uid: str = "u", series: str = "pending") -> Reading:
