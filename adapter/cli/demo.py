@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 
 import msgspec
 
+from adapter.cli.duration import some_time
 from adapter.demo import fakes as demo_fakes
 from adapter.demo import hpa as demo_hpa
 from adapter.demo import screen as demo_screen
@@ -20,8 +20,6 @@ from adapter.demo.stage import Options, Summary, play
 from adapter.errors import ForescaleError, SettingsError
 from adapter.model.hpa_policy import Policy
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
-_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 MOST_SPEED = 20.0  # beyond, two cores are busy with sending requests alone
 
 _ABOUT = """\
@@ -78,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--for",
         dest="for_seconds",
-        type=_duration,
+        type=some_time,
         default=180.0,
         metavar="TIME",
         help="how long to show it, such as 60s or 5m (default: 3m)",
@@ -96,13 +94,6 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="N", help="draws the arrivals within a second"
     )
     return made
-
-
-def _duration(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if match is None or not float(match[1]):
-        raise argparse.ArgumentTypeError(f"`{text}` is no time: write 60s, 5m or seconds above 0")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _speed(text: str) -> float:

@@ -11,6 +11,7 @@ from adapter.telemetry import release
 COMMANDS = {
     "adapter": "serve the metrics APIs",
     "demo": "sidecars, adapter and an HPA loop on this machine: no cluster, no GPU",
+    "replay": "what an HPA would have done with a trace of requests",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }
 

@@ -2,8 +2,9 @@
 
     policy, history, pods, answers, now -> replicas, history, and the arithmetic in words
 
-Its rules hold for metrics of type Pods. Time and memory come in and go out as values, so the same
-code drives the demo, replays a trace and is compared with the real controller.
+Its rules hold for metrics of type Pods, for Resource with a utilisation, and for Object and
+External with an AverageValue. Time and memory come in and go out as values, so the same code drives
+the demo, replays a trace and is compared with the real controller.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import msgspec
 from adapter.model import hpa_behavior
 from adapter.model.hpa_behavior import History
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
-from adapter.model.hpa_policy import Flags, Policy
+from adapter.model.hpa_policy import Flags, Policy, kind_of
 
-Answer = Mapping[str, int] | str  # milli-values by pod name, or the error in words
+# Milli-values by pod name, one milli-value for a total, or the error in words.
+Answer = Mapping[str, int] | int | str
 
 DEFAULT_FLAGS = Flags()
 
@@ -56,7 +58,7 @@ def reconcile(
     """
     known = hpa_behavior.begun(history, current, now)
     if current == 0:
-        off = "0 replicas: scaling is switched off, since a Pods metric cannot wake a workload"
+        off = "0 replicas: scaling is switched off, whoever set them"
         return Outcome(0, known, (off,), active="ScalingDisabled")
     if not policy.min_replicas <= current <= policy.max_replicas:
         return _into_range(policy, known, current, now)
@@ -69,7 +71,7 @@ def reconcile(
     wanted = _wanted(proposals, current)
     if isinstance(wanted, str):
         why = (*(proposal.why for proposal in proposals), wanted)
-        return Outcome(current, known, why, proposals, active="FailedGetPodsMetric")
+        return Outcome(current, known, why, proposals, active=_failure(policy, proposals))
     return _normalised(policy, known, current, wanted, proposals, now=now, flags=flags)
 
 
@@ -104,6 +106,12 @@ def _wanted(proposals: Sequence[Proposal | Invalid], current: int) -> int | str:
         blind = f"{failed} of {len(proposals)} metrics without a value"
         return f"{blind}: no scale-down, stays at {current}"
     return max(valid)
+
+
+def _failure(policy: Policy, proposals: Sequence[Proposal | Invalid]) -> str:
+    """Return the condition's reason: that of the first metric without a proposal."""
+    failed = [isinstance(proposal, Invalid) for proposal in proposals]
+    return f"FailedGet{kind_of(policy.metrics[failed.index(True)])}Metric"
 
 
 def _normalised(

@@ -1,4 +1,4 @@
-"""One metric's proposal: how many replicas the controller wants for one Pods metric.
+"""One metric's proposal: how many replicas the controller wants for one metric.
 
 The arithmetic is that of kube-controller-manager: int64 thousandths with division towards zero,
 float64 ratios, and its rules for pods that are pending or have no value.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from adapter.model.hpa_policy import PodsMetric
+from adapter.model.hpa_policy import Metric, PodsMetric, ResourceMetric, TotalMetric
 
 MAX_INT32 = 2**31 - 1
 
@@ -44,7 +44,10 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """What one metric asks for; `usage_milli` is the average that `kubectl get hpa` shows."""
+    """What one metric asks for; `usage_milli` is the average that `kubectl get hpa` shows.
+
+    Of a Resource metric that is the usage too, though kubectl shows its percentage.
+    """
 
     metric: str
     replicas: int
@@ -75,18 +78,21 @@ def group(members: Iterable[Member], values: Mapping[str, int]) -> Groups:
 
 
 def propose(
-    metric: PodsMetric,
-    answer: Mapping[str, int] | str,
+    metric: Metric,
+    answer: Mapping[str, int] | int | str,
     members: Iterable[Member],
     current: int,
     tolerance: Tolerance,
 ) -> Proposal | Invalid:
-    """Return the proposal for the answer of the metrics API: milli-values by pod, or an error.
+    """Return the proposal for the answer of the metrics API, or why there is none.
 
+    The answer is milli-values by pod, for a TotalMetric one milli-value, or an error in words.
     Every value counts, also one whose name is no pod of the workload, as in the controller.
     """
     if isinstance(answer, str):
         return Invalid(metric.name, f"{metric.name}: {answer}")
+    if isinstance(metric, TotalMetric) or isinstance(answer, int):
+        return _from_total(metric, answer, current, tolerance)
     if not answer:
         return Invalid(metric.name, f"{metric.name}: the answer has no values")
     pods = tuple(members)
@@ -103,16 +109,35 @@ def propose(
     return _from_values(metric, counted, groups, current, tolerance)
 
 
+def _from_total(
+    metric: Metric, answer: Mapping[str, int] | int, current: int, tolerance: Tolerance
+) -> Proposal | Invalid:
+    """The rule of AverageValue for Object and External: readiness plays no part, 0 pods neither."""
+    if not isinstance(metric, TotalMetric) or not isinstance(answer, int):
+        return Invalid(metric.name, f"{metric.name}: a total answers Object and External alone")
+    ratio = answer / (float(metric.target_milli) * current)
+    usage_milli = math.ceil(answer / current)
+    target = f"{shown(metric.target_milli)} per pod"
+    start = f"{metric.name}: {shown(answer)} in total / {target}"
+    if tolerance.holds(ratio):
+        why = f"{start} x {current} = {ratio:.2f}, {_within(tolerance)} -> stays at {current}"
+        return Proposal(metric.name, current, usage_milli, why)
+    replicas = _ceil(answer / metric.target_milli)
+    return Proposal(metric.name, replicas, usage_milli, f"{start} -> {replicas}")
+
+
 def _from_values(
-    metric: PodsMetric, counted: dict[str, int], groups: Groups, current: int, tolerance: Tolerance
+    metric: PodsMetric | ResourceMetric,
+    counted: dict[str, int],
+    groups: Groups,
+    current: int,
+    tolerance: Tolerance,
 ) -> Proposal:
-    usage_milli, ratio = _average(counted, metric.target_milli)
-    start = (
-        f"{metric.name}: {shown(usage_milli)} per pod / {shown(metric.target_milli)} = {ratio:.2f}"
-    )
+    usage_milli, ratio = _average(metric, counted)
+    start = f"{metric.name}: {_compared(metric, usage_milli)} = {ratio:.2f}"
     rising_with_unready = bool(groups.unready) and ratio > 1.0
     if rising_with_unready or groups.missing:
-        added, words = _stand_ins(groups, ratio, metric.target_milli)
+        added, words = _stand_ins(groups, ratio, _stand_in_milli(metric))
         replicas, end = _second_pass(metric, counted | added, ratio, current, tolerance)
         return Proposal(metric.name, replicas, usage_milli, f"{start}; {words}{end}")
     if tolerance.holds(ratio):
@@ -123,12 +148,26 @@ def _from_values(
     return Proposal(metric.name, replicas, usage_milli, why)
 
 
-def _stand_ins(groups: Groups, ratio: float, target_milli: int) -> tuple[dict[str, int], str]:
+def _compared(metric: PodsMetric | ResourceMetric, usage_milli: int) -> str:
+    if isinstance(metric, ResourceMetric):
+        percent = usage_milli * 100 // metric.request_milli
+        return f"{percent} % of the request / {metric.target_percent} %"
+    return f"{shown(usage_milli)} per pod / {shown(metric.target_milli)}"
+
+
+def _stand_in_milli(metric: PodsMetric | ResourceMetric) -> int:
+    """Return what a silent pod counts as on the way down."""
+    if isinstance(metric, ResourceMetric):
+        return metric.request_milli * max(100, metric.target_percent) // 100
+    return metric.target_milli
+
+
+def _stand_ins(groups: Groups, ratio: float, down_milli: int) -> tuple[dict[str, int], str]:
     """Return the values put in for pods that have none, and the words for it."""
     added: dict[str, int] = {}
     words = []
     if groups.missing and ratio != 1.0:
-        milli = target_milli if ratio < 1.0 else 0
+        milli = down_milli if ratio < 1.0 else 0
         added |= dict.fromkeys(groups.missing, milli)
         words.append(f"{len(groups.missing)} without a value counted as {shown(milli)}")
     if groups.unready and ratio > 1.0:
@@ -138,10 +177,14 @@ def _stand_ins(groups: Groups, ratio: float, target_milli: int) -> tuple[dict[st
 
 
 def _second_pass(
-    metric: PodsMetric, counted: dict[str, int], before: float, current: int, tolerance: Tolerance
+    metric: PodsMetric | ResourceMetric,
+    counted: dict[str, int],
+    before: float,
+    current: int,
+    tolerance: Tolerance,
 ) -> tuple[int, str]:
     """Return the replicas with the stand-ins in; they may soften a change, never turn it."""
-    _, ratio = _average(counted, metric.target_milli)
+    _, ratio = _average(metric, counted)
     if tolerance.holds(ratio):
         return current, f" = {ratio:.2f}, {_within(tolerance)} -> stays at {current}"
     if (before < 1.0 < ratio) or (ratio < 1.0 < before):
@@ -152,12 +195,20 @@ def _second_pass(
     return replicas, f" = {ratio:.2f} x {len(counted)} {_pods(len(counted))} -> {replicas}"
 
 
-def _average(counted: Mapping[str, int], target_milli: int) -> tuple[int, float]:
+def _average(metric: PodsMetric | ResourceMetric, counted: Mapping[str, int]) -> tuple[int, float]:
     """Return the mean (towards zero, as Go divides) and its ratio to the target."""
     total = _int64(sum(counted.values()))
-    magnitude = abs(total) // len(counted)
-    usage_milli = magnitude if total >= 0 else -magnitude
-    return usage_milli, usage_milli / target_milli
+    usage_milli = _towards_zero(total, len(counted))
+    if isinstance(metric, PodsMetric):
+        return usage_milli, usage_milli / metric.target_milli
+    # The utilisation is a whole percentage: 799m of 1 are 79.
+    percent = _towards_zero(total * 100, metric.request_milli * len(counted))
+    return usage_milli, percent / metric.target_percent
+
+
+def _towards_zero(value: int, by: int) -> int:
+    magnitude = abs(value) // by
+    return magnitude if value >= 0 else -magnitude
 
 
 def _int64(value: int) -> int:

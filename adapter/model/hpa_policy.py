@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 import msgspec
@@ -24,12 +25,52 @@ class SelectPolicy(StrEnum):
     DISABLED = "Disabled"
 
 
+class Kind(StrEnum):
+    """The types of metrics whose arithmetic is here."""
+
+    PODS = "Pods"
+    OBJECT = "Object"
+    EXTERNAL = "External"
+    RESOURCE = "Resource"
+
+
 class PodsMetric(msgspec.Struct, frozen=True):
     """One metric of type Pods with an AverageValue; `selector` is the metric's, as a query."""
 
     name: str
     target_milli: int
     selector: str = ""
+
+
+class TotalMetric(msgspec.Struct, frozen=True):
+    """One metric of type Object or External with an AverageValue: a total over all pods."""
+
+    name: str
+    target_milli: int
+    selector: str = ""
+    kind: Kind = Kind.EXTERNAL
+
+
+class ResourceMetric(msgspec.Struct, frozen=True):
+    """One metric of type Resource with an averageUtilization.
+
+    `request_milli` is what each pod requests of it, the same for all pods of a workload.
+    """
+
+    name: str
+    target_percent: int
+    request_milli: int = 1000
+    selector: str = ""
+
+
+Metric = PodsMetric | TotalMetric | ResourceMetric
+
+
+def kind_of(metric: Metric) -> Kind:
+    """Return the metric's type as the controller's conditions call it."""
+    if isinstance(metric, TotalMetric):
+        return metric.kind
+    return Kind.RESOURCE if isinstance(metric, ResourceMetric) else Kind.PODS
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -70,7 +111,7 @@ class Policy(msgspec.Struct, frozen=True):
     target: str  # kind/name of the scaled object
     min_replicas: int
     max_replicas: int
-    metrics: tuple[PodsMetric, ...]
+    metrics: tuple[Metric, ...]
     behavior: Behavior | None = None
     namespace: str = "default"
 
@@ -83,11 +124,11 @@ class Flags(msgspec.Struct, frozen=True):
     sync_seconds: float = 15.0
 
 
-def parse(manifest: object) -> Policy:
+def parse(manifest: object, kinds: Collection[Kind] = (Kind.PODS,)) -> Policy:
     """Return the policy of an autoscaling/v2 HorizontalPodAutoscaler, given as a dict.
 
     Raises SettingsError with every problem, each naming the field and the fix. Metrics of other
-    types than Pods are a problem: their arithmetic is another one.
+    types than `kinds`, those that the caller can answer, are a problem.
     """
     node = Field(manifest, "", [])
     node.equals("apiVersion", "autoscaling/v2")
@@ -95,9 +136,9 @@ def parse(manifest: object) -> Policy:
     metadata, spec = node.child("metadata"), node.child("spec")
     target = spec.child("scaleTargetRef")
     lowest = spec.integer("minReplicas", 1, at_least=1)
-    metrics = tuple(_metric(item) for item in spec.items("metrics"))
+    metrics = tuple(_metric(item, kinds) for item in spec.items("metrics"))
     if not metrics:
-        spec.wrong("metrics", "is empty: name at least one metric of type Pods")
+        spec.wrong("metrics", f"is empty: name at least one metric of type {' or '.join(kinds)}")
     policy = Policy(
         name=metadata.text("name", "hpa"),
         namespace=metadata.text("namespace", "default"),
@@ -112,18 +153,36 @@ def parse(manifest: object) -> Policy:
     return policy
 
 
-def _metric(node: Field) -> PodsMetric:
+def _metric(node: Field, kinds: Collection[Kind]) -> Metric:
     kind = node.text("type")
-    if kind != "Pods":
-        node.wrong("type", f"is `{kind}`: use type Pods with an averageValue, as every metric here")
+    if kind not in kinds:
+        node.wrong("type", f"is `{kind}`: use type {' or '.join(kinds)}, as every metric here")
         return PodsMetric("", 1)
-    pods = node.child("pods")
-    metric, target = pods.child("metric"), pods.child("target")
+    if kind == Kind.RESOURCE:
+        return _resource(node.child("resource"))
+    found = node.child(kind.lower())
+    metric = found.child("metric")
+    name, selector = metric.text("name"), _selector(metric.child("selector"))
+    milli = _average_value(found.child("target"))
+    if kind == Kind.PODS:
+        return PodsMetric(name, milli, selector)
+    return TotalMetric(name, milli, selector, Kind(kind))
+
+
+def _average_value(target: Field) -> int:
     target.equals("type", "AverageValue")
     milli = target.milli("averageValue")
     if milli is None or milli <= 0:
         target.wrong("averageValue", "must be above 0: it is what each pod may have")
-    return PodsMetric(metric.text("name"), milli or 1, _selector(metric.child("selector")))
+    return milli or 1
+
+
+def _resource(node: Field) -> Metric:
+    name, target = node.text("name"), node.child("target")
+    if target.text("type") == "AverageValue":
+        return PodsMetric(name, _average_value(target))
+    target.equals("type", "Utilization")
+    return ResourceMetric(name, target.integer("averageUtilization", None, at_least=1))
 
 
 def _selector(node: Field) -> str:

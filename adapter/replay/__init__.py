@@ -1,0 +1,1 @@
+"""Replay: what an autoscaler would have done with a trace."""

@@ -1,0 +1,128 @@
+"""`forescale replay` plays policies, and says what is wrong with what it is given."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.cli.replay import run
+from tests.adapter.replay.test_manifest import SEED
+
+DAY = 86_400
+
+
+def trace(folder: Path, steps: int = 360) -> Path:
+    """An hour that goes up and down once."""
+    path = folder / "trace.csv"
+    rows = [f"{10 * at},{100 + (at % 360)}" for at in range(steps)]
+    path.write_text("\n".join(["t,requests", *rows]) + "\n")
+    return path
+
+
+def replayed(capsys: pytest.CaptureFixture[str], *argv: str) -> list[dict[str, Any]]:
+    assert run([*argv, "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_each_policy_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = replayed(capsys, str(trace(tmp_path)))
+    assert [line["policy"] for line in found][:2] == ["seed", "reactive"]
+    assert found[-1]["policy"] == "clairvoyant"
+    assert all(line["gpu_hours"] >= line["oracle_gpu_hours"] for line in found)
+
+
+def test_a_manifest_is_played_beside_a_named_policy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "hpa.yaml"
+    manifest.write_text(SEED)
+    given = (str(trace(tmp_path)), "--policy", "reactive", "--policy", str(manifest))
+    assert run([*given, "--json"]) == 0
+    captured = capsys.readouterr()
+    names = [json.loads(line)["policy"] for line in captured.out.splitlines()]
+    assert names == ["reactive", "llm-inference-hpa"]
+    assert "note: llm-inference-hpa: cpu is left out" in captured.err
+
+
+def test_a_longer_cold_start_makes_more_requests_late(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (str(trace(tmp_path)), "--policy", "reactive", "--cold-start")
+    late = [replayed(capsys, *given, cold)[0]["late_ratio"] for cold in ("15s", "p50=5m,p90=10m")]
+    assert late[0] < late[1]
+
+
+def test_people_get_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([str(trace(tmp_path)), "--policy", "clairvoyant"]) == 0
+    first, _, head, row = capsys.readouterr().out.splitlines()
+    assert first.startswith("trace.csv: 1.0 h")
+    assert head.startswith("policy")
+    assert row.startswith("clairvoyant")
+
+
+def test_cold_starts_may_come_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts = tmp_path / "starts"
+    starts.write_text("90s\n95s\n10m\n")
+    given = (str(trace(tmp_path)), "--policy", "clairvoyant", "--cold-start", str(starts))
+    assert run(list(given)) == 0
+    assert "starts in 600 s (p90)" in capsys.readouterr().out
+
+
+def test_every_wrong_policy_is_named_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "service.yaml"
+    manifest.write_text("kind: Service")
+    given = [str(trace(tmp_path)), "--policy", "hpa2", "--policy", str(manifest)]
+    assert run(given) == 1
+    errors = capsys.readouterr().err
+    assert "error: --policy hpa2 is no file: name a manifest or one of seed, reactive" in errors
+    assert "error: kind is `Service`: use HorizontalPodAutoscaler" in errors
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--score-from", "2h"], "--score-from 7200s leaves nothing to score"),
+        (["--min-replicas", "9", "--max-replicas", "3"], "--min-replicas 9 is above"),
+        (["--column", "n"], "there is no count column n: use one of t, requests"),
+    ],
+)
+def test_what_cannot_be_replayed_is_an_error_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
+) -> None:
+    assert run([str(trace(tmp_path)), *argv]) == 1
+    assert f"error: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--cold-start", "soon"],
+        ["--cold-start", "p50=5m,p90=1m"],
+        ["--pod-rate", "0"],
+        ["--concurrency", "nan"],
+        ["--max-replicas", "0"],
+        ["--late", "-1s"],
+    ],
+)
+def test_an_option_that_makes_no_sense_is_a_usage_error(tmp_path: Path, argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run([str(trace(tmp_path)), *argv])
+    assert caught.value.code == 2
+
+
+def test_a_week_of_ten_second_steps_takes_less_than_half_a_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    week = trace(tmp_path, 7 * DAY // 10)
+    began = time.process_time()
+    found = replayed(capsys, str(week), "--policy", "reactive")
+    assert time.process_time() - began < 30.0
+    assert found[0]["scale_events"] > 100

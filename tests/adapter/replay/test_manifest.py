@@ -1,0 +1,68 @@
+"""A user's manifest is played as it stands, less what a trace cannot tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter.errors import SettingsError
+from adapter.replay.manifest import load
+
+SEED = """\
+apiVersion: v1
+kind: Service
+metadata: {name: llm}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: llm-inference-hpa}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: llm-inference-deployment}
+  minReplicas: 1
+  maxReplicas: 10
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target: {type: Utilization, averageUtilization: 70}
+    - type: Resource
+      resource:
+        name: nvidia.com/gpu
+        target: {type: Utilization, averageUtilization: 80}
+    - type: Pods
+      pods:
+        metric: {name: llm_inference_pending_requests}
+        target: {type: AverageValue, averageValue: "5"}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "hpa.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_seeds_manifest_is_played_without_its_cpu(tmp_path: Path) -> None:
+    found = load(written(tmp_path, SEED))
+    names = [metric.name for metric in found.policy.metrics]
+    assert names == ["nvidia.com/gpu", "llm_inference_pending_requests"]
+    assert found.notes == ("llm-inference-hpa: cpu is left out: a trace does not tell it",)
+
+
+def test_a_manifest_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    text = SEED.replace("nvidia.com/gpu", "memory").replace("llm_inference_pending", "my_own")
+    with pytest.raises(SettingsError) as caught:
+        load(written(tmp_path, text))
+    assert "llm-inference-hpa: a trace tells none of its metrics" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "kind: Service"])
+def test_what_is_no_autoscaler_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError):
+        load(written(tmp_path, text))
+
+
+def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path / "nothing.yaml")
