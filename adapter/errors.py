@@ -4,7 +4,8 @@ ForescaleError
 ├── SettingsError          the settings are wrong; carries every problem at once
 ├── StartupError           the adapter cannot start or register; carries the fix
 ├── IntakeError            one source could not be read; costs that source only
-│   └── BadStream          it sends what no sidecar sends
+│   ├── BadStream          it sends what no sidecar sends
+│   └── NoPage             a metrics page could not be had
 ├── KubeError              the API server refused a request or gave no answer
 └── AnswerError            a query gets a Kubernetes Status instead of a value
     ├── BadRequest         400 BadRequest
@@ -61,6 +62,14 @@ class KubeError(ForescaleError):
 
 class BadStream(IntakeError):
     """A source sends what no sidecar of ours would; the text says what."""
+
+
+class NoPage(IntakeError):
+    """A metrics page could not be had; the text says why, `failure` in one word of a fixed few."""
+
+    def __init__(self, why: str, failure: str) -> None:
+        super().__init__(why)
+        self.failure = failure
 
 
 class AnswerError(ForescaleError):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from adapter.model import debut
+from adapter.model import debut, exits
 from adapter.model.batch import Batch, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
@@ -52,6 +52,7 @@ class Loop:
         self._early: dict[str, Reading] = {}
         self._standings: Mapping[str, Standing] = {}
         self._debuts: dict[str, float] = {}
+        self._exits = exits.Tally()
         self.snapshot: Snapshot | None = None
 
     def apply(self, settings: Model) -> None:
@@ -120,6 +121,8 @@ class Loop:
         counts = Counter(snapshot.standings.values())
         for standing in Standing:
             self._metrics.pods.labels(standing.value).set(counts[standing])
+        for workload, memory in self._exits.new(snapshot.fleet):
+            self._metrics.out_of_memory.labels(*structs.astuple(workload), memory.value).inc()
 
 
 def _of_the_queue(reading: Reading) -> Reading:

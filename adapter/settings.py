@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+# A source with a longer period would count as fresh for longer than any HPA should trust it.
+LONGEST_PERIOD_SECONDS = 60.0
+
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The aggregated API, for kube-apiserver."""
@@ -35,7 +38,7 @@ class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
 
 class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How sidecars are read."""
+    """How sidecars and model servers' pages are read."""
 
     allow_loopback: bool = False
     """A pod never has a loopback or link-local address; the demo's do."""
@@ -45,6 +48,10 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """The stream is opened anew after that; a sidecar with longer heartbeats is given three."""
     first_try_seconds: float = 15.0
     """How long readiness waits at start for streams that do not answer."""
+    scrape_period_seconds: float = 5.0
+    """Between two scrapes of a pod, a third of an HPA sync: 200 vLLM pods cost 0.15 of a core."""
+    scrape_seconds: float = 3.0
+    """For one whole scrape: an overloaded model server may be late; below the period."""
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -109,6 +116,7 @@ def problems(settings: Settings) -> list[str]:
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
+    found += _scrape_problems(settings.intake)
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found
@@ -126,12 +134,29 @@ def _port_problems(settings: Settings) -> list[str]:
     return found
 
 
+def _scrape_problems(intake: Intake) -> list[str]:
+    found = []
+    if intake.scrape_period_seconds > LONGEST_PERIOD_SECONDS:
+        found.append(
+            f"intake.scrapePeriodSeconds is {intake.scrape_period_seconds:g}: beyond"
+            f" {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
+        )
+    if intake.scrape_seconds > intake.scrape_period_seconds:
+        found.append(
+            "intake.scrapeSeconds is above intake.scrapePeriodSeconds: a scrape must end before"
+            " the next begins; lower it"
+        )
+    return found
+
+
 def _duration_problems(settings: Settings) -> list[str]:
     durations = {
         "api.stallSeconds": settings.api.stall_seconds,
         "intake.connectSeconds": settings.intake.connect_seconds,
         "intake.silenceSeconds": settings.intake.silence_seconds,
         "intake.firstTrySeconds": settings.intake.first_try_seconds,
+        "intake.scrapePeriodSeconds": settings.intake.scrape_period_seconds,
+        "intake.scrapeSeconds": settings.intake.scrape_seconds,
         "model.tickSeconds": settings.model.tick_seconds,
         "model.holdSeconds": settings.model.hold_seconds,
         "tls.leafDays": settings.tls.leaf_days,

@@ -124,6 +124,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.scrapes = Counter(
+            "forescale_adapter_scrapes_total",
+            "Scrapes of model servers' pages, by what became of them.",
+            ["result"],
+            registry=self.registry,
+        )
         self.dropped_values = Counter(
             "forescale_adapter_dropped_values_total",
             "Readings that were no measurement and were left out.",
@@ -135,6 +141,12 @@ class Metrics:
         )
         self.pods = Gauge(
             "forescale_adapter_pods", "Pods with a source.", ["standing"], registry=self.registry
+        )
+        self.out_of_memory = Counter(
+            "forescale_adapter_out_of_memory_exits_total",
+            "Containers that ended for want of memory, by workload and by which memory.",
+            ["namespace", "kind", "workload", "memory"],
+            registry=self.registry,
         )
         self.requests = Counter(
             "forescale_adapter_api_requests_total",

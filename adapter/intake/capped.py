@@ -1,4 +1,4 @@
-"""Capped reading: lines of a peer's stream, bounded in length, in silence and in trickle.
+"""Capped reading: lines of a peer's stream and whole pages, bounded in length and in time.
 
 Shared by everything that reads from pods: what they send is tenants' data.
 """
@@ -6,12 +6,25 @@ Shared by everything that reads from pods: what they send is tenants' data.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
-from adapter.errors import BadStream, IntakeError
+from adapter.errors import BadStream, IntakeError, NoPage
+
+# vLLM's page is about 100 KB with every histogram in use; a page of another order is no page.
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+# As much as any stream may hold back anyway; what is beyond shares a budget.
+SMALL_PAGE_BYTES = 256 * 1024
+# 16 x 2 MiB at most are held in memory at a time, however many pods send much.
+LARGE_PAGES = 16
+
+# What a connection ends with where no server is; a full backlog times out instead.
+_NO_SERVER = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
+_HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
 
 
 async def lines(
@@ -49,6 +62,67 @@ async def lines(
 
 def _too_long(limit_bytes: int) -> str:
     return f"a frame is longer than {limit_bytes} bytes"
+
+
+def url(ip: str, port: int, path: str) -> str:
+    """Return the plain HTTP URL of a pod's own address, IPv6 too."""
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"http://{host}:{port}{path}"
+
+
+@asynccontextmanager
+async def page(
+    session: aiohttp.ClientSession, asked: str, *, seconds: float, large: asyncio.Semaphore
+) -> AsyncIterator[bytes]:
+    """Yield the page at a URL; raise NoPage with the reason, in all after `seconds`.
+
+    It must come uncompressed, as it was asked for, so the bytes on the wire are the decoded ones.
+    A place among the `large` pages is kept until the caller is done with it.
+    """
+    async with AsyncExitStack() as held:
+        try:
+            async with asyncio.timeout(seconds):
+                request = session.get(asked, allow_redirects=False, headers=_HEADERS)
+                async with request as answer:
+                    _check(answer, asked)
+                    body = await _body(answer, asked, large, held)
+        except TimeoutError:
+            raise NoPage(f"{asked} did not answer within {seconds:g} s", "timeout") from None
+        except aiohttp.ClientConnectorError as error:
+            raise _unreached(asked, error.os_error) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoPage(f"{asked} broke off: {type(error).__name__}", "broken_off") from None
+        yield body
+
+
+def _check(answer: aiohttp.ClientResponse, asked: str) -> None:
+    if 300 <= answer.status < 400:  # noqa: PLR2004 - the range is the name
+        raise NoPage(f"{asked} redirects, which is not followed", "redirect")
+    if answer.status != 200:  # noqa: PLR2004 - the only good answer
+        failure = "no_page" if answer.status == 404 else "status"  # noqa: PLR2004
+        raise NoPage(f"{asked} answers {answer.status}", failure)
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise NoPage(f"{asked} answers compressed, which was not asked for", "compressed")
+
+
+async def _body(
+    answer: aiohttp.ClientResponse, asked: str, large: asyncio.Semaphore, held: AsyncExitStack
+) -> bytes:
+    body, has_place = bytearray(), False
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > MAX_PAGE_BYTES:
+            raise NoPage(f"{asked} is longer than {MAX_PAGE_BYTES} bytes", "too_long")
+        if len(body) > SMALL_PAGE_BYTES and not has_place:
+            await held.enter_async_context(large)
+            has_place = True
+    return bytes(body)
+
+
+def _unreached(asked: str, error: OSError) -> NoPage:
+    if error.errno in _NO_SERVER:
+        return NoPage(f"{asked} refuses connections", "no_server")
+    return NoPage(f"{asked} cannot be reached: {error.strerror}", "unreachable")
 
 
 def refuse_host_address(address: str, *, allow_loopback: bool) -> None:

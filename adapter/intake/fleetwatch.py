@@ -27,7 +27,9 @@ class FleetWatch:
 
     async def run(self) -> None:
         """Follow both collections until cancelled."""
-        pods = self._cluster.watch(PODS, {"labelSelector": f"{SOURCE_LABEL}=sidecar"}, keep=_trim)
+        pods = self._cluster.watch(
+            PODS, {"labelSelector": f"{SOURCE_LABEL} in (sidecar,scrape)"}, keep=_trim
+        )
         parents = self._cluster.watch(REPLICA_SETS, metadata_only=True)
         roster = self._roster
         async with asyncio.TaskGroup() as group:

@@ -15,10 +15,10 @@ from msgspec import structs
 from adapter.model import rates
 from adapter.model.batch import Column, ModelState, Point, Reading, Totals
 from adapter.model.catalogue import CEILINGS
+from adapter.settings import LONGEST_PERIOD_SECONDS
 from sidecar import wire
 
-# A source that claims a longer period would count as fresh for longer than any HPA should trust it.
-MAX_PERIOD_SECONDS = 60.0
+MAX_PERIOD_SECONDS = LONGEST_PERIOD_SECONDS
 MIN_PERIOD_SECONDS = 0.1
 
 _MODEL = {

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from adapter.errors import IntakeError
-from adapter.model.fleet import Owner, Pod
+from adapter.intake import pages
+from adapter.model import exits
+from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, SourceKind
 
 DOMAIN = "forescale.dev"
 SOURCE_LABEL = f"{DOMAIN}/source"
@@ -31,6 +33,7 @@ def pod(raw: Json) -> Pod:
     running = _container_status(status, container)
     started = ((running.get("state") or {}).get("running") or {}).get("startedAt")
     ready = _condition(status, "Ready")
+    source, to_scrape, problem = _source(metadata)
     return Pod(
         uid=_text(metadata, "uid"),
         namespace=namespace,
@@ -44,6 +47,10 @@ def pod(raw: Json) -> Pod:
         model_ready=bool(running.get("ready")),
         model_started_at=_unix(started),
         ready_changed_at=_unix(ready.get("lastTransitionTime")),
+        source=source,
+        pages=to_scrape,
+        source_problem=problem,
+        exits=tuple(_exits(status)),
     )
 
 
@@ -77,6 +84,21 @@ def model_container(raw: Json) -> str:
     return str((plain or containers or [{}])[0].get("name", ""))
 
 
+def _source(metadata: Json) -> tuple[SourceKind, tuple[MetricsPage, ...], str | None]:
+    """Return the kind of source, the pages to scrape, and what is wrong with the description."""
+    label = (metadata.get("labels") or {}).get(SOURCE_LABEL, SourceKind.SIDECAR)
+    if label not in tuple(SourceKind):
+        shown = str(label)[:63]  # the longest a label can be
+        return SourceKind.SIDECAR, (), f"{SOURCE_LABEL} is {shown}: use sidecar, scrape or node"
+    if label != SourceKind.SCRAPE:
+        return SourceKind(label), (), None
+    try:
+        annotation = (metadata.get("annotations") or {}).get(pages.ANNOTATION)
+        return SourceKind.SCRAPE, pages.pages(annotation), None
+    except IntakeError as error:
+        return SourceKind.SCRAPE, (), str(error)
+
+
 def _asks_for_gpu(container: Json) -> bool:
     resources = container.get("resources") or {}
     asked = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
@@ -108,6 +130,22 @@ def _container_status(status: Json, name: str) -> Json:
         if found.get("name") == name:
             return dict(found)
     return {}
+
+
+def _exits(status: Json) -> Iterator[Exit]:
+    """Yield the ends for want of memory that the status still tells of."""
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(group) or ():
+            for key in ("state", "lastState"):
+                ended = (container.get(key) or {}).get("terminated") or {}
+                memory = exits.memory_of(
+                    str(ended.get("reason") or ""),
+                    int(ended.get("exitCode") or 0),
+                    str(ended.get("message") or ""),
+                )
+                if memory is not None:
+                    at = _unix(ended.get("finishedAt")) or 0.0
+                    yield Exit(str(container.get("name", "")), memory, at)
 
 
 def _condition(status: Json, kind: str) -> Json:

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from adapter.errors import BadStream, IntakeError
 from adapter.intake import frames
-from adapter.intake.capped import lines, refuse_host_address
+from adapter.intake.capped import lines, refuse_host_address, url
 from adapter.model.batch import Reading
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
@@ -38,8 +38,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        host = f"[{self.ip}]" if ":" in self.ip else self.ip
-        return f"http://{host}:{self.port}/v1/stream"
+        return url(self.ip, self.port, "/v1/stream")
 
 
 class Stream:

@@ -1,32 +1,42 @@
-"""Subscriptions: one stream for each running pod, and what they delivered since the last tick."""
+"""Subscriptions: one stream or scrape for each running pod, and what came since the last tick."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import aiohttp
 
+from adapter.intake.capped import LARGE_PAGES
+from adapter.intake.scrape import Scrape, ScrapeTarget
 from adapter.intake.stream import Stream, Target
 from adapter.model.batch import Batch, Reading
-from adapter.model.fleet import Fleet, Pod, Standing
+from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, event, warn
 
 # Streams to a whole fleet are not opened in one burst: 1,000 a second.
 OPENINGS_PER_SECOND = 1000.0
 
+AnyTarget = Target | ScrapeTarget
+
 
 class Subscriber:
-    """Owns the streams; `follow` opens and closes them, `collect` empties what they delivered."""
+    """Owns streams and scrapes: `follow` begins and ends them, `collect` hands over what came.
+
+    Pages are parsed in one thread: a page that takes long to read delays other pages, no answer.
+    """
 
     def __init__(self, settings: Intake, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._parser = ThreadPoolExecutor(1, thread_name_prefix="pages")
+        self._large = asyncio.Semaphore(LARGE_PAGES)
+        self._tasks: dict[AnyTarget, asyncio.Task[None]] = {}
         self._readings: list[Reading] = []
         self._troubles: dict[str, str] = {}
         self._untried: set[str] = set()
@@ -47,6 +57,7 @@ class Subscriber:
         await self._close(list(self._tasks))
         if self._session is not None:
             await self._session.close()
+        self._parser.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, settings: Intake) -> None:
         """Open streams by other settings from now on."""
@@ -77,26 +88,34 @@ class Subscriber:
         """Return whether each pod that is followed has answered, or failed, at least once."""
         return not self._untried
 
-    def _open(self, target: Target, delay_seconds: float) -> None:
-        if self._session is None:
-            raise RuntimeError("the subscriber is used outside its `async with`")
-        stream = Stream(
-            target,
-            self._session,
-            self._settings,
-            self._metrics,
-            deliver=self._deliver,
-            fail=self._fail,
-        )
-        self._tasks[target] = asyncio.create_task(stream.run(delay_seconds), name=target.name)
+    def _open(self, target: AnyTarget, first_delay_seconds: float) -> None:
+        work = self._work(target, first_delay_seconds)
+        self._tasks[target] = asyncio.create_task(work, name=target.name)
         self._untried.add(target.uid)
 
-    def _cancel(self, target: Target) -> None:
+    def _work(self, target: AnyTarget, first_delay_seconds: float) -> Coroutine[None, None, None]:
+        if self._session is None:
+            raise RuntimeError("the subscriber is used outside its `async with`")
+        given = (self._session, self._settings, self._metrics)
+        if isinstance(target, Target):
+            stream = Stream(target, *given, deliver=self._deliver, fail=self._fail)
+            return stream.run(first_delay_seconds)
+        scrape = Scrape(
+            target,
+            *given,
+            parser=self._parser,
+            large=self._large,
+            deliver=self._deliver,
+            fail=self._miss,
+        )
+        return scrape.run(first_delay_seconds)
+
+    def _cancel(self, target: AnyTarget) -> None:
         self._tasks.pop(target).cancel()
         self._untried.discard(target.uid)
         self._once.clear(target.uid)
 
-    async def _close(self, targets: Iterable[Target]) -> None:
+    async def _close(self, targets: Iterable[AnyTarget]) -> None:
         tasks = [self._tasks[target] for target in targets]
         for target in targets:
             self._cancel(target)
@@ -106,19 +125,33 @@ class Subscriber:
         self._readings.append(reading)
         self._untried.discard(reading.uid)
         if self._once.clear(reading.uid):
-            event("sidecar_heard_again", uid=reading.uid)
+            event("source_heard_again", uid=reading.uid)
 
-    def _fail(self, target: Target, reason: str) -> None:
+    def _fail(self, target: AnyTarget, reason: str) -> None:
         self._untried.discard(target.uid)
         self._troubles[target.uid] = reason
-        self._once("sidecar_lost", target.uid, reason, pod=target.name)
+        self._once("source_lost", target.uid, reason, pod=target.name)
+
+    def _miss(self, target: ScrapeTarget, reason: str, reading: Reading | None) -> None:
+        if reading is not None:
+            self._readings.append(reading)
+        self._fail(target, reason)
 
     def _explain(self, pod: Pod) -> None:
-        if pod.port is None and pod.standing() is not Standing.ENDED:
+        if pod.standing() is Standing.ENDED:
+            return
+        if pod.source_problem is not None:
+            self._troubles[pod.uid] = pod.source_problem
+        elif pod.source is SourceKind.SIDECAR and pod.port is None:
             self._troubles[pod.uid] = "no container port of the pod is named `forescale`"
 
 
-def _target(pod: Pod) -> Target | None:
-    if pod.phase != "Running" or pod.terminating or pod.ip is None or pod.port is None:
+def _target(pod: Pod) -> AnyTarget | None:
+    if pod.phase != "Running" or pod.terminating or pod.ip is None:
         return None
-    return Target(pod.uid, f"{pod.namespace}/{pod.name}", pod.ip, pod.port)
+    name = f"{pod.namespace}/{pod.name}"
+    if pod.pages:
+        return ScrapeTarget(pod.uid, name, pod.ip, pod.pages)
+    if pod.source is SourceKind.SIDECAR and pod.port is not None and pod.source_problem is None:
+        return Target(pod.uid, name, pod.ip, pod.port)
+    return None

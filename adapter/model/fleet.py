@@ -24,6 +24,37 @@ class Owner(msgspec.Struct, frozen=True):
     name: str
 
 
+class SourceKind(StrEnum):
+    """Where a pod's figures come from: the value of its label `forescale.dev/source`."""
+
+    SIDECAR = "sidecar"
+    SCRAPE = "scrape"
+    NODE = "node"  # it speaks for other pods of its node, not for itself
+
+
+class MetricsPage(msgspec.Struct, frozen=True):
+    """One page of a model server at the pod's own address."""
+
+    engine: str  # row of the engine table, or "auto"
+    port: int
+    path: str
+
+
+class Memory(StrEnum):
+    """Which memory a container ran out of."""
+
+    HOST = "host"  # its limit, or the node's
+    GPU = "gpu"
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """One end of a container for want of memory; `ended_at` is Unix seconds, 0 when not told."""
+
+    container: str
+    memory: Memory
+    ended_at: float
+
+
 class Standing(StrEnum):
     """What a pod's own status lets one expect of it."""
 
@@ -37,7 +68,8 @@ class Pod(msgspec.Struct, frozen=True):
     """One pod that has a source; times are Unix seconds of the API server's own clock.
 
     `ip` is None until the kubelet reported one; `port` is None where no container port is named
-    `forescale`. `model_started_at` is None while the model container is not running.
+    `forescale`. `model_started_at` is None while the model container is not running. `pages` are
+    those to scrape; `source_problem` says why its source cannot be read as it is described.
     """
 
     uid: str
@@ -52,6 +84,10 @@ class Pod(msgspec.Struct, frozen=True):
     model_ready: bool = False
     model_started_at: float | None = None
     ready_changed_at: float | None = None  # Ready.lastTransitionTime
+    source: SourceKind = SourceKind.SIDECAR
+    pages: tuple[MetricsPage, ...] = ()
+    source_problem: str | None = None
+    exits: tuple[Exit, ...] = ()  # for want of memory; a status keeps the last of each container
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

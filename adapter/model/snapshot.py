@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.errors import NoValue
-from adapter.model import smooth
+from adapter.model import exits, smooth
 from adapter.model.catalogue import Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
@@ -210,7 +210,7 @@ class Snapshot:
         told = []
         for pod in pods[:NAMED_IN_ERRORS]:
             standing = self.standings[pod.uid]
-            excuse = self.sources.get(pod.uid, NEW).excuse("engine")
+            excuse = _with_exit(self.sources.get(pod.uid, NEW).excuse("engine"), pod)
             why = f" ({excuse})" if excuse and standing is Standing.LOADING else ""
             told.append(f"pod {pod.name} is {words[standing]}{why}")
         return _listed(told, len(pods))
@@ -227,7 +227,7 @@ class Snapshot:
 
     def _silence(self, metric: Metric, pod: Pod) -> str:
         source = self.sources.get(pod.uid, NEW)
-        excuse = source.excuse(metric.series)
+        excuse = _with_exit(source.excuse(metric.series), pod)
         row = self.window.rows.get((pod.uid, metric.series))
         if row is not None and not np.isnan(self.window.last_at[row]):
             age = f"no reading for {self.at - self.window.last_at[row]:.0f} s"
@@ -244,6 +244,10 @@ def _total(sight: Sight, last_complete: float | None) -> float:
     witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
     scaled = float(witnesses.sum()) * sight.expected / len(witnesses)
     return max(scaled, known, last_complete or 0.0)
+
+
+def _with_exit(excuse: str | None, pod: Pod) -> str | None:
+    return "; ".join(filter(None, (excuse, exits.words(pod)))) or None
 
 
 def _listed(told: list[str], count: int) -> str:

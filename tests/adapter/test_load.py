@@ -141,3 +141,11 @@ def test_a_check_says_ok_or_every_problem(
     told = capsys.readouterr().err
     assert "model.tickSecond is no setting" in told
     assert "log.level is `loud`" in told
+
+
+def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(["--intake-scrape-period-seconds", "2m", "--intake-scrape-seconds", "3m"], {})
+    told = "\n".join(raised.value.problems)
+    assert "intake.scrapePeriodSeconds is 120: beyond 60 s" in told
+    assert "intake.scrapeSeconds is above intake.scrapePeriodSeconds" in told

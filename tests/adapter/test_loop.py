@@ -9,12 +9,12 @@ from adapter.loop import Loop
 from adapter.model import fleet as fleets
 from adapter.model.batch import Batch, ModelState, Point, Reading
 from adapter.model.catalogue import METRICS, RAW
-from adapter.model.fleet import Fleet
+from adapter.model.fleet import Exit, Fleet, Memory
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.settings import Model
 from adapter.telemetry import Metrics
-from tests.adapter.model.world import START, WALL, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, START, WALL, serving_pod
 
 PENDING = METRICS["llm_inference_pending_requests"]
 
@@ -112,3 +112,19 @@ async def test_a_broken_tick_is_told_and_the_loop_goes_on(
             await asyncio.sleep(0.01)
     task.cancel()
     assert "tick_failed" in caplog.text
+
+
+def test_an_exit_for_want_of_memory_is_counted_for_its_workload() -> None:
+    metrics = Metrics()
+    pod = serving_pod("llm-0", exits=(Exit("llm-server", Memory.GPU, WALL),))
+    loop = Loop(Model(), lambda: Fleet.of([pod], 1), Delivered(), nothing_asked, metrics)
+    loop.tick(START, WALL)
+    loop.tick(START + 0.5, WALL + 0.5)
+    labels = {
+        "namespace": "default",
+        "kind": "Deployment",
+        "workload": DEPLOYMENT,
+        "memory": "gpu",
+    }
+    count = metrics.registry.get_sample_value
+    assert count("forescale_adapter_out_of_memory_exits_total", labels) == 1.0

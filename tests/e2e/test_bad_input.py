@@ -70,7 +70,7 @@ async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -
     events = [json.loads(line) for line in scene.adapters.log().splitlines()]
     told = [(event["event"], event.get("pod")) for event in events]
     for kind in REFUSED:
-        assert told.count(("sidecar_lost", f"{scene.namespace}/{kind}")) == 1, (kind, told)
+        assert told.count(("source_lost", f"{scene.namespace}/{kind}")) == 1, (kind, told)
     for kind in DROPPED:
         assert told.count(("figure_dropped", f"{scene.namespace}/{kind}")) == 1, (kind, told)
     (name,) = scene.adapters.processes

@@ -7,7 +7,7 @@ import pytest
 from adapter.errors import IntakeError
 from adapter.intake.podjson import model_container, pod
 from adapter.intake.roster import Roster
-from adapter.model.fleet import Owner, Standing
+from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
 
 STARTED = "2026-01-01T00:00:10Z"
 
@@ -153,3 +153,54 @@ def test_a_broken_object_is_left_out_and_the_others_stay(broken: dict[str, Any])
     roster = Roster()
     roster.replace_pods([pod_json(), broken])
     assert set(roster.fleet().pods) == {"u1"}
+
+
+def with_source(label: str, annotation: str | None = None) -> dict[str, Any]:
+    raw = pod_json()
+    raw["metadata"]["labels"]["forescale.dev/source"] = label
+    raw["metadata"]["annotations"] = {"forescale.dev/scrape": annotation} if annotation else {}
+    return raw
+
+
+def test_a_pod_that_asks_for_a_scrape_says_where() -> None:
+    found = pod(with_source("scrape", "vllm:8001"))
+    assert found.source is SourceKind.SCRAPE
+    assert found.pages == (MetricsPage("vllm", 8001, "/metrics"),)
+    assert found.source_problem is None
+
+
+def test_an_annotation_that_cannot_be_read_leaves_the_pod_and_says_why() -> None:
+    found = pod(with_source("scrape", "vllm:8000/../x"))
+    assert found.pages == ()
+    assert "write engine[:port][/path]" in (found.source_problem or "")
+
+
+def test_an_unknown_source_is_told_with_the_known_ones() -> None:
+    found = pod(with_source("prometheus"))
+    assert found.source_problem == (
+        "forescale.dev/source is prometheus: use sidecar, scrape or node"
+    )
+
+
+def test_the_ends_for_want_of_memory_of_every_container_are_kept() -> None:
+    raw = pod_json()
+    status = raw["status"]
+    logger, server = status["containerStatuses"]
+    logger["lastState"] = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    server["state"] = {
+        "terminated": {
+            "reason": "Error",
+            "exitCode": 1,
+            "message": "torch.OutOfMemoryError: CUDA out of memory.",
+            "finishedAt": STARTED,
+        }
+    }
+    status["initContainerStatuses"] = [
+        {"name": "forescale", "lastState": {"terminated": {"reason": "Error", "exitCode": 137}}}
+    ]
+    found = pod(raw).exits
+    assert [(each.container, each.memory) for each in found] == [
+        ("logger", Memory.HOST),
+        ("llm-server", Memory.GPU),
+    ]
+    assert found[1].ended_at == 1767225610.0

@@ -93,3 +93,9 @@ async def test_the_stream_of_a_gone_pod_is_closed(server: Server) -> None:
             await closed.wait()
         assert subscriber.tried()
     assert server.connections == 1
+
+
+async def test_a_source_that_is_described_wrongly_is_told_and_not_asked(server: Server) -> None:
+    found = pod(server.port, source_problem="use sidecar, scrape or node")
+    assert await trouble_of(only(found)) == "use sidecar, scrape or node"
+    assert server.connections == 0

@@ -1,0 +1,178 @@
+"""One scrape: a model server's own pages, asked again and again, for a pod that has no sidecar."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import aiohttp
+import msgspec
+
+from adapter.errors import IntakeError, NoPage
+from adapter.intake import frames
+from adapter.intake.capped import page, refuse_host_address, url
+from adapter.intake.merged import merged
+from adapter.intake.rounds import Round, rounds
+from adapter.model.batch import ModelState, Reading
+from adapter.model.fleet import MetricsPage
+from adapter.settings import Intake
+from adapter.telemetry import Metrics, Once, log, warn
+from sidecar import engines, wire
+
+
+class ScrapeTarget(msgspec.Struct, frozen=True):
+    """Where one pod's model servers show their metrics."""
+
+    uid: str
+    name: str  # namespace/name, for the log
+    ip: str
+    pages: tuple[MetricsPage, ...]
+
+
+class Scrape:
+    """Asks for one pod's pages every period until it is cancelled.
+
+    `deliver` gets the Reading of every answer, `fail` the reason in words of every other try,
+    with a Reading that says in which state the model server must then be.
+    """
+
+    def __init__(
+        self,
+        target: ScrapeTarget,
+        session: aiohttp.ClientSession,
+        settings: Intake,
+        metrics: Metrics,
+        *,
+        parser: Executor,
+        large: asyncio.Semaphore,
+        deliver: Callable[[Reading], None],
+        fail: Callable[[ScrapeTarget, str, Reading | None], None],
+    ) -> None:
+        self._target = target
+        self._session = session
+        self._settings = settings
+        self._metrics = metrics
+        self._parser = parser
+        self._large = large
+        self._deliver = deliver
+        self._fail = fail
+        self._once = Once(warn)
+        self._answered = False
+        self._cost_seconds = 0.0
+
+    async def run(self, first_delay_seconds: float) -> None:
+        """Ask every period until cancelled."""
+        await rounds(self._ask, self._settings.scrape_period_seconds, first_delay_seconds)
+
+    async def _ask(self) -> Round:
+        """Ask once and hand on what came of it; a pod cannot make this raise."""
+        self._cost_seconds = 0.0
+        return Round(await self._attempt(), self._cost_seconds)
+
+    async def _attempt(self) -> bool:
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
+        try:
+            refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
+            found = await self._read()
+        except NoPage as error:
+            self._missing(error, clock())
+            return False
+        except (IntakeError, ValueError) as error:
+            self._count("refused")
+            self._fail(self._target, str(error), None)
+            return False
+        # A task boundary: what nobody foresaw costs this attempt, not the pod's scrapes for ever.
+        except Exception as error:  # noqa: BLE001
+            log.exception("scrape_broke", extra={"fields": {"pod": self._target.name}})
+            words = f"the adapter could not read the page: {type(error).__name__}"
+            self._fail(self._target, words, None)
+            return False
+        self._answered = True
+        self._count("taken")
+        self._deliver(self._reading(found, asked_at, clock()))
+        return True
+
+    async def _read(self) -> wire.EngineReading:
+        """Return what all pages say together; raise NoPage when one of them is missing."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._page(one)) for one in self._target.pages]
+        found = [task.result() for task in tasks]
+        for one in found:
+            if isinstance(one, NoPage):
+                raise one
+        return merged([one for one in found if not isinstance(one, NoPage)])
+
+    async def _page(self, asked: MetricsPage) -> wire.EngineReading | NoPage:
+        """Return what one page says; a missing page is returned, so that none cancels another."""
+        there = url(self._target.ip, asked.port, asked.path)
+        loop = asyncio.get_running_loop()
+        seconds = self._settings.scrape_seconds
+        try:
+            async with page(self._session, there, seconds=seconds, large=self._large) as body:
+                found, cost = await loop.run_in_executor(self._parser, _parsed, body, asked.engine)
+                self._cost_seconds += cost
+        except NoPage as error:
+            hint = _hint(asked) if error.failure in ("no_page", "redirect") else ""
+            return NoPage(f"{error}{hint}", error.failure)
+        if found.reading is None:
+            return NoPage(f"{there} has none of the metric names of {asked.engine}", "no_engine")
+        return self._sound(found.reading, found.problems)
+
+    def _sound(self, reading: wire.EngineReading, problems: Sequence[str]) -> wire.EngineReading:
+        """Return the reading with its page's unusable figures, which are None in it, in words."""
+        for problem in problems:
+            name, _, words = problem.partition(": ")
+            self._drop(name, words)
+        return msgspec.structs.replace(reading, why="; ".join(problems) or None)
+
+    def _reading(self, found: wire.EngineReading, asked_at: float, now: float) -> Reading:
+        """Return the same Reading that a sidecar beside the model server would have sent.
+
+        The page tells the queue of some moment after the question, so its time is the question's.
+        """
+        frame = wire.Frame(
+            schema=wire.SCHEMA,
+            boot="scrape",
+            seq=0,
+            period_seconds=self._settings.scrape_period_seconds,
+            age_seconds=wire.Ages(engine=now - asked_at),
+            engine=found,
+        )
+        return frames.reading(frame, self._target.uid, now, self._drop)
+
+    def _missing(self, error: NoPage, now: float) -> None:
+        """Say in which state a server without a page must be.
+
+        Nothing listens: the model is being loaded. It answers with an error, and has not answered
+        otherwise before: the same. It takes connections and is late: it is busy, and to call that
+        loading would take an overloaded pod out of every total.
+        """
+        if error.failure == "no_server":
+            self._answered = False
+        loading = error.failure in ("no_server", "status", "unreachable") and not self._answered
+        state = ModelState.LOADING if loading else ModelState.FAILING
+        period, why = self._settings.scrape_period_seconds, {"engine": str(error)}
+        self._count(error.failure)
+        self._fail(self._target, str(error), Reading(self._target.uid, now, period, state, (), why))
+
+    def _drop(self, name: str, words: str) -> None:
+        self._metrics.dropped_values.labels("page").inc()
+        self._once("figure_dropped", name, words, pod=self._target.name, series=name)
+
+    def _count(self, result: str) -> None:
+        self._metrics.scrapes.labels(result).inc()
+
+
+def _parsed(body: bytes, engine: str) -> tuple[engines.Page, float]:
+    """Return the page as the table reads it, and the seconds of processor time that took."""
+    began = time.thread_time()
+    found = engines.parse(body, engine)
+    return found, time.thread_time() - began
+
+
+def _hint(asked: MetricsPage) -> str:
+    rows = engines.rows_of(asked.engine)
+    return f": {rows[0].hint}" if len(rows) == 1 else ""

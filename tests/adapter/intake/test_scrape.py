@@ -1,0 +1,266 @@
+"""Scrapes of real HTTP servers, good and hostile: what becomes a Reading, and what it costs."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from adapter.intake.frames import reading
+from adapter.intake.subscribe import Subscriber
+from adapter.model.batch import Batch, ModelState
+from adapter.settings import Intake
+from adapter.telemetry import Metrics
+from sidecar import engines, wire
+from tests.adapter.intake.scraping import (
+    SETTINGS,
+    answering,
+    figures,
+    heard,
+    listening,
+    page,
+    scraped,
+    tick,
+)
+from tests.adapter.intake.streaming import collect, only
+from tests.fakes import bad_pages
+
+
+def has_reading(batch: Batch) -> bool:
+    return bool(batch.readings)
+
+
+async def test_a_page_becomes_what_a_sidecar_beside_it_would_have_sent() -> None:
+    text = page(3.0)
+
+    async def good(_: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with listening(answering(good)) as port:
+        found = (await heard(scraped(port), has_reading)).readings[0]
+    engine = engines.parse(text.encode(), "vllm").reading
+    frame = wire.Frame(1, "b", 0, 0.2, "u1", wire.Ages(engine=0.0), engine)
+    sent = reading(frame, "u1", found.at, lambda *_: None)
+    assert {p.series: p.value for p in found.points} == {p.series: p.value for p in sent.points}
+    assert found.model is ModelState.READY
+    assert found.period_seconds == 0.2
+
+
+async def test_it_is_asked_again_every_period() -> None:
+    asked = 0
+
+    async def good(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(text=page(asked))
+
+    async with listening(answering(good)) as port:
+        batch = await heard(scraped(port), lambda b: len(b.readings) >= 3)
+    assert [each["pending"] for each in figures(batch)][:3] == [1.0, 2.0, 3.0]
+
+
+async def test_a_page_is_as_old_as_the_question() -> None:
+    async def late(_: web.Request) -> web.Response:
+        text = page(3.0)
+        await asyncio.sleep(0.1)
+        return web.Response(text=text)
+
+    async with listening(answering(late)) as port:
+        found = (await heard(scraped(port), has_reading)).readings[0]
+    assert found.at - found.points[0].at >= 0.1
+
+
+async def test_servers_side_by_side_are_one_queue() -> None:
+    async def one(_: web.Request) -> web.Response:
+        return web.Response(text=page(3.0))
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(text=page(4.0))
+
+    async with listening(answering(one)) as first, listening(answering(other)) as second:
+        batch = await heard(scraped(first, second), has_reading)
+    assert figures(batch)[0] == {"pending": 7.0, "running": 4.0, "inflight": 11.0}
+
+
+async def test_without_one_of_its_pages_a_pod_has_no_figure() -> None:
+    async def one(_: web.Request) -> web.Response:
+        return web.Response(text=page(3.0))
+
+    async with listening(answering(one)) as port:
+        batch = await heard(scraped(port, 1), has_reading)
+    assert figures(batch)[0] == {}
+    assert "127.0.0.1:1/metrics refuses connections" in batch.troubles["u1"]
+
+
+async def test_where_nothing_listens_the_model_is_loading_until_its_page_answers() -> None:
+    async def good(_: web.Request) -> web.Response:
+        return web.Response(text=page(0.0))
+
+    async with listening(answering(good)) as port:
+        pass  # a port that was free a moment ago
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(scraped(port)))
+        batch = await collect(subscriber, has_reading)
+        assert batch.readings[0].model is ModelState.LOADING
+        assert "refuses connections" in batch.readings[0].why["engine"]
+        assert subscriber.tried()
+        async with listening(answering(good), port):
+            await collect(subscriber, lambda b: figures(b)[-1:] == [ZERO])
+
+
+ZERO = {"pending": 0.0, "running": 2.0, "inflight": 2.0}
+
+
+async def test_an_error_before_the_first_answer_is_loading_and_after_it_failing() -> None:
+    answers = iter([503, 200, 503, 503, 503])
+
+    async def each(_: web.Request) -> web.Response:
+        return web.Response(text=page(1.0), status=next(answers, 503))
+
+    async with listening(answering(each)) as port:
+        batch = await heard(scraped(port), lambda b: len(b.readings) >= 3)
+    states = [one.model for one in batch.readings[:3]]
+    assert states == [ModelState.LOADING, ModelState.READY, ModelState.FAILING]
+    assert "answers 503" in batch.troubles["u1"]
+
+
+async def test_a_server_that_takes_the_connection_and_is_late_is_busy_not_loading() -> None:
+    async with listening(bad_pages.application()) as port:
+        batch = await heard(scraped(port, path="/silent"), has_reading)
+    assert batch.readings[0].model is ModelState.FAILING
+    assert "did not answer within 0.2 s" in batch.troubles["u1"]
+
+
+HOSTILE = [
+    ("/ten_mb", "longer than"),
+    ("/endless", "longer than"),
+    ("/trickle", "did not answer within"),
+    ("/bomb", "compressed, which was not asked for"),
+    ("/redirect", "redirects, which is not followed"),
+    ("/other", "has none of the metric names of vllm"),
+    ("/broken", "answers 500"),
+    ("/nowhere", "answers 404: vLLM serves /metrics"),
+]
+
+
+@pytest.mark.parametrize(("path", "words"), HOSTILE)
+async def test_a_hostile_page_gives_no_figure_and_is_told_in_words(path: str, words: str) -> None:
+    async with listening(bad_pages.application()) as port:
+        settings = Intake(allow_loopback=True, scrape_period_seconds=1.0, scrape_seconds=1.0)
+        batch = await heard(scraped(port, path=path), has_reading, settings)
+    assert figures(batch) == [{}]
+    assert words in batch.troubles["u1"]
+
+
+@pytest.mark.parametrize("path", ["/nan", "/inf", "/negative", "/huge", "/words", "/labels"])
+async def test_a_figure_that_is_none_is_left_out_and_the_others_stay(path: str) -> None:
+    async with listening(bad_pages.application()) as port:
+        settings = Intake(allow_loopback=True, scrape_period_seconds=1.0, scrape_seconds=1.0)
+        batch = await heard(scraped(port, path=path), has_reading, settings)
+    assert figures(batch)[0] == {"running": 2.0}
+    assert "vllm:num_requests_waiting" in batch.readings[0].why["engine"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_leads_nowhere(status: int) -> None:
+    hits = 0
+
+    async def canary(_: web.Request) -> web.Response:
+        nonlocal hits
+        hits += 1
+        return web.Response(text=page(9.0))
+
+    async with listening(answering(canary)) as target:
+
+        async def away(_: web.Request) -> web.Response:
+            location = f"http://127.0.0.1:{target}/latest/meta-data"
+            return web.Response(status=status, headers={"Location": location})
+
+        async with listening(answering(away)) as port:
+            batch = await heard(scraped(port), lambda b: len(b.readings) >= 2)
+    assert hits == 0
+    assert all(each == {} for each in figures(batch))
+
+
+MAPPED = "::ffff:127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "ip",
+    ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", MAPPED, "0x7f.1"],
+)
+async def test_an_address_of_the_host_is_never_scraped(ip: str) -> None:
+    hits = 0
+
+    async def canary(_: web.Request) -> web.Response:
+        nonlocal hits
+        hits += 1
+        return web.Response(text=page(9.0))
+
+    async with listening(answering(canary)) as port:
+        batch = await heard(scraped(port, ip=ip), lambda b: bool(b.troubles), Intake())
+    assert hits == 0
+    assert not batch.readings
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    hits = 0
+
+    async def canary(_: web.Request) -> web.Response:
+        nonlocal hits
+        hits += 1
+        return web.Response(text=page(9.0))
+
+    async def good(_: web.Request) -> web.Response:
+        return web.Response(text=page(1.0))
+
+    async with listening(answering(canary)) as proxy, listening(answering(good)) as port:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        batch = await heard(scraped(port), has_reading)
+    assert hits == 0
+    assert figures(batch)[0]["pending"] == 1.0
+
+
+def _costly() -> str:
+    """A page whose wanted lines are all within their limits and slow to parse."""
+    labels = ",".join(f'a{n}="{chr(92) * 2 * 50}"' for n in range(60))
+    return f"vllm:num_requests_waiting{{{labels}}} 1\n" * 240
+
+
+async def test_a_page_that_is_slow_to_read_does_not_hold_up_the_event_loop() -> None:
+    async def costly(_: web.Request) -> web.Response:
+        return web.Response(text=_costly())
+
+    lags: list[float] = []
+    settings = Intake(allow_loopback=True, scrape_period_seconds=5.0, scrape_seconds=5.0)
+    async with listening(answering(costly)) as port:
+        ticking = asyncio.create_task(tick(0.01, lags))
+        await heard(scraped(port), has_reading, settings, seconds=20)
+        ticking.cancel()
+    assert max(lags) < 0.5
+
+
+async def test_one_broken_pod_costs_no_other_pods_scrape() -> None:
+    app = bad_pages.application()
+    async with listening(app) as port, Subscriber(SETTINGS, Metrics()) as subscriber:
+        pods = [
+            scraped(port, path=path, uid=path, name=path[1:])
+            for path in ("/endless", "/trickle", "/silent", "/ten_mb", "/good")
+        ]
+        subscriber.follow(only(pods[0]).of(pods, 1))
+        batch = await collect(subscriber, lambda b: sum(r.uid == "/good" for r in b.readings) >= 4)
+    good = [r for r in batch.readings if r.uid == "/good"]
+    assert all(r.model is ModelState.READY for r in good)
+    assert set(batch.troubles) == {"/endless", "/trickle", "/silent", "/ten_mb"}
+
+
+async def test_what_became_of_each_scrape_is_counted() -> None:
+    metrics = Metrics()
+    async with (
+        listening(bad_pages.application()) as port,
+        Subscriber(SETTINGS, metrics) as subscriber,
+    ):
+        subscriber.follow(only(scraped(port, path="/broken")))
+        await collect(subscriber, has_reading)
+    count = metrics.registry.get_sample_value
+    assert count("forescale_adapter_scrapes_total", {"result": "status"}) == 1.0
