@@ -1,0 +1,226 @@
+"""The cold start is learnt from whole starts, from those that still run, and from nothing stuck."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model import coldstart
+from adapter.model.coldstart import (
+    PRIOR_P90_SECONDS,
+    ColdStarts,
+    Key,
+    Sighting,
+    Start,
+    estimated,
+    kaplan_meier,
+    observed,
+    stuck,
+)
+
+KEY = Key("default", "Deployment/llm", "abc")
+NOW = 100_000.0
+PRIOR = PRIOR_P90_SECONDS[False]
+
+
+def pod(age: float, name: str = "llm-1", **fields: object) -> Sighting:
+    made = Sighting(name, name, KEY, NOW - age)
+    return msgspec.structs.replace(made, **fields)
+
+
+def whole(*seconds: float, new_node: bool = False, at: float = NOW) -> list[Start]:
+    return [Start(s, ended=True, at=at, new_node=new_node) for s in seconds]
+
+
+def phases(node: float | None, pull: float | None, load: float | None, total: float) -> Start:
+    return Start(
+        total,
+        ended=True,
+        at=NOW - 130,
+        node_seconds=node,
+        pull_seconds=pull,
+        load_seconds=load,
+    )
+
+
+def running(*seconds: float) -> list[Start]:
+    return [Start(s, ended=False, at=NOW) for s in seconds]
+
+
+def taught(*starts: Start, key: Key = KEY) -> ColdStarts:
+    found = ColdStarts()
+    for start in starts:
+        found.learn(key, start)
+    return found
+
+
+def test_a_pod_that_served_is_a_whole_start_with_its_phases() -> None:
+    seen = pod(400, scheduled=NOW - 390, started=NOW - 330, ready=NOW - 130)
+    assert observed(seen, NOW) == phases(10, 60, 200, 270)
+
+
+def test_a_phase_that_is_not_known_is_none_and_the_sum_still_counts() -> None:
+    found = observed(pod(400, started=NOW - 330, ready=NOW - 130), NOW)
+    assert found is not None
+    assert (found.seconds, found.node_seconds, found.pull_seconds) == (270, None, None)
+
+
+def test_a_pod_that_still_starts_takes_longer_than_it_did() -> None:
+    assert observed(pod(90), NOW) == running(90)[0]
+    assert observed(pod(90, gone=NOW - 30), NOW) == running(60)[0]
+
+
+def test_after_a_restart_only_the_sidecar_knows_the_first_ready() -> None:
+    """The Ready condition carries the time of its last change alone."""
+    seen = pod(4_000, ready=NOW - 3_000, restarts=1)
+    assert observed(seen, NOW) is None
+    told = observed(msgspec.structs.replace(seen, ready_from_sidecar=True), NOW)
+    assert told is not None
+    assert told.seconds == 1_000
+
+
+def test_a_ready_that_flipped_days_later_is_no_start() -> None:
+    assert observed(pod(90_000, ready=NOW - 10), NOW) is None
+
+
+def test_a_clock_that_runs_backwards_is_no_start() -> None:
+    assert observed(pod(90, ready=NOW - 100), NOW) is None
+    assert observed(pod(-5), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (pod(60, waiting_reason="ImagePullBackOff"), "llm-1: ImagePullBackOff"),
+        (pod(60, waiting_reason="CrashLoopBackOff", restarts=4), "llm-1: CrashLoopBackOff"),
+        (pod(2_000), "llm-1: not scheduled after 2000 s"),
+        (pod(2_000, scheduled=NOW - 1_990), "llm-1: not ready after 2000 s"),
+    ],
+)
+def test_a_stuck_pod_is_named_and_teaches_nothing(seen: Sighting, words: str) -> None:
+    assert stuck(seen, NOW) == words
+    assert observed(seen, NOW) is None
+    found = taught(*whole(*[100.0] * 20)).estimate(KEY, [seen], NOW)
+    assert found.p90_seconds == 100.0
+    assert found.stuck == (words,)
+
+
+def test_a_pod_that_served_before_it_crashed_is_not_stuck() -> None:
+    assert stuck(pod(60, ready=NOW - 10, waiting_reason="CrashLoopBackOff"), NOW) is None
+
+
+def test_without_any_start_the_prior_holds() -> None:
+    found = ColdStarts().estimate(KEY, [], NOW)
+    assert (found.p90_seconds, found.starts) == (PRIOR, 0)
+    assert "prior" in found.why
+    node = ColdStarts().estimate(KEY, [], NOW, new_node=True)
+    assert node.p90_seconds == PRIOR_P90_SECONDS[True] > found.p90_seconds
+
+
+def test_a_pod_that_starts_for_longer_than_the_prior_raises_it() -> None:
+    assert ColdStarts().estimate(KEY, [pod(900)], NOW).p90_seconds == 900
+
+
+def test_few_starts_take_the_longest_and_a_third_more() -> None:
+    assert estimated(whole(300, 400, 350), [], PRIOR).p90_seconds == pytest.approx(520)
+
+
+def test_few_quick_starts_leave_a_rest_of_the_prior() -> None:
+    found = [estimated(whole(*[10.0] * n), [], PRIOR).p90_seconds for n in (1, 4, 8)]
+    assert found == pytest.approx([PRIOR * 8 / 9, PRIOR * 5 / 9, PRIOR / 9])
+
+
+def test_enough_starts_give_an_order_statistic() -> None:
+    """ceil(0.9 x 20) = the 18th of 19; of 9 or 10 it is the longest."""
+    assert estimated(whole(*range(1, 20)), [], PRIOR).p90_seconds == 18
+    assert estimated(whole(*range(1, 11)), [], PRIOR).p90_seconds == 10
+    assert estimated(whole(*range(1, 10)), [], PRIOR).p90_seconds == 9
+
+
+def test_pods_that_still_start_push_the_estimate_up() -> None:
+    done = whole(*[100.0] * 40, *[200.0] * 2)
+    assert estimated(done, [], PRIOR).p90_seconds == 100
+    assert estimated([*done, *running(150, 150, 150)], [], PRIOR).p90_seconds == 200
+
+
+def test_when_too_many_are_unfinished_the_oldest_of_them_counts() -> None:
+    found = estimated([*whole(*[100.0] * 9), *running(*[700.0] * 9)], [], PRIOR)
+    assert found.p90_seconds == 700
+    assert "unfinished" in found.why
+
+
+def test_starts_of_another_template_count_by_half() -> None:
+    other = msgspec.structs.replace(KEY, template="old")
+    learner = taught(*whole(*[300.0] * 8), key=other)
+    found = learner.estimate(KEY, [], NOW)
+    assert (found.p90_seconds, found.starts) == (390, 4)
+    assert "other pod templates by half" in found.why
+    stranger = msgspec.structs.replace(KEY, owner="Deployment/other")
+    assert learner.estimate(stranger, [], NOW).starts == 0
+
+
+def test_starts_on_new_nodes_are_another_distribution() -> None:
+    learner = taught(*whole(*[60.0] * 10), *whole(*[240.0] * 10, new_node=True))
+    assert learner.estimate(KEY, [], NOW).p90_seconds == 60
+    assert learner.estimate(KEY, [], NOW, new_node=True).p90_seconds == 240
+
+
+def test_old_starts_and_too_many_starts_are_forgotten() -> None:
+    old = taught(*whole(*[900.0] * 20, at=NOW - 15 * 86_400))
+    assert old.estimate(KEY, [], NOW).starts == 0
+    many = taught(*whole(*[900.0] * 50), *whole(*[60.0] * 50))
+    assert many.estimate(KEY, [], NOW).p90_seconds == 60
+
+
+def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coldstart, "MAX_KEYS", 3)
+    learner = ColdStarts()
+    for n in range(5):
+        learner.learn(msgspec.structs.replace(KEY, owner=f"Deployment/{n}"), *whole(60))
+    assert [key.owner for key in learner.learnt()] == [f"Deployment/{n}" for n in (2, 3, 4)]
+
+
+def test_what_was_learnt_can_be_taken_over() -> None:
+    first = taught(*whole(*range(100, 120)))
+    second = ColdStarts()
+    for key, starts in first.learnt().items():
+        for start in starts:
+            second.learn(key, start)
+    assert second.estimate(KEY, [], NOW) == first.estimate(KEY, [], NOW)
+
+
+def test_the_phases_are_medians_of_what_is_known() -> None:
+    starts = [phases(1, None, load, 99) for load in (5.0, 7.0, 90.0)]
+    found = taught(*starts).estimate(KEY, [], NOW)
+    assert (found.node_seconds, found.pull_seconds, found.load_seconds) == (1, None, 7)
+
+
+def test_kaplan_meier_is_what_comes_out_by_hand() -> None:
+    """6, 6, 6, 6+, 7, 9+, 10, 10+, 11+, 13, 16, by hand."""
+    seconds = np.array([6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16], float)
+    ended = np.array([1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1], bool)
+    times, survival = kaplan_meier(seconds, ended, np.ones(11))
+    assert times.tolist() == [6, 7, 10, 13, 16]
+    assert survival == pytest.approx([8 / 11, 48 / 77, 192 / 385, 96 / 385, 0])
+
+
+SECONDS = st.floats(1.0, 1_000.0)
+
+
+@given(st.lists(SECONDS, max_size=30), st.lists(SECONDS, max_size=10), SECONDS)
+def test_a_pod_that_starts_never_lowers_the_estimate(
+    done: list[float], starting: list[float], more: float
+) -> None:
+    before = estimated([*whole(*done), *running(*starting)], [], PRIOR).p90_seconds
+    after = estimated([*whole(*done), *running(*starting, more)], [], PRIOR).p90_seconds
+    assert after >= before
+
+
+@given(st.lists(SECONDS, min_size=9, max_size=50))
+def test_with_enough_starts_nine_tenths_of_them_are_within_it(done: list[float]) -> None:
+    found = estimated(whole(*done), [], PRIOR).p90_seconds
+    assert sum(seconds <= found for seconds in done) >= 0.9 * len(done)
+    assert found in done
