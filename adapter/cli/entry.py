@@ -12,6 +12,7 @@ COMMANDS = {
     "adapter": "serve the metrics APIs",
     "demo": "sidecars, adapter and an HPA loop on this machine: no cluster, no GPU",
     "replay": "what an HPA would have done with a trace of requests",
+    "migrate": "say what a prometheus-adapter configuration is in our metrics",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }
 

@@ -1,0 +1,153 @@
+"""What rules of prometheus-adapter become, and in which words they do not."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model.catalogue import METRICS
+from adapter.model.measures import MEASURES, Kind, Measure
+from adapter.model.translation import Rule, Translated, rules_of, translate
+
+LEVEL = "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
+WAITING = 'vllm:num_requests_waiting{namespace!="",pod!=""}'
+
+
+def one(series: str, query: str = LEVEL, **more: object) -> Translated:
+    body = {"seriesQuery": series, "metricsQuery": query} | more
+    (found,) = translate(Rule("rules[0]", body))
+    return found
+
+
+def test_a_queue_is_our_queue_under_its_old_name() -> None:
+    found = one(WAITING, name={"matches": "^vllm:(.*)$", "as": "vllm_${1}"})
+    assert found.metric == "llm_inference_pending_requests"
+    assert found.old_name == "vllm_num_requests_waiting"
+    assert (found.factor, found.selector, found.notes) == (1.0, {}, ())
+    assert found.source == "vllm"
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        ({}, "vllm:num_requests_waiting"),
+        ({"matches": "^vllm:(.*)$"}, "num_requests_waiting"),
+        ({"matches": "vllm:num_(.*)_waiting", "as": "$1"}, "requests"),
+        ({"as": "queue"}, "queue"),
+        ({"matches": "(", "as": "x"}, "vllm:num_requests_waiting"),
+    ],
+)
+def test_the_old_name_follows_matches_and_as(name: Mapping[str, str], old: str) -> None:
+    assert one(WAITING, name=name).old_name == old
+
+
+def test_a_ratio_is_a_percentage_here_so_the_target_grows() -> None:
+    assert one("vllm:kv_cache_usage_perc").factor == 100.0
+    assert one("vllm:kv_cache_usage_perc", f"{LEVEL} * 100").factor == 1.0
+    assert one("DCGM_FI_DEV_GPU_UTIL", f"avg{LEVEL[3:]} / 100").factor == 100.0
+
+
+def test_mebibytes_are_bytes_here() -> None:
+    assert one("DCGM_FI_DEV_FB_USED").factor == 1024**2
+
+
+def test_a_window_becomes_the_nearest_of_ours() -> None:
+    query = "avg(avg_over_time(<<.Series>>{<<.LabelMatchers>>}[2m])) by (<<.GroupBy>>)"
+    found = one("DCGM_FI_DEV_GPU_UTIL", query)
+    assert found.selector == {"stat": "mean", "window": "120s"}
+    assert one("DCGM_FI_DEV_GPU_UTIL", query.replace("2m", "1h")).selector["window"] == "600s"
+
+
+def test_a_sum_over_gpus_is_a_mean_here_and_that_is_said() -> None:
+    (note,) = one("DCGM_FI_DEV_GPU_UTIL").notes
+    assert "divide the target by their number" in note
+
+
+def test_a_filter_that_is_not_applied_is_named() -> None:
+    found = one('vllm:num_requests_waiting{pod!="",model_name="llama"}')
+    assert found.notes == ('model_name="llama" is not applied: a metric here is of the whole pod',)
+
+
+def test_a_pattern_finds_every_known_series_that_its_filters_leave() -> None:
+    body = {
+        "seriesQuery": '{__name__=~"^DCGM_FI_DEV_.*",pod!=""}',
+        "seriesFilters": [{"isNot": ".*POWER.*"}],
+        "metricsQuery": LEVEL,
+    }
+    found = {each.series: each.metric for each in translate(Rule("rules[0]", body))}
+    assert found == {
+        "DCGM_FI_DEV_GPU_UTIL": "nvidia_gpu_utilization",
+        "DCGM_FI_DEV_FB_USED": "nvidia_gpu_memory_used_bytes",
+    }
+
+
+@pytest.mark.parametrize(
+    ("series", "query", "why"),
+    [
+        ("http_requests_total", LEVEL, "no metric here measures what its series do"),
+        ('{__name__=~"^http_.*"}', LEVEL, "no metric here measures"),
+        ('{pod!=""}', LEVEL, "selects no series by name"),
+        ('{__name__=~"("}', LEVEL, "missing )"),
+        ("a + b", LEVEL, "no single selector"),
+        ("", LEVEL, "no single selector"),
+        (WAITING, "sum(<<.Series>>) / sum(vllm:num_requests_running)", "does what no view does"),
+        (WAITING, "sum(rate(<<.Series>>{}[2m])) by (<<.GroupBy>>)", "counter as a level"),
+        ("vllm:request_success_total", LEVEL, "llm_inference_arrival_rate|counter as a level"),
+    ],
+)  # fmt: skip
+def test_what_has_no_translation_says_why(series: str, query: str, why: str) -> None:
+    found = one(series, query)
+    assert found.metric is None
+    assert any(words in (found.why or "") for words in why.split("|")), found.why
+
+
+def test_resource_rules_stay_with_metrics_server() -> None:
+    (rule,) = rules_of({"resourceRules": {"cpu": {}}})
+    assert "metrics-server" in (translate(rule)[0].why or "")
+
+
+def test_rules_are_found_in_a_configuration_and_in_helm_values() -> None:
+    body = {"seriesQuery": WAITING}
+    assert [r.place for r in rules_of({"rules": [body], "externalRules": [body]})] == [
+        "rules[0]",
+        "externalRules[0]",
+    ]
+    helm = {"rules": {"default": False, "custom": [body], "external": [body]}}
+    assert [r.place for r in rules_of(helm)] == ["rules.custom[0]", "rules.external[0]"]
+
+
+def test_an_external_rule_says_how_it_is_asked_for_here() -> None:
+    (rule,) = rules_of({"externalRules": [{"seriesQuery": WAITING}]})
+    assert "Object metric" in translate(rule)[0].notes[0]
+
+
+@pytest.mark.parametrize("document", [None, [], "rules", {}, {"rules": None}])
+def test_what_is_no_configuration_is_refused(document: object) -> None:
+    with pytest.raises(ValueError, match="it "):
+        rules_of(document)
+
+
+def test_every_measure_names_a_known_kind_of_metric() -> None:
+    stems = ("nvidia_gpu_", "llm_inference_")
+    assert all(measure.metric.startswith(stems) for measure in MEASURES.values())
+    gauges = {m.metric for m in MEASURES.values() if m.kind is Kind.GAUGE}
+    assert "llm_inference_running_requests" in gauges
+    assert MEASURES["DCGM_FI_DEV_POWER_USAGE"] == Measure("nvidia_gpu_power_watts", source="dcgm")
+
+
+_PIECES = "sum( avg( rate( <<.Series>> {<<.LabelMatchers>>} [2m] ) by(<<.GroupBy>>) *100 /0 $1 { }"
+_WORDS = st.sampled_from([*_PIECES.split(), "DCGM_FI_DEV_GPU_UTIL", '"', "histogram_quantile(0.9,"])
+
+
+@given(st.lists(_WORDS, max_size=8), st.lists(_WORDS, max_size=8), st.lists(_WORDS, max_size=4))
+def test_whatever_a_rule_says_it_is_translated_or_refused_in_words(
+    series: list[str], query: list[str], name: list[str]
+) -> None:
+    body = {
+        "seriesQuery": "".join(series),
+        "metricsQuery": "".join(query),
+        "name": {"matches": "".join(name), "as": "".join(name)},
+    }
+    for found in translate(Rule("rules[0]", body)):
+        assert found.why or (found.metric in METRICS and found.factor > 0)
