@@ -229,7 +229,7 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
     settings = core.settings
     kube = await Kube.connect(settings.kubeconfig)
     stack.push_async_callback(kube.close)
-    watch = FleetWatch(kube, core.roster)
+    watch = FleetWatch(kube, core.roster, all_pods=bool(settings.intake.node_sources))
     spawn(watch.run())
     certificate = await _certificate(kube, settings, core.probes)
     auth = Auth(kube, verify=certificate.front_proxy_name, now=asyncio.get_running_loop().time)

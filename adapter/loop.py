@@ -10,8 +10,8 @@ from typing import Protocol
 
 from msgspec import structs
 
-from adapter.model import debut, exits
-from adapter.model.batch import Batch, Reading
+from adapter.model import debut, exits, precedence
+from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.rates import Meters
@@ -51,6 +51,7 @@ class Loop:
         self._serving: set[str] = set()
         self._early: dict[str, Reading] = {}
         self._standings: Mapping[str, Standing] = {}
+        self._own_word: precedence.Standings = {}
         self._debuts: dict[str, float] = {}
         self._exits = exits.Tally()
         self.snapshot: Snapshot | None = None
@@ -78,7 +79,9 @@ class Loop:
         """Collect, append, decide, publish."""
         fleet = self._fleet()
         self._intake.follow(fleet)
-        batch = self._intake.collect()
+        heard = self._intake.collect()
+        self._own_word = precedence.fold(self._own_word, heard, now)
+        batch = precedence.chosen(self._own_word, heard)
         self._sources = fold(self._sources, batch, fleet)
         standings = stand(fleet, self._sources)
         self._debuts = debut.fold(self._debuts, self._standings, standings, now)
@@ -106,7 +109,8 @@ class Loop:
         """
         serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
         heard = [reading for reading in batch.readings if reading.uid in serving]
-        early = {reading.uid: reading for reading in batch.readings if reading.uid not in serving}
+        others = (reading for reading in batch.readings if reading.uid not in serving)
+        early = {reading.uid: reading for reading in others if reading.origin is Origin.POD}
         kept = {uid: word for uid, word in self._early.items() if uid in standings} | early
         begun = [_of_the_queue(kept.pop(uid)) for uid in serving if uid in kept]
         self._early = kept

@@ -7,10 +7,13 @@ inside and `15s`, `500ms`, `2m` or a plain number of seconds outside. load.py re
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 # A source with a longer period would count as fresh for longer than any HPA should trust it.
 LONGEST_PERIOD_SECONDS = 60.0
+_ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -52,6 +55,8 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """Between two scrapes of a pod, a third of an HPA sync: 200 vLLM pods cost 0.15 of a core."""
     scrape_seconds: float = 3.0
     """For one whole scrape: an overloaded model server may be late; below the period."""
+    node_sources: str = ""
+    """`namespace/serviceaccount` of agents and exporters that may speak for a node, by commas."""
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -112,6 +117,7 @@ LIVE = ("intake.", "model.", "log.")
 def problems(settings: Settings) -> list[str]:
     """Return one sentence per setting that cannot work, with the fix; empty when all can."""
     found = [*_port_problems(settings), *_duration_problems(settings)]
+    found += _account_problems(settings.intake.node_sources)
     if settings.log.level not in ("debug", "info", "warning", "error"):
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
     if settings.standalone and settings.kubeconfig:
@@ -120,6 +126,17 @@ def problems(settings: Settings) -> list[str]:
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found
+
+
+def accounts(text: str) -> frozenset[tuple[str, str]]:
+    """Return the (namespace, service account) pairs of `intake.nodeSources`."""
+    parts = [part.strip().split("/") for part in text.split(",") if part.strip()]
+    return frozenset((part[0], part[1]) for part in parts if len(part) == 2)  # noqa: PLR2004
+
+
+def _account_problems(text: str) -> list[str]:
+    wrong = [part for part in text.split(",") if part.strip() and not _ACCOUNT.fullmatch(part)]
+    return [f"intake.nodeSources has `{w}`: write namespace/serviceaccount" for w in wrong]
 
 
 def _port_problems(settings: Settings) -> list[str]:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from aiohttp import web
@@ -48,6 +49,15 @@ def identity_of(settings: Settings) -> Identity:
     )
 
 
+def proof_of(settings: Settings, environ: Mapping[str, str]) -> attribute.Claim:
+    """Return which GPUs are known to be this pod's before NVML is asked."""
+    return attribute.claim(
+        settings.gpu_uuids,
+        environ.get(attribute.VISIBLE_DEVICES),
+        mps_pipe=environ.get(attribute.MPS_PIPE),
+    )
+
+
 def periods_of(settings: Settings) -> Periods:
     return Periods(
         engine_seconds=settings.engine_period_seconds,
@@ -66,14 +76,13 @@ async def serve_until_told(settings: Settings) -> None:
     try:
         async with fetch.session(settings.engine_timeout_seconds) as http:
             server = fetch.ModelServer(settings, http)
-            visible = os.environ.get(attribute.VISIBLE_DEVICES)
-            proven = attribute.claim(settings.gpu_uuids, visible)
+            proven = proof_of(settings, os.environ)
             poller = Poller(
                 identity=identity_of(settings),
                 periods=periods_of(settings),
                 server=server,
                 gpus=gpus,
-                proven=proven,
+                proven=lambda: proven,
             )
             await _serve(poller, listener, stop)
     finally:

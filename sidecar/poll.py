@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sidecar import wire
-from sidecar.attribute import Claim, attribute
+from sidecar.attribute import Attributed, Claim, attribute
 from sidecar.changes import Changes
 from sidecar.fetch import EngineRead, ModelServer
 from sidecar.gpu import GpuRead, Gpus
@@ -41,7 +41,7 @@ class Poller:
         periods: Periods,
         server: ModelServer,
         gpus: Gpus,
-        proven: Claim,
+        proven: Callable[[], Claim],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
@@ -159,15 +159,16 @@ class Poller:
         read, self._gpu_read = self._gpu_read.result(), None
         telemetry.count_gpus(read, self._gpus.restarts - self._restarts)
         self._restarts = self._gpus.restarts
-        gpus, attribution = None, Attribution(why=read.why)
+        found = Attributed(None, None, Attribution(why=read.why))
         if read.gpus is not None:
-            gpus, attribution = attribute(read.gpus, self._proven)
+            found = attribute(read.gpus, self._proven())
         before = self._sample
         self._sample = replace(
             before,
-            gpus=gpus,
-            gpu_taken_at=None if gpus is None else read.taken_at,
-            attribution=attribution,
+            gpus=found.gpus,
+            visible=found.visible,
+            gpu_taken_at=read.taken_at,
+            attribution=found.attribution,
         )
         self._changes.gpus(before, self._sample, self._gpus.driver)
 

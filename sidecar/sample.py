@@ -34,6 +34,7 @@ class Sample:
     gpus: tuple[GpuReading, ...] | None = None
     gpu_taken_at: float | None = None
     attribution: Attribution | None = None
+    visible: tuple[GpuReading, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def frame(
         age_seconds=Ages(_age(sample.engine_taken_at, now), _age(sample.gpu_taken_at, now)),
         engine=sample.engine,
         gpus=sample.gpus,
+        visible=sample.visible,
         attribution=sample.attribution,
         phases=Phases(_age(identity.started_at, now), _age(first_ready_at, now)),
         backlog=backlog,
@@ -80,6 +82,7 @@ def differs(sent: Sample, current: Sample) -> bool:
     return (
         _engine_differs(sent.engine, current.engine)
         or _gpus_differ(sent.gpus, current.gpus)
+        or _gpus_differ(sent.visible, current.visible)
         or sent.attribution != current.attribution
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sidecar import attribute, cli, engines
+from sidecar import cli, deviceid, engines
 
 PREFIX = "FORESCALE_SIDECAR_"
 ENGINE_NONE = "none"
@@ -111,10 +111,10 @@ def _engine_url(text: str) -> str:
 
 def _gpu_uuids(text: str) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    shared = [part for part in parts if attribute.is_shared(part)]
+    shared = [part for part in parts if deviceid.is_shared(part)]
     if shared:
         raise ValueError(f"names a shared GPU ({shared[0]}), whose load is not this pod's alone")
-    wrong = [part for part in parts if not attribute.is_uuid(part)]
+    wrong = [part for part in parts if not deviceid.is_uuid(part)]
     if wrong:
         raise ValueError(f"holds {wrong[0]!r}; give UUIDs as `nvidia-smi -L` prints them")
     return parts

@@ -63,6 +63,8 @@ class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     power_watts: float | None = None
+    minor: int | None = None  # of /dev/nvidia<minor>: the same on the node and in every container
+    index: int | None = None  # NVML's, counted over what this container sees
 
 
 class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +72,10 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
 
     how: str | None = None
     why: str | None = None
+    scope: str | None = None  # CONTAINER where NVML runs inside the model's own container
+
+
+CONTAINER = "container"
 
 
 class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +115,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     age_seconds: Ages | None = None
     engine: EngineReading | None = None
     gpus: tuple[GpuReading, ...] | None = None
+    visible: tuple[GpuReading, ...] | None = None  # seen here, whose they are is not proven here
     attribution: Attribution | None = None
     phases: Phases | None = None
     backlog: Backlog | None = None

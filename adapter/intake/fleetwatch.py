@@ -6,19 +6,30 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from adapter.cluster import Cluster, Event, Json
+from adapter.intake import podjson
+from adapter.intake.devicewatch import DeviceWatch
 from adapter.intake.podjson import SOURCE_LABEL
 from adapter.intake.roster import ObjectKey, Roster, key_of
+from adapter.model.fleet import SourceKind
 
 PODS = "/api/v1/pods"
 REPLICA_SETS = "/apis/apps/v1/replicasets"
+DEVICES_SECONDS = 5.0  # a first look takes milliseconds; without one pods are followed all the same
+SELECTOR = f"{SOURCE_LABEL} in ({','.join(SourceKind)})"
 
 
 class FleetWatch:
-    """Keeps a Roster equal to what the API server has, until cancelled."""
+    """Keeps a Roster equal to what the API server has, until cancelled.
 
-    def __init__(self, cluster: Cluster, roster: Roster) -> None:
+    With `all_pods` those without a source are watched too, and kept where they hold a GPU: a node
+    source may speak for them.
+    """
+
+    def __init__(self, cluster: Cluster, roster: Roster, *, all_pods: bool = False) -> None:
         self._cluster = cluster
         self._roster = roster
+        self._devices = DeviceWatch(cluster, roster)
+        self._params = {} if all_pods else {"labelSelector": SELECTOR}
         self._listed: set[str] = set()
 
     def synced(self) -> bool:
@@ -26,16 +37,15 @@ class FleetWatch:
         return self._listed == {PODS, REPLICA_SETS}
 
     async def run(self) -> None:
-        """Follow both collections until cancelled."""
-        pods = self._cluster.watch(
-            PODS, {"labelSelector": f"{SOURCE_LABEL} in (sidecar,scrape)"}, keep=_trim
-        )
+        """Follow both collections, and the devices that pods hold, until cancelled."""
+        pods = self._cluster.watch(PODS, self._params, keep=_trim)
         parents = self._cluster.watch(REPLICA_SETS, metadata_only=True)
-        roster = self._roster
+        roster, put = self._roster, self._put
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                self._feed(PODS, pods, roster.replace_pods, roster.put_pod, roster.drop_pod)
-            )
+            group.create_task(self._devices.run())
+            # A pod's first frame is judged by what its node and its claims say.
+            await self._devices.looked(DEVICES_SECONDS)
+            group.create_task(self._feed(PODS, pods, self._replace, put, roster.drop_pod))
             group.create_task(
                 self._feed(
                     REPLICA_SETS,
@@ -45,6 +55,16 @@ class FleetWatch:
                     roster.drop_parent,
                 )
             )
+
+    def _replace(self, pods: Iterable[Json]) -> None:
+        self._roster.replace_pods(filter(podjson.concerns, pods))
+
+    def _put(self, pod: Json) -> None:
+        """Take in a pod; one that lost its label is none of ours any more."""
+        if podjson.concerns(pod):
+            self._roster.put_pod(pod)
+        else:
+            self._roster.drop_pod(key_of(pod))
 
     async def _feed(
         self,
@@ -65,6 +85,9 @@ class FleetWatch:
 
 
 def _trim(pod: Json) -> Json:
-    """Drop the largest part of an object that nobody here reads, before the next one is parsed."""
-    pod.get("metadata", {}).pop("managedFields", None)
+    """Drop what nobody here reads of an object, before the next one is parsed."""
+    metadata = pod.get("metadata") or {}
+    if not podjson.concerns(pod):
+        return {"metadata": {key: metadata.get(key) for key in ("namespace", "name")}}
+    metadata.pop("managedFields", None)
     return pod

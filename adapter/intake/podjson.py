@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from adapter.errors import IntakeError
-from adapter.intake import pages
+from adapter.intake import allocation, pages
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, SourceKind
 
@@ -33,7 +33,8 @@ def pod(raw: Json) -> Pod:
     running = _container_status(status, container)
     started = ((running.get("state") or {}).get("running") or {}).get("startedAt")
     ready = _condition(status, "Ready")
-    source, to_scrape, problem = _source(metadata)
+    spec, port = _mapping(raw, "spec"), _port(raw)
+    source, to_scrape, problem = _source(metadata, port)
     return Pod(
         uid=_text(metadata, "uid"),
         namespace=namespace,
@@ -43,7 +44,7 @@ def pod(raw: Json) -> Pod:
         phase=status.get("phase") or "Pending",
         terminating=bool(metadata.get("deletionTimestamp")),
         ip=status.get("podIP") or None,
-        port=_port(raw),
+        port=port,
         model_ready=bool(running.get("ready")),
         model_started_at=_unix(started),
         ready_changed_at=_unix(ready.get("lastTransitionTime")),
@@ -51,7 +52,25 @@ def pod(raw: Json) -> Pod:
         pages=to_scrape,
         source_problem=problem,
         exits=tuple(_exits(status)),
+        node=spec.get("nodeName") or None,
+        service_account=spec.get("serviceAccountName") or "",
+        host_network=bool(spec.get("hostNetwork")),
+        holding=allocation.stated(raw, container),
     )
+
+
+def concerns(raw: Json) -> bool:
+    """Return whether anything can be known of this pod: it has a source, or holds a GPU.
+
+    True too for an object that is no pod at all, so that whoever reads it says what is wrong.
+    """
+    try:
+        labelled = SOURCE_LABEL in (_mapping(raw, "metadata").get("labels") or {})
+        claims = bool(_mapping(raw, "spec").get("resourceClaims"))
+        containers = _containers(raw, ("initContainers", "containers"))
+        return labelled or claims or any(map(_asks_for_gpu, containers))
+    except (IntakeError, TypeError, AttributeError):
+        return True
 
 
 def with_parent(found: Pod, parents: Parents) -> Pod:
@@ -84,9 +103,16 @@ def model_container(raw: Json) -> str:
     return str((plain or containers or [{}])[0].get("name", ""))
 
 
-def _source(metadata: Json) -> tuple[SourceKind, tuple[MetricsPage, ...], str | None]:
-    """Return the kind of source, the pages to scrape, and what is wrong with the description."""
-    label = (metadata.get("labels") or {}).get(SOURCE_LABEL, SourceKind.SIDECAR)
+def _source(
+    metadata: Json, port: int | None
+) -> tuple[SourceKind | None, tuple[MetricsPage, ...], str | None]:
+    """Return the kind of source, the pages to scrape, and what is wrong with the description.
+
+    A pod without a label has a source where it has a sidecar's port.
+    """
+    label = (metadata.get("labels") or {}).get(SOURCE_LABEL)
+    if label is None:
+        return (None if port is None else SourceKind.SIDECAR), (), None
     if label not in tuple(SourceKind):
         shown = str(label)[:63]  # the longest a label can be
         return SourceKind.SIDECAR, (), f"{SOURCE_LABEL} is {shown}: use sidecar, scrape or node"

@@ -1,4 +1,4 @@
-"""The roster: the pods and ReplicaSets that were heard of, folded into a Fleet when asked.
+"""The roster: pods, their ReplicaSets and devices as heard of, folded into a Fleet when asked.
 
 Both ways in, the watch of an API server and a directory of files, write here.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from adapter.errors import IntakeError
 from adapter.intake import podjson
+from adapter.intake.allocation import Allocations, Kind
 from adapter.intake.podjson import Json
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod
 from adapter.telemetry import Once, warn
@@ -25,6 +26,7 @@ class Roster:
     def __init__(self) -> None:
         self._pods: dict[ObjectKey, Pod] = {}
         self._parents: dict[ObjectKey, Owner] = {}
+        self._allocations = Allocations()
         self._fleet = EMPTY
         self._dirty = False
         self._once = Once(warn)
@@ -68,11 +70,24 @@ class Roster:
         for raw in raws:
             self.put_parent(raw)
 
+    def put_device(self, kind: Kind, raw: Json) -> None:
+        """Take in a node, a claim or a slice."""
+        self._dirty |= self._allocations.put(kind, key_of(raw), raw)
+
+    def drop_device(self, kind: Kind, key: ObjectKey) -> None:
+        """Forget a deleted node, claim or slice."""
+        self._dirty |= self._allocations.drop(kind, key)
+
+    def replace_devices(self, kind: Kind, raws: Iterable[Json]) -> None:
+        """Take a whole list of one kind in place of what was known."""
+        self._dirty |= self._allocations.replace(kind, ((key_of(raw), raw) for raw in raws))
+
     def fleet(self) -> Fleet:
         """Return the fleet; the same object until something changed."""
         if self._dirty:
+            with_gpus = self._allocations.resolver().with_gpus
             pods = (podjson.with_parent(pod, self._parents) for pod in self._pods.values())
-            self._fleet = Fleet.of(pods, self._fleet.version + 1)
+            self._fleet = Fleet.of(map(with_gpus, pods), self._fleet.version + 1)
             self._dirty = False
         return self._fleet
 

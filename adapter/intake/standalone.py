@@ -1,8 +1,9 @@
 """Standalone: pods from a directory of YAML or JSON files instead of a kube-apiserver.
 
-Each file holds Pods (and ReplicaSets, for the way to a Deployment) with their status, as
-`kubectl get pod -o yaml` prints them. Files are read again when they change; a broken file is told
-once and keeps its last good content; a removed file removes its pods.
+Each file holds Pods (and ReplicaSets, for the way to a Deployment; Nodes, ResourceClaims and
+ResourceSlices, for whose a GPU is) with their status, as `kubectl get -o yaml` prints them. Files
+are read again when they change; a broken file is told once and keeps its last good content; a
+removed file removes its pods.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 import yaml
 
 from adapter.errors import StartupError
+from adapter.intake.allocation import Kind
 from adapter.intake.podjson import Json
 from adapter.intake.roster import Roster
 from adapter.telemetry import Once, warn
 
 POLL_SECONDS = 0.5
 _SUFFIXES = (".json", ".yaml", ".yml")
+_DEVICES = {"Node": Kind.NODE, "ResourceClaim": Kind.CLAIM, "ResourceSlice": Kind.SLICE}
 _Stamp = tuple[int, int, int]  # modification time in ns, size, inode
 
 
@@ -70,6 +73,8 @@ class Directory:
     def _publish(self) -> None:
         found = [raw for objects in self._objects.values() for raw in objects]
         self._roster.replace_parents(raw for raw in found if raw.get("kind") == "ReplicaSet")
+        for name, kind in _DEVICES.items():
+            self._roster.replace_devices(kind, (raw for raw in found if raw.get("kind") == name))
         self._roster.replace_pods(raw for raw in found if raw.get("kind") == "Pod")
 
 

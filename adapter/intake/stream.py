@@ -11,9 +11,10 @@ import msgspec
 from msgspec import structs
 
 from adapter.errors import BadStream, IntakeError
-from adapter.intake import frames
+from adapter.intake import frames, join
 from adapter.intake.capped import lines, refuse_host_address, url
 from adapter.model.batch import Reading
+from adapter.model.fleet import Pod
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
 from sidecar import wire
@@ -44,7 +45,8 @@ class Target(msgspec.Struct, frozen=True):
 class Stream:
     """Holds one connection and hands on what it says until it is cancelled.
 
-    `deliver` gets every Reading, `fail` the reason in words each time an attempt ends.
+    `pod` returns what the API server says of it now. `deliver` gets every Reading, `fail` the
+    reason in words each time an attempt ends.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Stream:
         settings: Intake,
         metrics: Metrics,
         *,
+        pod: Callable[[], Pod | None],
         deliver: Callable[[Reading], None],
         fail: Callable[[Target, str], None],
     ) -> None:
@@ -61,6 +64,7 @@ class Stream:
         self._session = session
         self._settings = settings
         self._metrics = metrics
+        self._pod = pod
         self._deliver = deliver
         self._fail = fail
         self._once = Once(warn)
@@ -158,7 +162,9 @@ class Stream:
             first = False
 
     def _take(self, frame: wire.Frame, now: float) -> None:
-        reading = frames.reading(frame, self._target.uid, now, self._drop)
+        pod = self._pod()
+        own = frame if pod is None else join.own(frame, pod.holding)
+        reading = frames.reading(own, self._target.uid, now, self._drop)
         self._deliver(reading)
         self._metrics.frames.labels("taken").inc()
 

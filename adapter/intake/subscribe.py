@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -41,6 +41,7 @@ class Subscriber:
         self._troubles: dict[str, str] = {}
         self._untried: set[str] = set()
         self._version = -1
+        self._pods: Mapping[str, Pod] = {}
         self._once = Once(warn)
 
     async def __aenter__(self) -> Self:
@@ -68,6 +69,7 @@ class Subscriber:
         if fleet.version == self._version:
             return
         self._version = fleet.version
+        self._pods = fleet.pods
         wanted = {target for pod in fleet.pods.values() if (target := _target(pod)) is not None}
         for target in [target for target in self._tasks if target not in wanted]:
             self._cancel(target)
@@ -98,7 +100,13 @@ class Subscriber:
             raise RuntimeError("the subscriber is used outside its `async with`")
         given = (self._session, self._settings, self._metrics)
         if isinstance(target, Target):
-            stream = Stream(target, *given, deliver=self._deliver, fail=self._fail)
+            stream = Stream(
+                target,
+                *given,
+                pod=lambda: self._pods.get(target.uid),
+                deliver=self._deliver,
+                fail=self._fail,
+            )
             return stream.run(first_delay_seconds)
         scrape = Scrape(
             target,

@@ -67,13 +67,20 @@ class ModelState(StrEnum):
     FAILING = "failing"
 
 
+class Origin(StrEnum):
+    """Who said a reading."""
+
+    POD = "pod"  # the pod's own source: queue and GPUs
+    NODE = "node"  # a source of its node, which speaks of GPUs alone
+
+
 class Reading(msgspec.Struct, frozen=True):
-    """Everything that one frame of one pod said.
+    """Everything that one frame said of one pod.
 
     `why` holds the source's own words for what it could not read, by part ("engine", "gpu").
     """
 
-    uid: str  # of the pod the stream was opened for
+    uid: str  # of the pod that it is about
     at: float  # when it was received
     period_seconds: float
     model: ModelState
@@ -82,6 +89,7 @@ class Reading(msgspec.Struct, frozen=True):
     history: tuple[Column, ...] = ()  # sent once, when a stream opens
     totals: tuple[Totals, ...] = ()  # oldest first; the last ones are this frame's
     life: str = ""  # changes when the source restarts: its counters are not compared across that
+    origin: Origin = Origin.POD
 
 
 class Batch(msgspec.Struct, frozen=True):

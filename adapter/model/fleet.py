@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.holding import NOTHING, Holding
 from adapter.model.selector import Selector
 
 # Selectors whose pods are remembered, per fleet: an HPA has one, and all HPAs of a workload share
@@ -69,7 +70,8 @@ class Pod(msgspec.Struct, frozen=True):
 
     `ip` is None until the kubelet reported one; `port` is None where no container port is named
     `forescale`. `model_started_at` is None while the model container is not running. `pages` are
-    those to scrape; `source_problem` says why its source cannot be read as it is described.
+    those to scrape; `source_problem` says why its source cannot be read as it is described. `node`
+    is None until the pod is scheduled; `source` is None where only a node source may speak for it.
     """
 
     uid: str
@@ -84,10 +86,14 @@ class Pod(msgspec.Struct, frozen=True):
     model_ready: bool = False
     model_started_at: float | None = None
     ready_changed_at: float | None = None  # Ready.lastTransitionTime
-    source: SourceKind = SourceKind.SIDECAR
+    source: SourceKind | None = SourceKind.SIDECAR
     pages: tuple[MetricsPage, ...] = ()
     source_problem: str | None = None
     exits: tuple[Exit, ...] = ()  # for want of memory; a status keeps the last of each container
+    node: str | None = None
+    service_account: str = ""
+    host_network: bool = False
+    holding: Holding = NOTHING
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.
@@ -110,12 +116,13 @@ class Pod(msgspec.Struct, frozen=True):
 class Group:
     """Pods of one fleet that are asked for together: their names, and their places in its order."""
 
-    __slots__ = ("names", "places", "pods")
+    __slots__ = ("_read", "names", "places", "pods")
 
     def __init__(self, pods: Sequence[Pod], places: Iterable[int]) -> None:
         self.pods = tuple(pods)
         self.names = tuple(pod.name for pod in self.pods)
         self.places: NDArray[np.int64] = np.fromiter(places, np.int64, len(self.pods))
+        self._read: Group | None = None
 
     def matching(self, selector: Selector) -> Group:
         """Return those whose labels the selector matches."""
@@ -125,6 +132,13 @@ class Group:
     def named(self, name: str) -> Group:
         """Return the one of that name, or none."""
         return self._only([n for n, found in enumerate(self.names) if found == name])
+
+    def read(self) -> Group:
+        """Return those that have a source of their own: of the others nothing but GPUs is known."""
+        if self._read is None:
+            chosen = [n for n, pod in enumerate(self.pods) if pod.source is not None]
+            self._read = self if len(chosen) == len(self.pods) else self._only(chosen)
+        return self._read
 
     def _only(self, chosen: list[int]) -> Group:
         return Group([self.pods[n] for n in chosen], self.places[chosen])
@@ -137,7 +151,8 @@ class Fleet(msgspec.Struct, frozen=True):
     """All pods with a source, by UID, in the order of their namespaces and names.
 
     A pod's place is its number in that order. Groups are worked out when first asked for and kept
-    as long as the fleet is: no label and no owner changes without a new one.
+    as long as the fleet is: no label and no owner changes without a new one. `node_sources` are no
+    workload: they speak for the pods of their node.
     """
 
     pods: Mapping[str, Pod] = {}
@@ -145,18 +160,24 @@ class Fleet(msgspec.Struct, frozen=True):
     by_namespace: Mapping[str, Group] = {}
     by_owner: Mapping[tuple[str, Owner], Sequence[int]] = {}  # (namespace, owner) -> places
     version: int = 0
+    by_node: Mapping[str, Sequence[Pod]] = {}
+    node_sources: Mapping[str, Pod] = {}  # by UID
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[tuple[str, Owner], Group] = {}
 
     @classmethod
     def of(cls, pods: Iterable[Pod], version: int = 0) -> Self:
         """Return the fleet of these pods; of several with one UID the last."""
-        found = {pod.uid: pod for pod in pods}.values()
-        ordered = tuple(sorted(found, key=lambda pod: (pod.namespace, pod.name)))
+        found = {pod.uid: pod for pod in pods}
+        work = (pod for pod in found.values() if pod.source is not SourceKind.NODE)
+        ordered = tuple(sorted(work, key=lambda pod: (pod.namespace, pod.name)))
+        by_node: dict[str, list[Pod]] = {}
         by_namespace: dict[str, list[int]] = {}
         by_owner: dict[tuple[str, Owner], list[int]] = {}
         for place, pod in enumerate(ordered):
             by_namespace.setdefault(pod.namespace, []).append(place)
+            if pod.node is not None:
+                by_node.setdefault(pod.node, []).append(pod)
             for owner in pod.owners:
                 by_owner.setdefault((pod.namespace, owner), []).append(place)
         return cls(
@@ -165,6 +186,8 @@ class Fleet(msgspec.Struct, frozen=True):
             {name: _group(ordered, places) for name, places in by_namespace.items()},
             by_owner,
             version,
+            by_node,
+            {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
         )
 
     def matching(self, namespace: str, selector: Selector) -> Group:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adapter.model.batch import Batch, Column, ModelState, Reading, Spans, Totals
+from adapter.model.batch import Batch, Column, ModelState, Origin, Reading, Spans, Totals
 from adapter.model.catalogue import CEILINGS, RATES
 from adapter.model.freshness import held_seconds
 
@@ -52,6 +52,8 @@ class Meters:
         """Return the rates since each pod's reading before; none for its first one."""
         latest: dict[str, Reading] = {}
         for reading in batch.readings:
+            if reading.origin is Origin.NODE:  # it counts nothing, and lives a life of its own
+                continue
             uid = reading.uid
             if self._life.get(uid) != reading.life or reading.model is ModelState.LOADING:
                 self._life[uid] = reading.life

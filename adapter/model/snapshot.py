@@ -15,6 +15,7 @@ from adapter.model import exits
 from adapter.model.catalogue import Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
+from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
@@ -105,7 +106,7 @@ class Snapshot:
 
         Raises NoValue when pods match but fewer than half of those that should have a value do.
         """
-        group = self.fleet.matching(namespace, selector)
+        group = _readable(metric, self.fleet.matching(namespace, selector))
         if name is not None:
             group = group.named(name)
         if not group.pods:
@@ -123,7 +124,7 @@ class Snapshot:
         fresh sum scaled up to all expected pods, and the sum with held values: silence never lowers
         it. Raises NoValue below the quorum.
         """
-        group = self.fleet.owned(key.namespace, key.kind, key.name)
+        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
         if not group.pods:
             return NO_ANSWER
         sight = self._quorate(metric, key.view, group)
@@ -132,7 +133,7 @@ class Snapshot:
 
     def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
         """Return the sum when every pod that a value is expected of is fresh, else None."""
-        group = self.fleet.owned(key.namespace, key.kind, key.name)
+        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
         sight = self._sight(metric, key.view, group)
         return float(sight.values.sum()) if sight.complete() else None
 
@@ -218,6 +219,11 @@ class Snapshot:
         if source.heard_at is None:
             return excuse or "its source has not been heard yet"
         return excuse or "its source does not read this"
+
+
+def _readable(metric: Metric, group: Group) -> Group:
+    """Return the pods that can have this metric: a node source tells of GPUs alone."""
+    return group if metric.series.startswith(GPU) else group.read()
 
 
 def _total(sight: Sight, last_complete: float | None) -> float:

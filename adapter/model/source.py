@@ -6,18 +6,18 @@ from collections.abc import Mapping
 
 import msgspec
 
-from adapter.model.batch import Batch, ModelState, Reading
+from adapter.model.batch import Batch, ModelState, Origin, Reading
 from adapter.model.fleet import Fleet, Pod, Standing
 
 
 class Source(msgspec.Struct, frozen=True):
     """The last word of one pod's source.
 
-    `heard_at` is None before the first frame. `answered_start` is the start of the model container
-    in whose life the model server's figures were read, None before that: it keeps a restarted
-    sidecar, which has not heard the model yet, from making an overloaded pod look like a loading
-    one. A sidecar that says FAILING may not have noticed a restart yet: that is no answer of the
-    new life.
+    `heard_at` is None before the first frame, and where only the node speaks for the pod.
+    `answered_start` is the start of the model container in whose life the model server's figures
+    were read, None before that: it keeps a restarted sidecar, which has not heard the model yet,
+    from making an overloaded pod look like a loading one. A sidecar that says FAILING may not have
+    noticed a restart yet: that is no answer of the new life.
     """
 
     heard_at: float | None = None
@@ -25,11 +25,15 @@ class Source(msgspec.Struct, frozen=True):
     answered_start: float | None = None
     why: Mapping[str, str] = {}
     trouble: str | None = None
+    node_why: str | None = None  # why its node's source has no GPU figures for it
 
     def excuse(self, series: str) -> str | None:
-        """Return why a series has no value, in the source's own words."""
+        """Return why a series has no value, in the sources' own words."""
         part = "gpu" if series.startswith("gpu") else "engine"
-        return self.why.get(series) or self.why.get(part) or self.trouble
+        own = self.why.get(series) or self.why.get(part) or self.trouble
+        if part == "engine" or self.node_why is None:
+            return own
+        return f"{own}; its node's source: {self.node_why}" if own else self.node_why
 
 
 NEW = Source()
@@ -62,6 +66,8 @@ def stand(fleet: Fleet, sources: Mapping[str, Source]) -> dict[str, Standing]:
 
 
 def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
+    if reading.origin is Origin.NODE:
+        return msgspec.structs.replace(source, node_why=reading.why.get("gpu"))
     ready = reading.model is ModelState.READY
     answered = pod.model_started_at if ready else source.answered_start
-    return Source(reading.at, reading.model, answered, reading.why)
+    return Source(reading.at, reading.model, answered, reading.why, node_why=source.node_why)

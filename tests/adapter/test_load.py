@@ -9,7 +9,7 @@ import yaml
 from adapter.__main__ import main
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
-from adapter.settings import Settings
+from adapter.settings import Settings, accounts
 from scripts import settings_schema
 
 
@@ -149,3 +149,21 @@ def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:
     told = "\n".join(raised.value.problems)
     assert "intake.scrapePeriodSeconds is 120: beyond 60 s" in told
     assert "intake.scrapeSeconds is above intake.scrapePeriodSeconds" in told
+
+
+@pytest.mark.parametrize("wrong", ["forescale-system", "a/b/c", "a/", "A/b"])
+def test_a_node_source_that_is_no_account_is_told_with_the_form(wrong: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(["--intake-node-sources", f"gpu-operator/nvidia-dcgm-exporter,{wrong}"], {})
+    assert raised.value.problems == (
+        f"intake.nodeSources has `{wrong}`: write namespace/serviceaccount",
+    )
+
+
+def test_node_sources_are_pairs_of_namespace_and_account() -> None:
+    found = accounts("gpu-operator/nvidia-dcgm-exporter, forescale-system/forescale-agent")
+    assert found == {
+        ("gpu-operator", "nvidia-dcgm-exporter"),
+        ("forescale-system", "forescale-agent"),
+    }
+    assert accounts("") == frozenset()

@@ -51,7 +51,7 @@ async def face() -> AsyncIterator[Face]:
             periods=Periods(1.0, 2.0, 2.0),
             server=ModelServer(load(argv, {}, "0").settings, http),
             gpus=Gpus(1.0),
-            proven=claim((), None),
+            proven=lambda: claim((), None),
         )
         telemetry = Telemetry("1.2.3", poller.frame)
         streams = Streams(telemetry)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import IntakeError
-from adapter.intake.podjson import model_container, pod
+from adapter.intake.podjson import concerns, model_container, pod
 from adapter.intake.roster import Roster
 from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
 
@@ -204,3 +204,30 @@ def test_the_ends_for_want_of_memory_of_every_container_are_kept() -> None:
         ("llm-server", Memory.GPU),
     ]
     assert found[1].ended_at == 1767225610.0
+
+
+def test_a_pod_says_where_it_runs_under_which_account_and_who_reads_it() -> None:
+    raw = pod_json()
+    raw["spec"] |= {"nodeName": "node-a", "serviceAccountName": "llm", "hostNetwork": True}
+    raw["metadata"]["labels"]["forescale.dev/source"] = "node"
+    found = pod(raw)
+    assert (found.node, found.service_account, found.host_network) == ("node-a", "llm", True)
+    assert found.source is SourceKind.NODE
+    del raw["metadata"]["labels"]["forescale.dev/source"]
+    assert pod(raw).source is SourceKind.SIDECAR  # it has a port named forescale
+    del raw["spec"]["initContainers"]
+    assert pod(raw).source is None
+
+
+def test_a_pod_concerns_us_by_its_label_or_by_a_gpu_that_a_node_source_may_tell_of() -> None:
+    raw = pod_json()
+    assert concerns(raw)
+    raw["spec"]["containers"] = [{"name": "web", "resources": {"limits": {"cpu": "1"}}}]
+    assert not concerns(raw)
+    assert concerns(raw | {"spec": raw["spec"] | {"resourceClaims": [{"name": "gpu"}]}})
+    raw["metadata"]["labels"]["forescale.dev/source"] = "scrape"
+    assert concerns(raw)
+
+
+def test_an_object_that_is_no_pod_is_not_passed_over_in_silence() -> None:
+    assert concerns({"metadata": [], "spec": 1})

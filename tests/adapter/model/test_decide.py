@@ -300,3 +300,34 @@ def test_an_idle_gpu_of_the_loading_time_is_not_in_the_first_mean() -> None:
     world.say["llm-0"] = {"gpu_busy_percent": 90.0}
     world.advance(2)
     assert world.values(GPU) == {"llm-0": 90.0}
+
+
+def test_a_pod_that_only_its_node_reads_has_gpu_figures_and_no_queue_is_expected_of_it() -> None:
+    world = fleet_of(1, pending=4.0, gpu_busy_percent=50.0)
+    world.pods |= {f"train-{n}": serving_pod(f"train-{n}", source=None) for n in range(3)}
+    world.say |= {f"train-{n}": {"gpu_busy_percent": 90.0} for n in range(3)}
+    world.node_says = {f"train-{n}" for n in range(3)}
+    world.advance(30)
+    assert world.values(PENDING) == {"llm-0": 4.0}
+    assert world.total(PENDING) == 4.0
+    assert world.values(GPU) == {"llm-0": 50.0} | {f"train-{n}": 90.0 for n in range(3)}
+
+
+def test_queue_from_one_source_and_gpus_from_another_are_one_pods_values() -> None:
+    world = fleet_of(1, pending=4.0)
+    world.advance(5)
+    world.say["llm-0"] = {"gpu_busy_percent": 70.0}
+    world.node_says = {"llm-0"}
+    world.advance(1)
+    assert world.values(GPU) == {"llm-0": 70.0}
+    assert world.values(PENDING) == {"llm-0": 4.0}
+
+
+def test_the_nodes_word_does_not_hide_that_the_model_is_loading_and_both_reasons_are_told() -> None:
+    world = fleet_of(1)
+    world.why["llm-0"] = {"gpu": "no proof"}
+    world.advance(1)
+    world.node_says, world.why = {"llm-0"}, {"llm-0": {"gpu": "the GPU is shared"}}
+    world.advance(1)
+    with pytest.raises(NoValue, match="no proof; its node's source: the GPU is shared"):
+        world.values(GPU)

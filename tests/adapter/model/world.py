@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from adapter.loop import Loop
-from adapter.model.batch import Batch, Column, ModelState, Point, Reading
+from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, View
 from adapter.model.fleet import Fleet, Owner, Pod
 from adapter.model.selector import EVERYTHING, parse
@@ -54,6 +54,7 @@ class World:
         self.model: dict[str, ModelState] = {}
         self.why: dict[str, Mapping[str, str]] = {}
         self.troubles: dict[str, str] = {}
+        self.node_says: set[str] = set()  # pods of whom their node's source speaks, not their own
         self.history: dict[str, tuple[Column, ...]] = {}
         self.asked: set[TotalKey] = set()
         self._loop = Loop(
@@ -122,4 +123,5 @@ class World:
             ),
             why=self.why.get(name, {}),
             history=self.history.get(name, ()),
+            origin=Origin.NODE if name in self.node_says else Origin.POD,
         )
