@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 
+from adapter.api import query
 from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
 from adapter.api.custom import Custom
@@ -35,6 +36,7 @@ from adapter.model.asked import Asked
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server as ops
 from adapter.ops.probes import Parts, Probes
+from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
 from adapter.telemetry import Metrics, Once, event, log, start_logging, warn
@@ -124,7 +126,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             first_try_seconds=settings.intake.first_try_seconds,
         )
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes)
-        runner, port = await ops.start(settings.ops, probes, metrics)
+        why = Why(read=lambda: loop.snapshot, choose=query.view)
+        runner, port = await ops.start(settings.ops, probes, metrics, why)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
         group = await stack.enter_async_context(asyncio.TaskGroup())

@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "sidecars, adapter and an HPA loop on this machine: no cluster, no GPU",
     "replay": "what an HPA would have done with a trace of requests",
     "migrate": "say what a prometheus-adapter configuration is in our metrics",
+    "why": "why an HPA, a workload or a pod has the figures it has",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }
 

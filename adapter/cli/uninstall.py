@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
-from pathlib import Path
 
+from adapter.cli import reach
 from adapter.errors import KubeError, StartupError
-from adapter.intake.kube import Kube
 from adapter.intake.removal import Removal, uninstall
 from adapter.settings import Api
 
@@ -24,7 +22,7 @@ def run(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     api = Api(service=arguments.service, namespace=arguments.namespace)
     try:
-        removals = asyncio.run(_uninstall(_kubeconfig(arguments.kubeconfig), api))
+        removals = asyncio.run(_uninstall(arguments.kubeconfig, api))
     except StartupError as error:
         return _failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG")
     except KubeError as error:
@@ -54,18 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _uninstall(kubeconfig: str, api: Api) -> list[Removal]:
-    kube = await Kube.connect(kubeconfig)
-    try:
+    async with reach.cluster(kubeconfig) as kube:
         return await uninstall(kube, api)
-    finally:
-        await kube.close()
-
-
-def _kubeconfig(given: str) -> str:
-    """Return the file that kubectl would use; empty for a pod's own credentials."""
-    named = given or os.environ.get("KUBECONFIG", "")
-    usual = Path.home() / ".kube" / "config"
-    return named or (str(usual) if usual.is_file() else "")
 
 
 def _report(removals: list[Removal], api: Api) -> None:

@@ -11,21 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.errors import NoValue
-from adapter.model import exits
+from adapter.model import exits, smooth
 from adapter.model.catalogue import Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
+from adapter.model.rings import COARSE_SECONDS, FINE_SLOTS
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
 from adapter.model.source import NEW, Source
-from adapter.model.views import look
 from adapter.model.window import FrozenWindow
 
 Floats = NDArray[np.float64]
 
 NAMED_IN_ERRORS = 3  # pods named in one error text; the rest are counted
+_STANDING_WORDS = {
+    Standing.LOADING: "still loading its model",
+    Standing.WAITING: "not running yet",
+    Standing.ENDED: "ending or ended",
+}
 
 
 class Answer(NamedTuple):
@@ -148,11 +153,28 @@ class Snapshot:
         rows = self.window.by_series.get(series, NONE).of(self.fleet)
         have = rows != NO_ROW
         values = np.full(len(rows), np.nan)
-        values[have] = look(view, self.window, rows[have])
+        values[have] = self._look(view, rows[have])
         grades = self.grades[rows]  # without a row those of another one, which `have` masks
         known = have & (grades < Freshness.GONE) & is_quantity(values)
         fresh = known & (grades == Freshness.FRESH)
         return Levels(values, self.window.last_at[rows], known, fresh)
+
+    def _look(self, view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        if view.stat is Stat.RAW:
+            return self.window.last_value[rows]
+        if view.stat is Stat.EWMA:
+            return self._ewma(view.window_seconds, rows)
+        if view.window_seconds <= FINE_SLOTS:
+            recent = self.window.fine[:, -view.window_seconds :]
+            return smooth.mean(recent[rows], view.window_seconds)
+        steps = view.window_seconds // COARSE_SECONDS
+        return smooth.mean(self.window.coarse[:, -steps:][rows], steps)
+
+    def _ewma(self, half_life_seconds: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        # Four half-lives of one-second steps fit the minute up to a half-life of 15 s.
+        if 4 * half_life_seconds <= FINE_SLOTS:
+            return smooth.ewma(self.window.fine[rows], half_life_seconds)
+        return smooth.ewma(self.window.coarse[rows], half_life_seconds / COARSE_SECONDS)
 
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
         levels = self.levels(view, metric.series)
@@ -175,7 +197,7 @@ class Snapshot:
         """Return what is known of the group; raise NoValue for too little."""
         sight = self._sight(metric, view, group)
         if not sight.serving.any():
-            raise NoValue(f"{metric.name} has no value: {self._standing_words(group.pods)}")
+            raise NoValue(f"{metric.name} has no value: {self._standing_words(metric, group.pods)}")
         if not len(sight.seen) or 2 * len(sight.seen) < sight.expected:
             raise NoValue(self._blind_words(metric, group, sight))
         return sight
@@ -185,18 +207,17 @@ class Snapshot:
         taken_at = self.wall - (self.at - at)
         return Answer(names, to_milli(values).tolist(), taken_at.tolist(), window)
 
-    def _standing_words(self, pods: Sequence[Pod]) -> str:
-        words = {
-            Standing.LOADING: "still loading its model",
-            Standing.WAITING: "not running yet",
-            Standing.ENDED: "ending or ended",
-        }
-        told = []
-        for pod in pods[:NAMED_IN_ERRORS]:
-            standing = self.standings[pod.uid]
-            excuse = _with_exit(self.sources.get(pod.uid, NEW).excuse("engine"), pod)
-            why = f" ({excuse})" if excuse and standing is Standing.LOADING else ""
-            told.append(f"pod {pod.name} is {words[standing]}{why}")
+    def excuse(self, metric: Metric, pod: Pod) -> str:
+        """Return in words why the pod has no value of the metric."""
+        standing = self.standings[pod.uid]
+        if standing is Standing.SERVING:
+            return self._silence(metric, pod)
+        said = _with_exit(self.sources.get(pod.uid, NEW).excuse("engine"), pod)
+        why = f" ({said})" if said and standing is Standing.LOADING else ""
+        return f"is {_STANDING_WORDS[standing]}{why}"
+
+    def _standing_words(self, metric: Metric, pods: Sequence[Pod]) -> str:
+        told = [f"pod {pod.name} {self.excuse(metric, pod)}" for pod in pods[:NAMED_IN_ERRORS]]
         return _listed(told, len(pods))
 
     def _blind_words(self, metric: Metric, group: Group, sight: Sight) -> str:

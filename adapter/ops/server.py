@@ -1,4 +1,4 @@
-"""The ops port: /livez, /readyz and /metrics in plain HTTP."""
+"""The ops port: /livez, /readyz, /metrics and /why in plain HTTP."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from adapter.listen import listen
 from adapter.ops.probes import Check, Probes
+from adapter.ops.why import PATH, Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 
 
-def application(probes: Probes, metrics: Metrics) -> web.Application:
+def application(probes: Probes, metrics: Metrics, why: Why) -> web.Application:
     """Return the routes."""
     app = web.Application()
     app.router.add_get("/livez", _probe(probes.live))
@@ -26,6 +27,7 @@ def application(probes: Probes, metrics: Metrics) -> web.Application:
         )
 
     app.router.add_get("/metrics", exposition)
+    app.router.add_get(PATH, why.handle)
     return app
 
 
@@ -48,10 +50,12 @@ def _verdict(failed: list[Check]) -> str:
     return f"not ok: {', '.join(check.name for check in failed)}" if failed else "ok"
 
 
-async def start(settings: Ops, probes: Probes, metrics: Metrics) -> tuple[web.AppRunner, int]:
+async def start(
+    settings: Ops, probes: Probes, metrics: Metrics, why: Why
+) -> tuple[web.AppRunner, int]:
     """Listen and return the runner and the port; raise StartupError naming the port if taken."""
     listening = listen("ops", settings.host, settings.port)
-    runner = web.AppRunner(application(probes, metrics), access_log=None)
+    runner = web.AppRunner(application(probes, metrics, why), access_log=None)
     await runner.setup()
     await web.SockSite(runner, listening).start()
     return runner, int(listening.getsockname()[1])

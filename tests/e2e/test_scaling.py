@@ -31,9 +31,25 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
     assert scene.traffic.served > 100
     assert scene.traffic.failed == 0
 
+    await told_why(scene)
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
     assert conditions["ScalingActive"] == "ValidMetricFound", json.dumps(hpa["status"])
+
+
+async def told_why(scene: Scene) -> None:
+    """`forescale why` shows the pod's figures and the controller's arithmetic for them."""
+    pod = scene.kubelet.ready(scene.namespace)[0]["metadata"]["name"]
+    text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
+    assert f"-> Deployment {DEPLOYMENT}: 1 replicas, wants 1" in text, text
+    assert "ScalingActive True (ValidMetricFound)" in text, text
+    for metric in (PENDING, GPU):
+        assert f"\n{metric} (" in text, text
+        (arithmetic,) = [line for line in text.splitlines() if line.startswith(f"  = {metric}: ")]
+        assert " per pod / " in arithmetic, text
+    assert len([line for line in text.splitlines() if line.startswith(f"  {pod}  serving")]) == 2
+    found = json.loads(await scene.forescale("why", f"pod/{pod}", "-n", scene.namespace, "-ojson"))
+    assert PENDING in {chapter["story"]["metric"] for chapter in found["chapters"]}
 
 
 async def looks(scene: Scene) -> list[str]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from aiohttp import ClientSession
 
+from adapter.api import query
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server
 from adapter.ops.probes import DEAD_AFTER_SECONDS, Parts, Probes
+from adapter.ops.why import Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import START, World
@@ -139,7 +141,9 @@ def test_not_ready_while_stopping_or_while_the_api_does_not_listen() -> None:
 
 async def test_the_ops_port_answers_probes_and_metrics() -> None:
     state = State(now=START, synced=True, tried=False)
-    runner, port = await server.start(Ops("127.0.0.1", 0), state.probes(), Metrics())
+    runner, port = await server.start(
+        Ops("127.0.0.1", 0), state.probes(), Metrics(), Why(lambda: state.snapshot, query.view)
+    )
     async with asyncio.timeout(5), ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/livez") as answer:
             assert (answer.status, await answer.text()) == (200, "ok")

@@ -1,0 +1,119 @@
+"""The autoscaler: one HPA of the cluster with its pods, and its metrics asked as it asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from adapter.cluster import Cluster, Json
+from adapter.errors import KubeError, SettingsError
+from adapter.model.catalogue import GROUP, METRICS
+from adapter.model.hpa import DEFAULT_FLAGS, tolerance_of
+from adapter.model.hpa_metric import Invalid, Member, Proposal, propose
+from adapter.model.hpa_policy import Metric, Policy, parse
+from adapter.model.quantity import parse_milli
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """What an HPA scales; `replicas` and `selector` are those of its scale."""
+
+    kind: str
+    name: str
+    replicas: int
+    selector: str
+    members: tuple[Member, ...]
+
+
+class Autoscaler:
+    """One HorizontalPodAutoscaler as the API server shows it."""
+
+    def __init__(self, hpa: Json, workload: Workload, policy: Policy) -> None:
+        self.hpa = hpa
+        self.workload = workload
+        self.policy = policy
+
+    @classmethod
+    async def read(cls, kube: Cluster, namespace: str, name: str) -> Autoscaler:
+        """Return the HPA and its workload; raise KubeError where one is not there."""
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
+        hpa = await kube.get(path)
+        workload = await _workload(kube, namespace, hpa["spec"]["scaleTargetRef"])
+        return cls(hpa, workload, _policy(hpa))
+
+    def others(self) -> list[str]:
+        """Return in words the metrics whose arithmetic is not shown here."""
+        shown = {metric.name for metric in self.policy.metrics}
+        return [
+            f"{metric['type']} {_name(metric)}"
+            for metric in self.hpa["spec"].get("metrics", [])
+            if metric["type"] != "Pods" or _name(metric) not in shown
+        ]
+
+    async def ask(self, kube: Cluster, metric: Metric) -> Proposal | Invalid:
+        """Ask for the metric as the controller does, and return what it makes of the answer."""
+        namespace = self.policy.namespace
+        path = f"/apis/{GROUP}/v1beta2/namespaces/{namespace}/pods/*/{metric.name}"
+        query = {"labelSelector": self.workload.selector}
+        if metric.selector:
+            query["metricLabelSelector"] = metric.selector
+        try:
+            answer: Mapping[str, int] | str = _values(await kube.get(path, query))
+        except KubeError as error:
+            answer = error.message
+        tolerance = tolerance_of(self.policy, DEFAULT_FLAGS)
+        workload = self.workload
+        return propose(metric, answer, workload.members, workload.replicas, tolerance)
+
+
+def served_here(metric: Metric) -> bool:
+    """Return whether the metric is one of ours."""
+    return metric.name in METRICS
+
+
+async def _workload(kube: Cluster, namespace: str, reference: Json) -> Workload:
+    version, kind, name = reference["apiVersion"], reference["kind"], reference["name"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    resources = (await kube.get(root))["resources"]
+    plural = next((r["name"] for r in resources if r["kind"] == kind and "/" not in r["name"]), "")
+    scale = await kube.get(f"{root}/namespaces/{namespace}/{plural}/{name}/scale")
+    selector = scale.get("status", {}).get("selector", "")
+    pods = await kube.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
+    members = tuple(_member(pod) for pod in pods["items"]) if selector else ()
+    return Workload(kind, name, scale["spec"].get("replicas", 0), selector, members)
+
+
+def _member(pod: Json) -> Member:
+    metadata = pod["metadata"]
+    phase = pod.get("status", {}).get("phase", "Pending")
+    return Member(metadata["name"], phase, terminating="deletionTimestamp" in metadata)
+
+
+def _policy(hpa: Json) -> Policy:
+    """Return the policy of the HPA's Pods metrics; without any it has no metrics."""
+    spec = hpa["spec"]
+    pods = [metric for metric in spec.get("metrics", []) if metric["type"] == "Pods"]
+    lowest = max(1, spec.get("minReplicas", 1))  # 0 changes nothing while there are replicas
+    manifest = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": hpa["metadata"],
+        "spec": {**spec, "minReplicas": lowest, "metrics": pods},
+    }
+    try:
+        return parse(manifest)
+    except SettingsError:
+        metadata, target = hpa["metadata"], spec["scaleTargetRef"]
+        scaled = f"{target['kind']}/{target['name']}"
+        name, namespace = metadata["name"], metadata["namespace"]
+        return Policy(name, scaled, lowest, spec["maxReplicas"], (), namespace=namespace)
+
+
+def _name(metric: Json) -> str:
+    source = next((value for value in metric.values() if isinstance(value, dict)), {})
+    return str(source.get("metric", source).get("name", "?"))
+
+
+def _values(answer: Json) -> dict[str, int]:
+    items = answer["items"]
+    return {item["describedObject"]["name"]: parse_milli(item["value"]) for item in items}

@@ -1,0 +1,87 @@
+"""The reach: how a subcommand asks an adapter, through the API server or at its ops port."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+
+from adapter.cluster import Json
+from adapter.errors import KubeError
+from adapter.intake.kube import Kube
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10.0)
+_OK = 200
+
+
+class Page(Protocol):
+    """Asks one page of the adapter's ops port; raises KubeError with the adapter's own words."""
+
+    async def __call__(self, path: str, query: Mapping[str, str]) -> Json: ...
+
+
+def kubeconfig(given: str) -> str:
+    """Return the file that kubectl would use; empty for a pod's own credentials."""
+    named = given or os.environ.get("KUBECONFIG", "")
+    usual = Path.home() / ".kube" / "config"
+    return named or (str(usual) if usual.is_file() else "")
+
+
+@asynccontextmanager
+async def cluster(given: str) -> AsyncIterator[Kube]:
+    """Open the API server of a kubeconfig; raise StartupError where there is none."""
+    kube = await Kube.connect(kubeconfig(given))
+    try:
+        yield kube
+    finally:
+        await kube.close()
+
+
+def through(kube: Kube, namespace: str, service: str) -> Page:
+    """Return a way through the API server's proxy: it needs `get` on services/proxy there."""
+
+    async def page(path: str, query: Mapping[str, str]) -> Json:
+        proxy = f"/api/v1/namespaces/{namespace}/services/{service}:ops/proxy{path}"
+        return await kube.get(proxy, query, deadline_seconds=10.0)
+
+    return page
+
+
+def at(url: str) -> Page:
+    """Return a way to an ops port that can be reached directly."""
+
+    async def page(path: str, query: Mapping[str, str]) -> Json:
+        address = f"{url.rstrip('/')}{path}?{urlencode(query)}"
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+                session.get(address) as answer,
+            ):
+                body = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
+            raise KubeError(0, "Unreachable", f"{url} gave no answer: {error}") from error
+        if answer.status != _OK:
+            raise KubeError(answer.status, "", words(body))
+        return dict(body)
+
+    return page
+
+
+def words(body: object) -> str:
+    """Return what the adapter said was wrong."""
+    said = body.get("error") if isinstance(body, dict) else None
+    return str(said or body)
+
+
+def told(error: KubeError) -> str:
+    """Return an error's words; a proxied answer of the adapter is JSON of its own."""
+    try:
+        return words(json.loads(error.message))
+    except json.JSONDecodeError:
+        return error.message or f"the API server answered {error.code}"

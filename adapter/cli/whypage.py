@@ -1,0 +1,103 @@
+"""The why page in text: aligned columns, one chapter a metric, the HPA's arithmetic below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from adapter.cli.autoscaler import Autoscaler
+from adapter.model.hpa_metric import shown
+from adapter.model.quantity import parse_milli
+from adapter.model.why import PodStory, Story
+
+_HEAD = ("POD", "STATE", "LAST", "AGE", "", "SERVED", "WHY NOT")
+_SHOWN_PODS = 40  # a screen; -o json has all
+
+
+class Chapter(msgspec.Struct, frozen=True):
+    """One metric; `arithmetic` is what the HPA makes of it, None without an HPA."""
+
+    story: Story | None
+    metric: str = ""
+    arithmetic: str | None = None
+
+    def lines(self) -> list[str]:
+        story = self.story
+        head = [self.metric or (story.metric if story else "")]
+        if story is not None:
+            head = [f"{story.metric} ({story.unit}, {story.view})", *_table(story.pods)]
+            head += _total(story)
+        return [*head, *([f"  = {self.arithmetic}"] if self.arithmetic else [])]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything that one call says."""
+
+    title: str
+    state: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        lines = [self.title, *(f"  {line}" for line in self.state)]
+        for chapter in self.chapters:
+            lines += ["", *chapter.lines()]
+        return "\n".join([*lines, *([""] if self.notes else []), *self.notes])
+
+
+def title(scaler: Autoscaler) -> str:
+    """Return what is scaled, how many there are, and how many are wanted."""
+    status, policy = scaler.hpa.get("status", {}), scaler.policy
+    workload = scaler.workload
+    return (
+        f"HPA {policy.namespace}/{policy.name} -> {workload.kind} {workload.name}:"
+        f" {workload.replicas} replicas, wants {status.get('desiredReplicas', '?')}"
+        f" (min {scaler.hpa['spec'].get('minReplicas', 1)}, max {policy.max_replicas})"
+    )
+
+
+def state(scaler: Autoscaler) -> tuple[str, ...]:
+    """Return the HPA's own conditions in its own words."""
+    conditions = scaler.hpa.get("status", {}).get("conditions", [])
+    return tuple(
+        f"{c['type']} {c['status']} ({c.get('reason', '')}): {c.get('message', '')}"
+        for c in conditions
+    )
+
+
+def _table(pods: Sequence[PodStory]) -> list[str]:
+    rows = [_HEAD, *(_row(pod) for pod in pods[:_SHOWN_PODS])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    more = len(pods) - _SHOWN_PODS
+    return [f"  {line}" for line in lines] + ([f"  and {more} more pods"] if more > 0 else [])
+
+
+def _row(pod: PodStory) -> tuple[str, ...]:
+    figure = pod.figure
+    return (
+        pod.name,
+        str(pod.standing),
+        "-" if figure.raw is None else f"{figure.raw:g}",
+        "-" if figure.age_seconds is None else f"{figure.age_seconds:.1f} s",
+        figure.freshness or "",
+        _figure(figure.served),
+        figure.why or "",
+    )
+
+
+def _total(story: Story) -> list[str]:
+    if story.total is None:
+        return []
+    if story.total.served is None:
+        return [f"  total: none: {story.total.why}"]
+    return [f"  total: {_figure(story.total.served)}"]
+
+
+def _figure(quantity: str | None) -> str:
+    """Return a quantity as people write it: 23333m as 23.333."""
+    return "-" if quantity is None else shown(parse_milli(quantity))

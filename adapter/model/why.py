@@ -1,0 +1,138 @@
+"""The why: one workload's figures from the last reading to the served value, or what hinders them.
+
+What an answer says in one line when it fails, this says for every pod: it reads the same Snapshot
+and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from adapter.errors import NoValue
+from adapter.model.catalogue import RAW, Metric, Stat, View
+from adapter.model.fleet import NOBODY, Group, Standing
+from adapter.model.freshness import Freshness
+from adapter.model.quantity import format_milli
+from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.source import NEW
+
+POD = "Pod"
+
+
+class Figure(msgspec.Struct, frozen=True, rename="camel"):
+    """One pod's way to a value. `raw` is the last reading; `served` None where `why` says why.
+
+    `freshness` is `fresh`, `held` or `gone`, None where nothing was ever read.
+    """
+
+    raw: float | None
+    age_seconds: float | None
+    freshness: str | None
+    served: str | None
+    why: str | None
+
+
+class PodStory(msgspec.Struct, frozen=True, rename="camel"):
+    """One pod; `heard_seconds_ago` is None before its source said anything."""
+
+    name: str
+    standing: Standing
+    heard_seconds_ago: float | None
+    figure: Figure
+
+
+class Total(msgspec.Struct, frozen=True, rename="camel"):
+    """The workload's total as it is served, or why it is not."""
+
+    served: str | None
+    why: str | None
+
+
+class Story(msgspec.Struct, frozen=True, rename="camel"):
+    """One metric of one workload at one moment (`taken_at`, Unix seconds)."""
+
+    metric: str
+    unit: str
+    view: str
+    taken_at: float
+    pods: tuple[PodStory, ...]
+    total: Total | None  # None where a total has no meaning
+
+
+def tell(
+    snapshot: Snapshot, metric: Metric, view: View, *, namespace: str, kind: str, name: str
+) -> Story | None:
+    """Return the story of a pod or of a workload's pods; None when there is no pod with a source.
+
+    A `name` of `*` with kind Pod means every pod of the namespace.
+    """
+    group = _group(snapshot, namespace, kind, name)
+    if not group.pods:
+        return None
+    whole = kind != POD and metric.totals
+    key = TotalKey(namespace, kind, name, metric.name, view)
+    return Story(
+        metric.name,
+        metric.unit,
+        words(view),
+        snapshot.wall,
+        _pods(snapshot, metric, view, group),
+        _total(snapshot, metric, key) if whole else None,
+    )
+
+
+def words(view: View) -> str:
+    """Return the view as it is written in a query."""
+    return str(view.stat) if view.stat is Stat.RAW else f"{view.stat} {view.window_seconds}s"
+
+
+def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
+    if kind != POD:
+        return snapshot.fleet.owned(namespace, kind, name)
+    pods = snapshot.fleet.by_namespace.get(namespace, NOBODY)
+    return pods if name == "*" else pods.named(name)
+
+
+def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple[PodStory, ...]:
+    raw = snapshot.levels(RAW, metric.series)
+    seen = snapshot.levels(view, metric.series)
+    stories = []
+    for pod, place in zip(group.pods, group.places.tolist(), strict=True):
+        standing = snapshot.standings[pod.uid]
+        served = bool(seen.known[place]) and standing is Standing.SERVING
+        heard_at = snapshot.sources.get(pod.uid, NEW).heard_at
+        figure = Figure(
+            raw=_number(raw.values[place]),
+            age_seconds=_number(snapshot.at - raw.at[place]) if raw.known[place] else None,
+            freshness=_freshness(bool(raw.known[place]), bool(raw.fresh[place]), raw.values[place]),
+            served=_quantity(seen.values[place]) if served else None,
+            why=None if served else snapshot.excuse(metric, pod),
+        )
+        heard = None if heard_at is None else round(snapshot.at - heard_at, 1)
+        stories.append(PodStory(pod.name, standing, heard, figure))
+    return tuple(stories)
+
+
+def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total:
+    try:
+        answer = snapshot.total(metric, key)
+    except NoValue as error:
+        return Total(None, str(error))
+    return Total(format_milli(answer.milli[0]), None)
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def _freshness(known: bool, fresh: bool, value: float) -> str | None:  # noqa: FBT001 - two columns
+    if not np.isfinite(value):
+        return None
+    if not known:
+        return Freshness.GONE.name.lower()
+    return (Freshness.FRESH if fresh else Freshness.HELD).name.lower()
+
+
+def _quantity(value: float) -> str:
+    return format_milli(round(float(value) * 1000))

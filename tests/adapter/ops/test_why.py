@@ -1,0 +1,102 @@
+"""The why page over HTTP: JSON for a question that is whole, words for one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession
+
+from adapter.api import query
+from adapter.model.snapshot import Snapshot
+from adapter.ops import server
+from adapter.ops.probes import Probes
+from adapter.ops.why import Why
+from adapter.settings import Ops
+from adapter.telemetry import Metrics
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
+
+ASKED = {
+    "namespace": NAMESPACE,
+    "kind": "Deployment",
+    "name": DEPLOYMENT,
+    "metric": "llm_inference_pending_requests",
+}
+
+
+class Scene:
+    """The ops port over a Snapshot that the test sets."""
+
+    snapshot: Snapshot | None = None
+    url = ""
+
+    async def get(self, **changes: str) -> tuple[int, dict[str, object]]:
+        asked = {key: value for key, value in (ASKED | changes).items() if value}
+        async with ClientSession() as session, session.get(self.url, params=asked) as answer:
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    made = Scene()
+    world = World(serving_pod("a"))
+    world.say["a"] = {"pending": 5.0}
+    made.snapshot = world.advance(20)
+    probes = Probes(read=lambda: made.snapshot, now=lambda: 0.0, first_try_seconds=1.0)
+    why = Why(read=lambda: made.snapshot, choose=query.view)
+    runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), why)
+    made.url = f"http://127.0.0.1:{port}/why"
+    yield made
+    await runner.cleanup()
+
+
+async def test_a_whole_question_gets_the_story(scene: Scene) -> None:
+    status, story = await scene.get()
+    assert status == 200
+    assert story["view"] == "mean 15s"
+    assert story["total"] == {"served": "5", "why": None}
+    assert story["pods"] == [
+        {
+            "name": "a",
+            "standing": "serving",
+            "heardSecondsAgo": 0.0,
+            "figure": {
+                "raw": 5.0,
+                "ageSeconds": 0.0,
+                "freshness": "fresh",
+                "served": "5",
+                "why": None,
+            },
+        }
+    ]
+
+
+async def test_the_view_can_be_chosen_as_in_an_hpa(scene: Scene) -> None:
+    _, story = await scene.get(metricLabelSelector="stat=raw")
+    assert story["view"] == "raw"
+    status, told = await scene.get(metricLabelSelector="stat=best")
+    assert status == 400
+    assert "stat=`best` is not known" in str(told["error"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"kind": "", "name": ""}, 400, "missing: kind, name; needed are namespace, kind,"),
+        ({"metric": "llm"}, 404, "no such metric; served are nvidia_gpu_utilization"),
+        ({"name": "other"}, 404, "Deployment other has no pod with a source"),
+    ],
+)
+async def test_what_cannot_be_told_is_an_error_in_words(
+    scene: Scene, changes: dict[str, str], status: int, words: str
+) -> None:
+    code, told = await scene.get(**changes)
+    assert code == status
+    assert words in str(told["error"])
+
+
+async def test_before_the_first_snapshot_it_says_so(scene: Scene) -> None:
+    scene.snapshot = None
+    status, told = await scene.get()
+    assert status == 503
+    assert "just started" in str(told["error"])
