@@ -9,12 +9,23 @@ import msgspec
 
 from adapter.errors import BadRequest, MethodNotAllowed
 from adapter.model import selector as selectors
-from adapter.model.catalogue import MEAN_30S, VIEW_KEYS, WINDOWS_SECONDS, Metric, Stat, View
+from adapter.model.catalogue import (
+    MEAN_30S,
+    QUANTILES,
+    VIEW_KEYS,
+    WINDOWS_SECONDS,
+    Metric,
+    Stat,
+    View,
+)
 from adapter.model.selector import Operator, Requirement, Selector
 
 _WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
-_STATS = {str(stat): stat for stat in Stat}
-_CHOICES = {"stat": tuple(_STATS), "window": tuple(_WINDOWS)}
+_STATS = {str(stat): stat for stat in Stat} | {"median": Stat.P50}
+_QUANTILES = {f"{share:g}": stat for stat, share in QUANTILES.items()}
+_CHOICES = {"stat": tuple(_STATS), "quantile": tuple(_QUANTILES), "window": tuple(_WINDOWS)}
+# A view that falls slowly is asked for to bridge minutes, not a usual window.
+_RISE_WINDOW = "300s"
 _FIELD_TERM = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>[^=!]*)")
 
 
@@ -62,7 +73,19 @@ def _view(metric: Metric, selector: Selector) -> View:
             raise BadRequest(f"metricLabelSelector: {requirement.key} is given two values")
     if not chosen:
         return metric.view
-    return _combined(metric, chosen.get("stat"), chosen.get("window"))
+    return _combined(metric, _stat(chosen), chosen.get("window"))
+
+
+def _stat(chosen: Mapping[str, str]) -> Stat | None:
+    """Return the statistic, which a quantile chooses as well."""
+    stat = _STATS.get(chosen.get("stat", ""))
+    quantile = _QUANTILES.get(chosen.get("quantile", ""))
+    if stat and quantile and stat is not quantile:
+        raise BadRequest(
+            f"metricLabelSelector: stat={stat} contradicts quantile={chosen['quantile']}: leave"
+            " one out"
+        )
+    return stat or quantile
 
 
 def _choice(requirement: Requirement) -> str:
@@ -77,10 +100,12 @@ def _choice(requirement: Requirement) -> str:
     return value
 
 
-def _combined(metric: Metric, stat_text: str | None, window_text: str | None) -> View:
+def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> View:
     """Fill in what was not chosen from the metric's own view; a window alone asks for a mean."""
     usual = metric.view if metric.view.stat is not Stat.RAW else MEAN_30S
-    stat = _STATS[stat_text] if stat_text else usual.stat
+    stat = chosen or usual.stat
+    if stat is Stat.RISE and not window_text:
+        window_text = _RISE_WINDOW
     if stat is not Stat.RAW:
         return View(stat, _WINDOWS[window_text] if window_text else usual.window_seconds)
     if window_text:

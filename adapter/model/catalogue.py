@@ -13,6 +13,16 @@ class Stat(StrEnum):
     RAW = "raw"
     MEAN = "mean"
     EWMA = "ewma"
+    RISE = "rise"  # up with the last 15 s, down with the window
+    MAX = "max"
+    P50 = "p50"
+    P90 = "p90"
+    P95 = "p95"
+    P99 = "p99"
+
+
+# The share of the time, or of the observations, that lies at or below each quantile.
+QUANTILES = {Stat.P50: 0.5, Stat.P90: 0.9, Stat.P95: 0.95, Stat.P99: 0.99}
 
 
 # The windows that can be asked for: a closed grid, so that the views stay few.
@@ -89,4 +99,4 @@ GROUP = "custom.metrics.k8s.io"
 VERSIONS = ("v1beta2", "v1beta1")
 
 # Selector keys of a metric query that choose the view.
-VIEW_KEYS = ("stat", "window")
+VIEW_KEYS = ("stat", "quantile", "window")

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.errors import NoValue
-from adapter.model import exits, smooth
+from adapter.model import exits
 from adapter.model.catalogue import Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import Freshness
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
-from adapter.model.rings import COARSE_SECONDS, FINE_SLOTS
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
 from adapter.model.source import NEW, Source
+from adapter.model.views import look
 from adapter.model.window import FrozenWindow
 
 Floats = NDArray[np.float64]
@@ -153,28 +153,11 @@ class Snapshot:
         rows = self.window.by_series.get(series, NONE).of(self.fleet)
         have = rows != NO_ROW
         values = np.full(len(rows), np.nan)
-        values[have] = self._look(view, rows[have])
+        values[have] = look(view, self.window, rows[have])
         grades = self.grades[rows]  # without a row those of another one, which `have` masks
         known = have & (grades < Freshness.GONE) & is_quantity(values)
         fresh = known & (grades == Freshness.FRESH)
         return Levels(values, self.window.last_at[rows], known, fresh)
-
-    def _look(self, view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        if view.stat is Stat.RAW:
-            return self.window.last_value[rows]
-        if view.stat is Stat.EWMA:
-            return self._ewma(view.window_seconds, rows)
-        if view.window_seconds <= FINE_SLOTS:
-            recent = self.window.fine[:, -view.window_seconds :]
-            return smooth.mean(recent[rows], view.window_seconds)
-        steps = view.window_seconds // COARSE_SECONDS
-        return smooth.mean(self.window.coarse[:, -steps:][rows], steps)
-
-    def _ewma(self, half_life_seconds: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        # Four half-lives of one-second steps fit the minute up to a half-life of 15 s.
-        if 4 * half_life_seconds <= FINE_SLOTS:
-            return smooth.ewma(self.window.fine[rows], half_life_seconds)
-        return smooth.ewma(self.window.coarse[rows], half_life_seconds / COARSE_SECONDS)
 
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
         levels = self.levels(view, metric.series)

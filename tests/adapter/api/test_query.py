@@ -44,6 +44,13 @@ def test_a_label_selector_that_cannot_be_parsed_is_named(text: str) -> None:
         ("stat=ewma", View(Stat.EWMA, 30)),
         ("stat in (ewma),window in (15s)", View(Stat.EWMA, 15)),
         ("stat==mean", View(Stat.MEAN, 30)),
+        ("stat=max,window=120s", View(Stat.MAX, 120)),
+        ("stat=median", View(Stat.P50, 30)),
+        ("stat=p50", View(Stat.P50, 30)),
+        ("quantile=0.95,window=60s", View(Stat.P95, 60)),
+        ("quantile=0.5,stat=median", View(Stat.P50, 30)),
+        ("stat=rise", View(Stat.RISE, 300)),
+        ("stat=rise,window=600s", View(Stat.RISE, 600)),
     ],
 )
 def test_the_metric_selector_chooses_the_view(text: str, expected: View) -> None:
@@ -59,8 +66,14 @@ def test_a_window_of_a_metric_that_is_usually_raw_asks_for_its_mean() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("colour=red", "known are stat=raw|mean|ewma, window=15s|30s|60s|120s|300s|600s"),
-        ("stat=median", "stat=raw|mean|ewma"),
+        (
+            "colour=red",
+            "known are stat=raw|mean|ewma|rise|max|p50|p90|p95|p99|median, quantile=0.5|0.9|0.95",
+        ),
+        ("colour=red", "quantile=0.5|0.9|0.95|0.99, window=15s|30s|60s|120s|300s|600s"),
+        ("stat=mode", "stat=raw|mean|ewma"),
+        ("quantile=0.42", "quantile=0.5|0.9|0.95|0.99"),
+        ("quantile=0.5,stat=max", "stat=max contradicts quantile=0.5"),
         ("window=31s", "15s|30s"),
         ("window=1m", "15s|30s"),
         ("stat in (raw,mean)", "takes one value"),

@@ -8,13 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.model.batch import Batch, Column, ModelState, Point, Reading
+from adapter.model.catalogue import Stat, View
 from adapter.model.rings import COARSE_SLOTS, FINE_SLOTS
-from adapter.model.smooth import carry_forward, ewma, mean
+from adapter.model.views import look
 from adapter.model.window import FrozenWindow, Window
 
 
 def reading(at: float, value: float, uid: str = "u", series: str = "pending") -> Reading:
     return Reading(uid, at, 2.0, ModelState.READY, (Point(series, at, value),))
+
+
+def level(frozen: FrozenWindow, seconds: int) -> float:
+    rows = np.array([row_of(frozen)])
+    return float(look(View(Stat.MEAN, seconds), frozen, rows)[0])
 
 
 def row_of(frozen: FrozenWindow, uid: str = "u", series: str = "pending") -> int:
@@ -148,8 +154,8 @@ def test_what_was_carried_through_a_silence_longer_than_the_hold_is_forgotten() 
         window.append(Batch(), float(second))
     window.append(Batch((reading(431.0, 0.0),)), 431.0)
     frozen = window.freeze()
-    assert mean(frozen.fine, 60)[row_of(frozen)] == 0.0
-    assert mean(frozen.coarse, 60)[row_of(frozen)] == 500.0  # what was read ten minutes ago
+    assert level(frozen, 60) == 0.0
+    assert np.nanmax(frozen.coarse[row_of(frozen)]) == 500.0  # what was read ten minutes ago
     assert np.isnan(frozen.coarse[row_of(frozen), -29:]).all()
     window.append(Batch((reading(441.0, 0.0),)), 441.0)
     later = window.freeze()
@@ -185,33 +191,4 @@ def test_the_mean_equals_the_hand_written_one(values: dict[int, float]) -> None:
         held.append(last)
     recent = held[-30:]
     expected = sum(recent) / len(recent)
-    assert mean(frozen.fine, 30)[row_of(frozen)] == pytest.approx(expected, rel=1e-5, abs=1e-6)
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(0, 100, width=32)), min_size=1, max_size=60))
-def test_carry_forward_equals_the_hand_written_one(values: list[float | None]) -> None:
-    row = np.array([[math.nan if v is None else v for v in values]], dtype=np.float32)
-    expected: list[float] = []
-    last = math.nan
-    for value in values:
-        last = last if value is None else value
-        expected.append(last)
-    np.testing.assert_array_equal(carry_forward(row)[0], np.array(expected, dtype=np.float32))
-
-
-def test_zero_all_through_is_exactly_zero_in_every_view() -> None:
-    zeros = np.zeros((1, 60), dtype=np.float32)
-    assert mean(zeros, 60)[0] == 0.0
-    assert ewma(zeros, 15)[0] == 0.0
-
-
-def test_the_step_response_of_the_ewma_is_half_after_one_half_life() -> None:
-    step = np.concatenate([np.zeros(400), np.ones(15)]).reshape(1, -1)
-    assert ewma(step, 15)[0] == pytest.approx(0.5, abs=1e-6)
-
-
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=60), st.floats(0.5, 60))
-def test_a_smoothed_level_lies_between_the_extremes(values: list[float], half_life: float) -> None:
-    row = np.array([values])
-    for level in (ewma(row, half_life)[0], mean(row, 60)[0]):
-        assert min(values) * (1 - 1e-9) <= level <= max(values) * (1 + 1e-9)
+    assert level(frozen, 30) == pytest.approx(expected, rel=1e-5, abs=1e-6)
