@@ -49,12 +49,15 @@ def identity_of(settings: Settings) -> Identity:
     )
 
 
-def proof_of(settings: Settings, environ: Mapping[str, str]) -> attribute.Claim:
+def proof_of(
+    settings: Settings, environ: Mapping[str, str], scope: str | None = None
+) -> attribute.Claim:
     """Return which GPUs are known to be this pod's before NVML is asked."""
     return attribute.claim(
         settings.gpu_uuids,
         environ.get(attribute.VISIBLE_DEVICES),
         mps_pipe=environ.get(attribute.MPS_PIPE),
+        scope=scope,
     )
 
 
@@ -66,7 +69,7 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def serve_until_told(settings: Settings) -> None:
+async def serve_until_told(settings: Settings, scope: str | None = None) -> None:
     """Serve until SIGTERM or SIGINT; raise ListenError when the address cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +79,7 @@ async def serve_until_told(settings: Settings) -> None:
     try:
         async with fetch.session(settings.engine_timeout_seconds) as http:
             server = fetch.ModelServer(settings, http)
-            proven = proof_of(settings, os.environ)
+            proven = proof_of(settings, os.environ, scope)
             poller = Poller(
                 identity=identity_of(settings),
                 periods=periods_of(settings),
@@ -123,8 +126,11 @@ def announce(loaded: Loaded) -> None:
     log.event(logging.INFO, "starting", version=version(), **facts)
 
 
-def run(arguments: list[str]) -> int:
-    """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen."""
+def run(arguments: list[str], *, scope: str | None = None) -> int:
+    """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen.
+
+    `scope` is wire.CONTAINER inside the model's own container.
+    """
     try:
         loaded = load(arguments, os.environ, version())
     except SettingsError as error:
@@ -133,7 +139,7 @@ def run(arguments: list[str]) -> int:
     log.configure(loaded.settings.log_level)
     announce(loaded)
     try:
-        asyncio.run(serve_until_told(loaded.settings))
+        asyncio.run(serve_until_told(loaded.settings, scope))
     except serve.ListenError as error:
         log.event(logging.ERROR, str(error))
         return EXIT_CANNOT_LISTEN

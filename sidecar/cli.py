@@ -13,6 +13,10 @@ EXIT_NO_COMMAND = 2
 
 # The name, its module (which has `run(arguments) -> exit code`), and what it does.
 COMMANDS = {
+    "run": (
+        "sidecar.wrapper",
+        "run a model server as its container's first process, with us beside",
+    ),
     "probe-for": ("sidecar.probe", "print the readiness and startup probes of a model server"),
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from sidecar import interpreter
 from sidecar.backoff import Backoff
 from sidecar.pipe import MAX_LINE_BYTES, Answer, Ask, Hello, NvmlProblem
 from sidecar.wire import GpuReading
@@ -185,9 +185,7 @@ class Gpus:
 
     async def _start(self) -> Child:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "sidecar.nvml",
+            *interpreter.command("sidecar.nvml"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
