@@ -9,6 +9,7 @@ compile() {
 }
 compile sidecar
 compile adapter --extra adapter
+compile agent --extra agent
 compile dev --extra dev
 # The project itself is installed from the tree, not from a registry.
 sed -i '/^forescale/d' requirements/*.txt

@@ -11,14 +11,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from aiohttp import web
 
-from sidecar import attribute, cli, fetch, log, serve
+from sidecar import cli, fetch, log, serve, wire
 from sidecar.gpu import Gpus
+from sidecar.podresources import PodResources
 from sidecar.poll import Periods, Poller
+from sidecar.proof import Proof
 from sidecar.sample import Identity
 from sidecar.settings import Loaded, Settings, SettingsError, load
 from sidecar.streams import Streams
@@ -49,18 +53,6 @@ def identity_of(settings: Settings) -> Identity:
     )
 
 
-def proof_of(
-    settings: Settings, environ: Mapping[str, str], scope: str | None = None
-) -> attribute.Claim:
-    """Return which GPUs are known to be this pod's before NVML is asked."""
-    return attribute.claim(
-        settings.gpu_uuids,
-        environ.get(attribute.VISIBLE_DEVICES),
-        mps_pipe=environ.get(attribute.MPS_PIPE),
-        scope=scope,
-    )
-
-
 def periods_of(settings: Settings) -> Periods:
     return Periods(
         engine_seconds=settings.engine_period_seconds,
@@ -69,7 +61,9 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def serve_until_told(settings: Settings, scope: str | None = None) -> None:
+async def serve_until_told(
+    settings: Settings, environ: Mapping[str, str], scope: str | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT; raise ListenError when the address cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,17 +73,29 @@ async def serve_until_told(settings: Settings, scope: str | None = None) -> None
     try:
         async with fetch.session(settings.engine_timeout_seconds) as http:
             server = fetch.ModelServer(settings, http)
-            proven = proof_of(settings, os.environ, scope)
+            proof = Proof(settings, environ, scope)
             poller = Poller(
                 identity=identity_of(settings),
                 periods=periods_of(settings),
                 server=server,
                 gpus=gpus,
-                proven=lambda: proven,
+                proven=proof.claim,
+                holders=proof.kubelet if scope == wire.NODE else None,
             )
-            await _serve(poller, listener, stop)
+            async with _asking(proof.kubelet):
+                await _serve(poller, listener, stop)
     finally:
         await gpus.close()
+
+
+@asynccontextmanager
+async def _asking(kubelet: PodResources | None) -> AsyncIterator[None]:
+    asking = asyncio.create_task(kubelet.run()) if kubelet else None
+    try:
+        yield
+    finally:
+        if asking:
+            asking.cancel()
 
 
 async def _serve(poller: Poller, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -121,25 +127,31 @@ def announce(loaded: Loaded) -> None:
     for warning in loaded.warnings:
         log.event(logging.WARNING, "a setting was ignored", why=warning)
     facts = {
-        key: list(v) if isinstance(v, tuple) else v for key, v in asdict(loaded.settings).items()
+        key: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v
+        for key, v in asdict(loaded.settings).items()
     }
     log.event(logging.INFO, "starting", version=version(), **facts)
 
 
-def run(arguments: list[str], *, scope: str | None = None) -> int:
+def run(
+    arguments: list[str],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    scope: str | None = None,
+) -> int:
     """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen.
 
-    `scope` is wire.CONTAINER inside the model's own container.
+    `scope` is wire.CONTAINER inside the model's own container, wire.NODE for a node agent.
     """
     try:
-        loaded = load(arguments, os.environ, version())
+        loaded = load(arguments, environ, version())
     except SettingsError as error:
         sys.stderr.write(f"forescale-sidecar: {len(error.problems)} bad setting(s)\n{error}\n")
         return EXIT_BAD_SETTINGS
     log.configure(loaded.settings.log_level)
     announce(loaded)
     try:
-        asyncio.run(serve_until_told(loaded.settings, scope))
+        asyncio.run(serve_until_told(loaded.settings, environ, scope))
     except serve.ListenError as error:
         log.event(logging.ERROR, str(error))
         return EXIT_CANNOT_LISTEN

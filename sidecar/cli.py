@@ -13,6 +13,7 @@ EXIT_NO_COMMAND = 2
 
 # The name, its module (which has `run(arguments) -> exit code`), and what it does.
 COMMANDS = {
+    "agent": ("sidecar.agent", "read all GPUs of a node, for the pods that hold them"),
     "run": (
         "sidecar.wrapper",
         "run a model server as its container's first process, with us beside",

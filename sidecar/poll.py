@@ -12,6 +12,7 @@ from sidecar.attribute import Attributed, Claim, attribute
 from sidecar.changes import Changes
 from sidecar.fetch import EngineRead, ModelServer
 from sidecar.gpu import GpuRead, Gpus
+from sidecar.podresources import PodResources
 from sidecar.ring import Ring
 from sidecar.sample import Identity, Sample, differs, frame
 from sidecar.telemetry import Telemetry
@@ -42,6 +43,7 @@ class Poller:
         server: ModelServer,
         gpus: Gpus,
         proven: Callable[[], Claim],
+        holders: PodResources | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
@@ -49,6 +51,7 @@ class Poller:
         self._server = server
         self._gpus = gpus
         self._proven = proven
+        self._holders = holders
         self._clock = clock
         self._changes = Changes()
         self._ring = Ring(identity.started_at)
@@ -169,6 +172,8 @@ class Poller:
             visible=found.visible,
             gpu_taken_at=read.taken_at,
             attribution=found.attribution,
+            held=self._holders.held if self._holders else None,
+            held_taken_at=self._holders.taken_at if self._holders else None,
         )
         self._changes.gpus(before, self._sample, self._gpus.driver)
 

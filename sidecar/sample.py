@@ -12,6 +12,7 @@ from sidecar.wire import (
     EngineReading,
     Frame,
     GpuReading,
+    Held,
     Phases,
 )
 
@@ -35,6 +36,8 @@ class Sample:
     gpu_taken_at: float | None = None
     attribution: Attribution | None = None
     visible: tuple[GpuReading, ...] | None = None
+    held: tuple[Held, ...] | None = None
+    held_taken_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,22 @@ def frame(
         seq=seq,
         period_seconds=identity.period_seconds,
         uid=identity.uid,
-        age_seconds=Ages(_age(sample.engine_taken_at, now), _age(sample.gpu_taken_at, now)),
+        age_seconds=_ages(sample, now),
         engine=sample.engine,
         gpus=sample.gpus,
         visible=sample.visible,
+        held=sample.held,
         attribution=sample.attribution,
         phases=Phases(_age(identity.started_at, now), _age(first_ready_at, now)),
         backlog=backlog,
+    )
+
+
+def _ages(sample: Sample, now: float) -> Ages:
+    return Ages(
+        engine=_age(sample.engine_taken_at, now),
+        gpu=_age(sample.gpu_taken_at, now),
+        held=_age(sample.held_taken_at, now),
     )
 
 
@@ -83,7 +95,7 @@ def differs(sent: Sample, current: Sample) -> bool:
         _engine_differs(sent.engine, current.engine)
         or _gpus_differ(sent.gpus, current.gpus)
         or _gpus_differ(sent.visible, current.visible)
-        or sent.attribution != current.attribution
+        or (sent.attribution, sent.held) != (current.attribution, current.held)
     )
 
 

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ _SERVICE_LINK = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_(
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _POD_UID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -41,6 +43,9 @@ class Settings:
     gpu_timeout_seconds: float
     gpu_uuids: tuple[str, ...]
     pod_uid: str | None
+    pod_name: str | None
+    pod_namespace: str | None
+    pod_resources: Path | None
     log_level: str
 
 
@@ -126,6 +131,18 @@ def _pod_uid(text: str) -> str:
     raise ValueError("is no pod UID; set it by the downward API from metadata.uid")
 
 
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text):
+        return text
+    raise ValueError("is no name of an object; set it by the downward API")
+
+
+def _folder(text: str) -> Path:
+    if text.startswith("/"):
+        return Path(text)
+    raise ValueError("is no absolute path; give one such as /var/lib/kubelet/pod-resources")
+
+
 def _log_level(text: str) -> str:
     if text.lower() in LOG_LEVELS:
         return text.lower()
@@ -141,6 +158,7 @@ class Field:
     parse: Callable[[str], Any]
     default: str | None
     help: str
+    also: str | None = None  # a variable that the downward API usually sets
 
     @property
     def variable(self) -> str:
@@ -163,7 +181,19 @@ FIELDS = (
     Field("engine-timeout", "engine_timeout_seconds", duration(0.05, 10), "5s", "for its page"),
     Field("gpu-timeout", "gpu_timeout_seconds", duration(0.05, 10), "1s", "for one NVML reading"),
     Field("gpu-uuids", "gpu_uuids", _gpu_uuids, "", "UUIDs of this pod's GPUs, by commas"),
-    Field("pod-uid", "pod_uid", _pod_uid, None, "metadata.uid of this pod (also: POD_UID)"),
+    Field(
+        "pod-uid", "pod_uid", _pod_uid, None, "metadata.uid of this pod (also: POD_UID)", "POD_UID"
+    ),
+    Field("pod-name", "pod_name", _name, None, "metadata.name (also: POD_NAME)", "POD_NAME"),
+    Field(
+        "pod-namespace",
+        "pod_namespace",
+        _name,
+        None,
+        "metadata.namespace (also: POD_NAMESPACE)",
+        "POD_NAMESPACE",
+    ),
+    Field("pod-resources", "pod_resources", _folder, None, "folder of the kubelet's PodResources"),
     Field("log-level", "log_level", _log_level, "info", ", ".join(LOG_LEVELS)),
 )
 
@@ -210,8 +240,7 @@ def _text(
     flag = flags[field.attribute]
     if flag is not None:
         return f"--{field.flag}", flag
-    names = (field.variable, "POD_UID") if field.flag == "pod-uid" else (field.variable,)
-    for name in names:
+    for name in filter(None, (field.variable, field.also)):
         text = environ.get(name, "").strip()
         if _SERVICE_ADDRESS.match(text):
             warnings.append(
@@ -239,4 +268,9 @@ def _together(values: Mapping[str, Any]) -> list[str]:
         problems.append("--engine-url: has no meaning with --engine none; leave one of them out")
     if values["heartbeat_seconds"] < values["engine_period_seconds"]:
         problems.append("--heartbeat: is shorter than --engine-period; make it at least as long")
+    named = values["pod_name"] and values["pod_namespace"]
+    if values["pod_resources"] and not named and values["engine"] != ENGINE_NONE:
+        problems.append(
+            "--pod-resources: needs --pod-name and --pod-namespace to know which pod this is"
+        )
     return problems

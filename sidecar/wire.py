@@ -72,10 +72,19 @@ class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
 
     how: str | None = None
     why: str | None = None
-    scope: str | None = None  # CONTAINER where NVML runs inside the model's own container
+    scope: str | None = None  # where NVML runs; None is a container of its own beside the model's
 
 
-CONTAINER = "container"
+CONTAINER = "container"  # the model's own
+NODE = "node"  # an agent's, which shows the whole node
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One pod of the node and the ids of the GPUs that it holds, as the kubelet spells them."""
+
+    namespace: str
+    pod: str
+    devices: tuple[str, ...]
 
 
 class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,6 +92,7 @@ class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
 
     engine: float | None = None
     gpu: float | None = None
+    held: float | None = None
 
 
 class Phases(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -116,6 +126,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     engine: EngineReading | None = None
     gpus: tuple[GpuReading, ...] | None = None
     visible: tuple[GpuReading, ...] | None = None  # seen here, whose they are is not proven here
+    held: tuple[Held, ...] | None = None  # by a node agent: who holds which of the visible ones
     attribution: Attribution | None = None
     phases: Phases | None = None
     backlog: Backlog | None = None

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import aiohttp
 import msgspec
 from msgspec import structs
 
 from adapter.errors import BadStream, IntakeError
-from adapter.intake import frames, join
+from adapter.intake import frames
 from adapter.intake.capped import lines, refuse_host_address, url
 from adapter.model.batch import Reading
-from adapter.model.fleet import Pod
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
 from sidecar import wire
@@ -42,11 +41,14 @@ class Target(msgspec.Struct, frozen=True):
         return url(self.ip, self.port, "/v1/stream")
 
 
+Read = Callable[[wire.Frame, float, frames.Drop], Iterable[Reading]]
+
+
 class Stream:
     """Holds one connection and hands on what it says until it is cancelled.
 
-    `pod` returns what the API server says of it now. `deliver` gets every Reading, `fail` the
-    reason in words each time an attempt ends.
+    `read` makes Readings of a frame: of the pod itself, or of the pods of its node. `deliver` gets
+    those of each frame, `fail` the reason in words each time an attempt ends.
     """
 
     def __init__(
@@ -56,15 +58,15 @@ class Stream:
         settings: Intake,
         metrics: Metrics,
         *,
-        pod: Callable[[], Pod | None],
-        deliver: Callable[[Reading], None],
+        read: Read,
+        deliver: Callable[[Target, tuple[Reading, ...]], None],
         fail: Callable[[Target, str], None],
     ) -> None:
         self._target = target
         self._session = session
         self._settings = settings
         self._metrics = metrics
-        self._pod = pod
+        self._read_frame = read
         self._deliver = deliver
         self._fail = fail
         self._once = Once(warn)
@@ -162,10 +164,7 @@ class Stream:
             first = False
 
     def _take(self, frame: wire.Frame, now: float) -> None:
-        pod = self._pod()
-        own = frame if pod is None else join.own(frame, pod.holding)
-        reading = frames.reading(own, self._target.uid, now, self._drop)
-        self._deliver(reading)
+        self._deliver(self._target, tuple(self._read_frame(frame, now, self._drop)))
         self._metrics.frames.labels("taken").inc()
 
     def _expect(self, frame: wire.Frame) -> None:

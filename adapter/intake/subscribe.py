@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import aiohttp
 
+from adapter.intake import frames, join, nodesource
 from adapter.intake.capped import LARGE_PAGES
+from adapter.intake.nodeframes import NodeReader
 from adapter.intake.scrape import Scrape, ScrapeTarget
-from adapter.intake.stream import Stream, Target
+from adapter.intake.stream import Read, Stream, Target
 from adapter.model.batch import Batch, Reading
-from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
-from adapter.settings import Intake
+from adapter.model.fleet import EMPTY, Fleet, Pod, SourceKind, Standing
+from adapter.settings import Intake, accounts
 from adapter.telemetry import Metrics, Once, event, warn
+from sidecar import wire
 
 # Streams to a whole fleet are not opened in one burst: 1,000 a second.
 OPENINGS_PER_SECOND = 1000.0
@@ -41,7 +44,8 @@ class Subscriber:
         self._troubles: dict[str, str] = {}
         self._untried: set[str] = set()
         self._version = -1
-        self._pods: Mapping[str, Pod] = {}
+        self._fleet = EMPTY
+        self._agents: dict[str, NodeReader] = {}
         self._once = Once(warn)
 
     async def __aenter__(self) -> Self:
@@ -69,8 +73,9 @@ class Subscriber:
         if fleet.version == self._version:
             return
         self._version = fleet.version
-        self._pods = fleet.pods
+        self._fleet = fleet
         wanted = {target for pod in fleet.pods.values() if (target := _target(pod)) is not None}
+        wanted |= self._speakers(fleet)
         for target in [target for target in self._tasks if target not in wanted]:
             self._cancel(target)
         new = [target for target in wanted if target not in self._tasks]
@@ -79,6 +84,14 @@ class Subscriber:
             self._open(target, random.uniform(0.0, spread))  # noqa: S311 - jitter
         for pod in fleet.pods.values():
             self._explain(pod)
+
+    def _speakers(self, fleet: Fleet) -> set[AnyTarget]:
+        """Return the node agents that may speak; each of the others is told once, with why not."""
+        allowed, refused = nodesource.admitted(fleet, accounts(self._settings.node_sources))
+        for uid, why in refused.items():
+            pod = fleet.node_sources[uid]
+            self._once("node_source_refused", uid, why, pod=f"{pod.namespace}/{pod.name}")
+        return {target for pod in allowed.values() if (target := _agent(pod)) is not None}
 
     def collect(self) -> Batch:
         """Return what came since the last call."""
@@ -100,13 +113,8 @@ class Subscriber:
             raise RuntimeError("the subscriber is used outside its `async with`")
         given = (self._session, self._settings, self._metrics)
         if isinstance(target, Target):
-            stream = Stream(
-                target,
-                *given,
-                pod=lambda: self._pods.get(target.uid),
-                deliver=self._deliver,
-                fail=self._fail,
-            )
+            read = self._reader(target.uid)
+            stream = Stream(target, *given, read=read, deliver=self._take, fail=self._fail)
             return stream.run(first_delay_seconds)
         scrape = Scrape(
             target,
@@ -118,16 +126,35 @@ class Subscriber:
         )
         return scrape.run(first_delay_seconds)
 
+    def _reader(self, uid: str) -> Read:
+        if uid in self._fleet.node_sources:
+            self._agents[uid] = NodeReader(uid, lambda: self._fleet)
+            return self._agents[uid].read
+
+        def read(frame: wire.Frame, now: float, drop: frames.Drop) -> Iterator[Reading]:
+            pod = self._fleet.pods.get(uid)
+            own = frame if pod is None else join.own(frame, pod.holding)
+            yield frames.reading(own, uid, now, drop)
+
+        return read
+
     def _cancel(self, target: AnyTarget) -> None:
         self._tasks.pop(target).cancel()
         self._untried.discard(target.uid)
         self._once.clear(target.uid)
+        self._agents.pop(target.uid, None)
 
     async def _close(self, targets: Iterable[AnyTarget]) -> None:
         tasks = [self._tasks[target] for target in targets]
         for target in targets:
             self._cancel(target)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self, target: Target, readings: tuple[Reading, ...]) -> None:
+        self._readings.extend(readings)
+        self._untried.discard(target.uid)
+        if self._once.clear(target.uid):
+            event("source_heard_again", uid=target.uid)
 
     def _deliver(self, reading: Reading) -> None:
         self._readings.append(reading)
@@ -138,6 +165,9 @@ class Subscriber:
     def _fail(self, target: AnyTarget, reason: str) -> None:
         self._untried.discard(target.uid)
         self._troubles[target.uid] = reason
+        if agent := self._agents.get(target.uid):
+            now = asyncio.get_running_loop().time()
+            self._readings.extend(agent.silent(reason, now))
         self._once("source_lost", target.uid, reason, pod=target.name)
 
     def _miss(self, target: ScrapeTarget, reason: str, reading: Reading | None) -> None:
@@ -152,6 +182,12 @@ class Subscriber:
             self._troubles[pod.uid] = pod.source_problem
         elif pod.source is SourceKind.SIDECAR and pod.port is None:
             self._troubles[pod.uid] = "no container port of the pod is named `forescale`"
+
+
+def _agent(pod: Pod) -> Target | None:
+    if pod.phase != "Running" or pod.terminating or pod.ip is None or pod.port is None:
+        return None
+    return Target(pod.uid, f"{pod.namespace}/{pod.name}", pod.ip, pod.port)
 
 
 def _target(pod: Pod) -> AnyTarget | None:

@@ -30,6 +30,9 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         gpu_timeout_seconds=1.0,
         gpu_uuids=(),
         pod_uid=None,
+        pod_name=None,
+        pod_namespace=None,
+        pod_resources=None,
         log_level="info",
     )
 
