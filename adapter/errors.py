@@ -7,6 +7,7 @@ ForescaleError
 │   ├── BadStream          it sends what no sidecar sends
 │   └── NoPage             a metrics page could not be had
 ├── KubeError              the API server refused a request or gave no answer
+├── UpstreamError          the metrics API behind this one gave no answer
 └── AnswerError            a query gets a Kubernetes Status instead of a value
     ├── BadRequest         400 BadRequest
     ├── Unauthorized       401 Unauthorized
@@ -58,6 +59,10 @@ class KubeError(ForescaleError):
         self.code = code
         self.reason = reason
         self.message = message
+
+
+class UpstreamError(ForescaleError):
+    """The metrics API that stands behind this one gave no answer; the text says which and why."""
 
 
 class BadStream(IntakeError):

@@ -8,12 +8,14 @@ inside and `15s`, `500ms`, `2m` or a plain number of seconds outside. load.py re
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import msgspec
 
 # A source with a longer period would count as fresh for longer than any HPA should trust it.
 LONGEST_PERIOD_SECONDS = 60.0
 _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
+_SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -77,6 +79,31 @@ class ApiServices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """Replace another adapter's APIService; off, since that breaks every HPA that relies on it."""
 
 
+class Behind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A metrics API that stands behind this one; without a url there is none.
+
+    Without a caFile it is verified by this adapter's CA, which then issues it a certificate.
+    """
+
+    url: str = ""
+    """Where it answers, as https://NAME.NAMESPACE.svc; empty: there is none."""
+    name: str = ""
+    """The name in its certificate, where that is not the host of the url."""
+    ca_file: str = ""
+    """PEM of the CAs that its certificate is verified by; empty: this adapter's own CA."""
+    secret: str = ""
+    """NAMESPACE/NAME of the Secret into which this adapter writes a certificate for it."""
+    insecure_upstream: bool = False
+    """Do not verify its certificate: whoever stands in the way then gets this adapter's token."""
+    deadline_seconds: float = 5.0
+    """An HPA's worker waits for that long at most; its other HPAs wait with it."""
+
+    @property
+    def tls_name(self) -> str:
+        """The name that its certificate must have."""
+        return self.name or urlsplit(self.url).hostname or ""
+
+
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The serving certificate."""
 
@@ -102,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     model: Model = Model()
     api_services: ApiServices = ApiServices()
     tls: Tls = Tls()
+    resource_metrics: Behind = Behind()
     log: Log = Log()
     kubeconfig: str = ""
     """Path of a kubeconfig; empty means the pod's own service account."""
@@ -120,6 +148,7 @@ def problems(settings: Settings) -> list[str]:
     found += _account_problems(settings.intake.node_sources)
     if settings.log.level not in ("debug", "info", "warning", "error"):
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
+    found += _behind_problems("resourceMetrics", settings.resource_metrics)
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     found += _scrape_problems(settings.intake)
@@ -137,6 +166,19 @@ def accounts(text: str) -> frozenset[tuple[str, str]]:
 def _account_problems(text: str) -> list[str]:
     wrong = [part for part in text.split(",") if part.strip() and not _ACCOUNT.fullmatch(part)]
     return [f"intake.nodeSources has `{w}`: write namespace/serviceaccount" for w in wrong]
+
+
+def _behind_problems(key: str, behind: Behind) -> list[str]:
+    if not behind.url:
+        return []
+    found = []
+    if urlsplit(behind.url).scheme != "https" or not urlsplit(behind.url).hostname:
+        found.append(f"{key}.url is `{behind.url}`: write https://NAME.NAMESPACE.svc")
+    if behind.ca_file and behind.insecure_upstream:
+        found.append(f"{key}.caFile and {key}.insecureUpstream are both set: choose one of them")
+    if behind.secret and not _SECRET.fullmatch(behind.secret):
+        found.append(f"{key}.secret is `{behind.secret}`: write NAMESPACE/NAME")
+    return found
 
 
 def _port_problems(settings: Settings) -> list[str]:
@@ -177,6 +219,7 @@ def _duration_problems(settings: Settings) -> list[str]:
         "model.tickSeconds": settings.model.tick_seconds,
         "model.holdSeconds": settings.model.hold_seconds,
         "tls.leafDays": settings.tls.leaf_days,
+        "resourceMetrics.deadlineSeconds": settings.resource_metrics.deadline_seconds,
     }
     return [
         f"{name} is {value:g}: it must be above 0"

@@ -38,22 +38,22 @@ class Attributes(msgspec.Struct, frozen=True):
     resource: str = ""
     name: str = ""
     subresource: str = ""
+    verb: str = "get"
 
     def spec(self) -> dict[str, object]:
         """Return the request's part of a SubjectAccessReview's spec."""
         if self.path:
             return {"nonResourceAttributes": {"path": self.path, "verb": "get"}}
-        fields = ("namespace", "group", "version", "resource", "name", "subresource")
-        return {"resourceAttributes": {"verb": "get"} | {f: getattr(self, f) for f in fields}}
+        fields = ("verb", "namespace", "group", "version", "resource", "name", "subresource")
+        return {"resourceAttributes": {f: getattr(self, f) for f in fields}}
 
     def words(self) -> str:
         """Return what kube-apiserver would say of it."""
         if self.path:
             return f'cannot get path "{self.path}"'
-        return (
-            f'cannot get resource "{self.resource}/{self.subresource}" in API group'
-            f' "{self.group}" in the namespace "{self.namespace}"'
-        )
+        resource = "/".join(filter(None, (self.resource, self.subresource)))
+        where = f'in the namespace "{self.namespace}"' if self.namespace else "at the cluster scope"
+        return f'cannot {self.verb} resource "{resource}" in API group "{self.group}" {where}'
 
 
 # What a request on a route asks for; None where anyone may ask.
@@ -81,6 +81,23 @@ def metric_of(group: str) -> Policy:
             resource=place["resource"],
             name=place["name"],
             subresource=place["metric"],
+        )
+
+    return policy
+
+
+def listed(group: str, version: str, resource: str) -> Policy:
+    """Return the policy of plain objects: verb get on one by its name, list on all."""
+
+    def policy(request: web.Request) -> Attributes:
+        place = request.match_info
+        return Attributes(
+            namespace=place.get("namespace", ""),
+            group=group,
+            version=version,
+            resource=resource,
+            name=place.get("name", ""),
+            verb="get" if "name" in place else "list",
         )
 
     return policy

@@ -12,7 +12,7 @@ import base64
 import binascii
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from adapter.api import tls
@@ -76,6 +76,20 @@ class Certificate:
             self._renew()
         return self._authority.pem
 
+    @property
+    def bundle(self) -> bytes:
+        """The CAs (PEM) of which a certificate that we issued may be."""
+        return self._authority.pem
+
+    def issue(self, names: Sequence[str]) -> Leaf:
+        """Return a serving certificate of the CA for other DNS names."""
+        days = self._settings.tls.leaf_days
+        return tls.new_leaf(self._authority, names, days, self._clock())
+
+    def renewal_of(self, pem: bytes) -> float:
+        """Return when a certificate is to be renewed (Unix seconds); 0.0 if it is not of the CA."""
+        return tls.renewal(pem, self._authority)
+
     def trust(self, front_proxies: str, clients: str) -> None:
         """Take these CAs (PEM) in place of those before; only the first make a front proxy.
 
@@ -121,7 +135,7 @@ class Certificate:
             api.service,
             "localhost",  # for a person behind kubectl port-forward
         )
-        return tls.new_leaf(self._authority, names, self._settings.tls.leaf_days, self._clock())
+        return self.issue(names)
 
     def _choose(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         connection.context = self._current

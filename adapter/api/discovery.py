@@ -6,18 +6,22 @@ cluster can be deleted, when one of them fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from adapter.api.resource import GROUP as RESOURCE_GROUP
+from adapter.api.resource import VERSION as RESOURCE_VERSION
 from adapter.model.catalogue import GROUP, METRICS, OWNER_RESOURCES, VERSIONS
 
 
-def documents() -> dict[str, bytes]:
+def documents(*, resource_metrics: bool = False) -> dict[str, bytes]:
     """Return every document by its path, without a trailing slash."""
+    groups = [_group(GROUP, VERSIONS)]
+    if resource_metrics:
+        groups.append(_group(RESOURCE_GROUP, (RESOURCE_VERSION,)))
     found: dict[str, object] = {
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group()]},
-        f"/apis/{GROUP}": {"kind": "APIGroup", "apiVersion": "v1", **_group()},
+        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups},
         # Empty on purpose: the aggregator merges these into the cluster's own, and retries a 404.
         "/openapi/v2": {
             "swagger": "2.0",
@@ -26,22 +30,47 @@ def documents() -> dict[str, bytes]:
         },
         "/openapi/v3": {"paths": {}},
     }
+    for group in groups:
+        found[f"/apis/{group['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
     for version in VERSIONS:
-        found[f"/apis/{GROUP}/{version}"] = _resources(version)
+        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", map(_metric, _names()))
+    if resource_metrics:
+        found[f"/apis/{RESOURCE_GROUP}/{RESOURCE_VERSION}"] = _resources(
+            f"{RESOURCE_GROUP}/{RESOURCE_VERSION}", _RESOURCE_METRICS
+        )
     return {path: msgspec.json.encode(document) for path, document in found.items()}
 
 
-def _group() -> dict[str, object]:
-    versions = [{"groupVersion": f"{GROUP}/{version}", "version": version} for version in VERSIONS]
-    return {"name": GROUP, "versions": versions, "preferredVersion": versions[0]}
+# As metrics-server has it.
+_RESOURCE_METRICS = (
+    {
+        "name": "nodes",
+        "singularName": "",
+        "namespaced": False,
+        "kind": "NodeMetrics",
+        "verbs": ["get", "list"],
+    },
+    {
+        "name": "pods",
+        "singularName": "",
+        "namespaced": True,
+        "kind": "PodMetrics",
+        "verbs": ["get", "list"],
+    },
+)
 
 
-def _resources(version: str) -> dict[str, object]:
+def _group(name: str, names: Iterable[str]) -> dict[str, object]:
+    versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in names]
+    return {"name": name, "versions": versions, "preferredVersion": versions[0]}
+
+
+def _resources(group_version: str, resources: Iterable[Mapping[str, object]]) -> dict[str, object]:
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
-        "groupVersion": f"{GROUP}/{version}",
-        "resources": [_resource(name) for name in _names()],
+        "groupVersion": group_version,
+        "resources": list(resources),
     }
 
 
@@ -52,7 +81,7 @@ def _names() -> Iterable[str]:
         yield from (f"{owner}/{metric.name}" for metric in METRICS.values() if metric.totals)
 
 
-def _resource(name: str) -> dict[str, object]:
+def _metric(name: str) -> dict[str, object]:
     # Only `get`: with list, watch or delete the garbage collector, quota and namespace controllers
     # of the cluster would begin to call.
     return {

@@ -13,9 +13,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from adapter.api import auth as policies
 from adapter.api import custom, discovery, status
+from adapter.api import resource as resources
 from adapter.api.auth import Auth, Policy
 from adapter.api.connection import Connection, Gate
 from adapter.api.custom import Custom
+from adapter.api.resource import Resource
 from adapter.errors import (
     AnswerError,
     MethodNotAllowed,
@@ -54,6 +56,7 @@ class Server:
         metrics: Metrics,
         ready: Callable[[], str | None],
         now: Callable[[], float],
+        resource: Resource | None = None,
     ) -> None:
         self._auth = auth
         self._metrics = metrics
@@ -62,7 +65,7 @@ class Server:
         self._draining = False
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
-        self.routes = self._routes(answers)
+        self.routes = [*self._routes(answers, resource), *_resource_routes(resource)]
         self.app = self._application()
 
     @property
@@ -101,7 +104,7 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _routes(self, answers: Custom) -> list[Route]:
+    def _routes(self, answers: Custom, resource: Resource | None) -> list[Route]:
         probes = [
             Route(name, f"/{name}{{slash:/?}}", handler, policies.open_to_all)
             for name, handler in (
@@ -112,7 +115,9 @@ class Server:
         ]
         documents = [
             Route(f"document_{number}", path + "{slash:/?}", _document(body), policies.path_alone)
-            for number, (path, body) in enumerate(discovery.documents().items())
+            for number, (path, body) in enumerate(
+                discovery.documents(resource_metrics=resource is not None).items()
+            )
         ]
         metric = Route("custom", custom.PATH, answers.handle, policies.metric_of(GROUP))
         return [*probes, *documents, metric]
@@ -148,6 +153,20 @@ class Server:
         if why is not None:
             raise Unavailable(why)
         return await _alive(_)
+
+
+def _resource_routes(resource: Resource | None) -> list[Route]:
+    if resource is None:
+        return []
+    return [
+        Route(
+            f"resource_{name}",
+            path + "{slash:/?}",
+            resource.handle,
+            policies.listed(resources.GROUP, resources.VERSION, name.partition("_")[0]),
+        )
+        for name, path in resources.PATHS.items()
+    ]
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

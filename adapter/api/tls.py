@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -56,10 +57,15 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A serving certificate with its key in one PEM; `renew_at` is Unix seconds."""
+    """A serving certificate and its key; `renew_at` is Unix seconds."""
 
-    pem: bytes
+    certificate_pem: bytes
+    key_pem: bytes
     renew_at: float
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate_pem + self.key_pem
 
 
 def new_authority(common_name: str, now: float) -> Authority:
@@ -98,8 +104,19 @@ def new_leaf(authority: Authority, names: Sequence[str], days: float, now: float
     ):
         builder = builder.add_extension(extension, critical=critical)
     certificate = builder.sign(authority.key, hashes.SHA256())
-    pem = certificate.public_bytes(serialization.Encoding.PEM) + _key_pem(key)
-    return Leaf(pem, now + days * 86_400 * RENEW_AT)
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    return Leaf(pem, _key_pem(key), now + days * 86_400 * RENEW_AT)
+
+
+def renewal(pem: bytes, authority: Authority) -> float:
+    """Return when a leaf (PEM) is to be renewed, in Unix seconds; 0.0 if it is none of this CA."""
+    try:
+        found = x509.load_pem_x509_certificate(pem)
+        found.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return 0.0
+    begin = (found.not_valid_before_utc + BACKDATED).timestamp()
+    return begin + (found.not_valid_after_utc.timestamp() - begin) * RENEW_AT
 
 
 class Verifier:

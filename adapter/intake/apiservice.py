@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter.cluster import Json
+from adapter.cluster import Event, Json
 from adapter.model.catalogue import GROUP, VERSIONS
 from adapter.settings import Api
 
@@ -44,6 +44,14 @@ def owner_words(found: Json) -> str:
     if not service:
         return "kube-apiserver itself"
     return f"Service {service.get('namespace')}/{service.get('name')}"
+
+
+def left_by(change: Event) -> Json | None:
+    """Return what a watch of one name says there is now; None when it is gone."""
+    found: Json | None = change.body
+    if change.kind == "list":
+        found = change.body[0] if change.body else None
+    return None if change.kind == "DELETED" else found
 
 
 def is_uninstalled(found: Json) -> bool:

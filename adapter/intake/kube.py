@@ -61,6 +61,12 @@ class Kube:
         """Close every connection."""
         await self._client.close()
 
+    async def token(self) -> str | None:
+        """Return the bearer token that the API server knows us by; None where there is none."""
+        configuration = self._client.configuration
+        text = await configuration.get_api_key_with_prefix("BearerToken")
+        return str(text).removeprefix("Bearer ") if text else None
+
     async def get(
         self, path: str, params: Mapping[str, str] | None = None, *, deadline_seconds: float = 5.0
     ) -> Json:

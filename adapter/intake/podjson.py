@@ -12,6 +12,8 @@ from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, SourceKind
+from adapter.model.gpuusage import GPU_RESOURCE
+from adapter.model.quantity import parse_milli
 
 DOMAIN = "forescale.dev"
 SOURCE_LABEL = f"{DOMAIN}/source"
@@ -56,6 +58,7 @@ def pod(raw: Json) -> Pod:
         service_account=spec.get("serviceAccountName") or "",
         host_network=bool(spec.get("hostNetwork")),
         holding=allocation.stated(raw, container),
+        gpus=_gpus(raw),
     )
 
 
@@ -131,6 +134,20 @@ def _asks_for_gpu(container: Json) -> bool:
     return any(
         name.startswith("nvidia.com/") and str(count) != "0" for name, count in asked.items()
     )
+
+
+def _gpus(raw: Json) -> dict[str, int]:
+    """Return the GPUs of each container that runs beside the others; none for those without."""
+    running = [*_containers(raw, ("containers",))]
+    running += [c for c in _containers(raw, ("initContainers",)) if c.get("restartPolicy")]
+    counts = {str(container.get("name", "")): _gpu_count(container) for container in running}
+    return {name: count for name, count in counts.items() if count > 0}
+
+
+def _gpu_count(container: Json) -> int:
+    resources = container.get("resources") or {}
+    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return parse_milli(str(asked.get(GPU_RESOURCE, "0"))) // 1000
 
 
 def _containers(raw: Json, groups: Iterable[str]) -> Iterator[Json]:

@@ -21,7 +21,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from adapter.cluster import Cluster, Event, Json
+from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
 from adapter.intake import apiservice, notice
 from adapter.intake.apiservice import LABELS, PATH, name_of, owner_words
@@ -69,7 +69,7 @@ class Registration:
     async def _follow(self, name: str) -> None:
         selector = {"fieldSelector": f"metadata.name={name}"}
         async for change in self._cluster.watch(PATH, selector):
-            found, before = _object(change), self._found.get(name)
+            found, before = apiservice.left_by(change), self._found.get(name)
             if found is None:
                 self._vanished(name, change.body if change.kind == "DELETED" else before)
             else:
@@ -259,14 +259,6 @@ class Registration:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _object(change: Event) -> Json | None:
-    """Return what a watch of one name says there is now."""
-    found: Json | None = change.body
-    if change.kind == "list":
-        found = change.body[0] if change.body else None
-    return None if change.kind == "DELETED" else found
 
 
 def _consequence(ours: list[str]) -> str:

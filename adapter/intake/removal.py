@@ -7,6 +7,7 @@ import msgspec
 from adapter.cluster import Cluster
 from adapter.errors import KubeError
 from adapter.intake.apiservice import PATH, UNINSTALLED, is_ours, name_of, owner_words
+from adapter.intake.resourceservice import NAME as RESOURCE_METRICS
 from adapter.model.catalogue import VERSIONS
 from adapter.settings import Api
 
@@ -26,7 +27,22 @@ async def uninstall(cluster: Cluster, api: Api) -> list[Removal]:
 
     Each is marked before, so that an adapter that still runs does not make it again.
     """
-    return [await _remove(cluster, api, name_of(version)) for version in VERSIONS]
+    removals = [await _remove(cluster, api, name_of(version)) for version in VERSIONS]
+    return [*removals, *await _left(cluster, api)]
+
+
+async def _left(cluster: Cluster, api: Api) -> list[Removal]:
+    """Tell of metrics.k8s.io where it points to us: to delete it would take CPU metrics away."""
+    try:
+        found = await cluster.get(f"{PATH}/{RESOURCE_METRICS}")
+    except KubeError as error:
+        if error.code != _NOT_FOUND:
+            raise
+        return []
+    if not is_ours(found, api):
+        return []
+    words = "kept: give it back to metrics-server before you delete the adapter (give-back.yaml)"
+    return [Removal(RESOURCE_METRICS, deleted=False, words=words)]
 
 
 async def _remove(cluster: Cluster, api: Api, name: str) -> Removal:

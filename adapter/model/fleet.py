@@ -94,6 +94,7 @@ class Pod(msgspec.Struct, frozen=True):
     service_account: str = ""
     host_network: bool = False
     holding: Holding = NOTHING
+    gpus: Mapping[str, int] = {}  # how many `nvidia.com/gpu` a container asks for, where it does
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

@@ -167,3 +167,27 @@ def test_node_sources_are_pairs_of_namespace_and_account() -> None:
         ("forescale-system", "forescale-agent"),
     }
     assert accounts("") == frozenset()
+
+
+def test_what_stands_behind_is_checked_field_by_field() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(
+            [
+                "--resource-metrics-url=http://metrics-server",
+                "--resource-metrics-secret=no-namespace",
+                "--resource-metrics-ca-file=/ca.pem",
+                "--resource-metrics-insecure-upstream=true",
+                "--resource-metrics-deadline-seconds=0",
+            ],
+            {},
+        )
+    words = "\n".join(caught.value.problems)
+    for field in ("url", "secret", "caFile", "deadlineSeconds"):
+        assert f"resourceMetrics.{field}" in words
+
+
+def test_the_name_in_the_certificate_behind_is_the_host_unless_it_is_given() -> None:
+    url = "--resource-metrics-url=https://metrics-server.kube-system.svc:8443"
+    assert load([url], {})[0].resource_metrics.tls_name == "metrics-server.kube-system.svc"
+    named = load([url, "--resource-metrics-name=other.svc"], {})[0]
+    assert named.resource_metrics.tls_name == "other.svc"

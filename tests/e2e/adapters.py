@@ -42,6 +42,7 @@ class Adapters:
         self.processes: dict[str, Process] = {}
         self.addresses: dict[str, str] = {}
         self.arguments: list[str] = []
+        self.manifests = ROOT / "manifests" / "base"
         self._folder = folder
         self._controlplane = controlplane
         self._api = api
@@ -51,7 +52,7 @@ class Adapters:
         self._probes: dict[str, asyncio.Task[None]] = {}
 
     async def install(self, replicas: int = 1) -> None:
-        """Apply manifests/base with that many replicas, and wait until the API is available."""
+        """Apply the manifests with that many replicas, and wait until the API is available."""
         self._kubelet.take(NAMESPACE)
         await self._apply(replicas)
         await self._api.appears(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/forescale-adapter")
@@ -63,8 +64,8 @@ class Adapters:
         await self.available()
 
     async def _apply(self, replicas: int) -> None:
-        """Apply manifests/base as a person would; with another number of replicas for one test."""
-        kubectl, base = self._controlplane.kubectl, str(ROOT / "manifests" / "base")
+        """Apply the manifests as a person would; with another number of replicas for one test."""
+        kubectl, base = self._controlplane.kubectl, str(self.manifests)
         if replicas == REPLICAS:
             await kubectl("apply", "-k", base)
             return

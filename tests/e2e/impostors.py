@@ -53,6 +53,12 @@ KINDS: dict[str, Callable[[str], bytes]] = {
     "endless-line": lambda _: b"x" * 65536,
 }
 
+# Good ones with figures of their own.
+BUSY = (wire.GpuReading("GPU-1", busy_percent=79.0),)
+FIGURES: dict[str, Callable[[str], bytes]] = {
+    "busy-gpu": lambda uid: frame(uid, gpus=BUSY, age_seconds=wire.Ages(engine=0.1, gpu=0.1)),
+}
+
 
 class Impostors:
     """Serves each impostor pod's stream in the test's own loop."""
@@ -64,7 +70,7 @@ class Impostors:
     async def start(self, pod: Json) -> None:
         """Hook: the pod's containers start."""
         meta = pod["metadata"]
-        says = KINDS[meta["annotations"][ANNOTATION]]
+        says = (KINDS | FIGURES)[meta["annotations"][ANNOTATION]]
         app = web.Application()
 
         async def answer(request: web.Request) -> web.StreamResponse:

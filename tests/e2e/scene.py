@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.controlplane.api import Api, ApiError
@@ -38,6 +39,7 @@ class Scene:
     adapters: Adapters
     llm: LlmPods
     traffic: Traffic
+    example: Path = EXAMPLE
 
     async def deploy(self, *, hpa: bool = True, replicas: int = 1) -> None:
         """Apply the example of the documentation, with as many pods, and wait until they serve."""
@@ -61,7 +63,7 @@ class Scene:
             await asyncio.sleep(0.3)
 
     async def _example(self) -> list[str]:
-        built = await self.controlplane.kubectl("kustomize", str(EXAMPLE))
+        built = await self.controlplane.kubectl("kustomize", str(self.example))
         manifest = built.replace("namespace: default", f"namespace: {self.namespace}")
         return manifest.split("\n---\n")
 

@@ -12,7 +12,7 @@ from tests.e2e.llmpods import ROOT
 EXAMPLES = ROOT / "manifests" / "examples"
 
 
-@pytest.mark.parametrize("name", ["llm-inference", "llm-inference-gpu"])
+@pytest.mark.parametrize("name", ["llm-inference", "llm-inference-gpu", "llm-inference-resource"])
 async def test_an_example_is_accepted_whole(controlplane: ControlPlane, name: str) -> None:
     kubectl = controlplane.kubectl
     try:
@@ -36,6 +36,16 @@ async def test_the_base_is_accepted_whole(controlplane: ControlPlane) -> None:
     await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
     accepted = await controlplane.kubectl("apply", "-k", str(base), "--dry-run=server")
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, base)))
+
+
+async def test_the_base_with_metrics_server_behind_it_is_accepted_whole(
+    controlplane: ControlPlane,
+) -> None:
+    base = ROOT / "manifests" / "base"
+    await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
+    overlay = ROOT / "manifests" / "overlays" / "resource-metrics"
+    accepted = await controlplane.kubectl("apply", "-k", str(overlay), "--dry-run=server")
+    assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, overlay)))
 
 
 async def _built(controlplane: ControlPlane, folder: Path) -> str:

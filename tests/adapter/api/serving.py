@@ -21,6 +21,7 @@ from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
 from adapter.api.custom import Custom
 from adapter.api.identity import FrontProxy
+from adapter.api.resource import Resource
 from adapter.api.server import Server
 from adapter.intake.kube import Kube
 from adapter.model.asked import Asked
@@ -78,6 +79,7 @@ class Serving:
             metrics=self.metrics,
             ready=lambda: self.why_unready,
             now=time.monotonic,
+            resource=self.resource(),
         )
         await self.server.start(self.settings.api, self.certificate.context)
         self._stack.push_async_callback(self.server.stop, 0.0)
@@ -85,6 +87,10 @@ class Serving:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def resource(self) -> Resource | None:
+        """What answers metrics.k8s.io; nothing, where metrics-server is not behind us."""
+        return None
 
     def answers(self) -> Custom:
         return Custom(

@@ -231,3 +231,35 @@ def test_a_pod_concerns_us_by_its_label_or_by_a_gpu_that_a_node_source_may_tell_
 
 def test_an_object_that_is_no_pod_is_not_passed_over_in_silence() -> None:
     assert concerns({"metadata": [], "spec": 1})
+
+
+@pytest.mark.parametrize(
+    ("containers", "wanted"),
+    [
+        ([{"name": "a", "resources": {"limits": {"nvidia.com/gpu": "2"}}}], {"a": 2}),
+        ([{"name": "a", "resources": {"requests": {"nvidia.com/gpu": 4}}}], {"a": 4}),
+        ([{"name": "a", "resources": {"limits": {"nvidia.com/mig-1g.5gb": "1"}}}], {}),
+        ([{"name": "a", "resources": {"limits": {"nvidia.com/gpu": "0"}}}], {}),
+        ([{"name": "a", "resources": None}], {}),
+        (
+            [{"name": "a"}, {"name": "b", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+            {"b": 1},
+        ),
+    ],
+)
+def test_a_pod_knows_how_many_gpus_each_container_asks_for(
+    containers: list[dict[str, Any]], wanted: dict[str, int]
+) -> None:
+    raw = pod_json()
+    raw["spec"] = {"containers": containers}
+    assert pod(raw).gpus == wanted
+
+
+def test_a_sidecars_request_counts_and_that_of_a_plain_init_container_does_not() -> None:
+    asks = {"limits": {"nvidia.com/gpu": "1"}}
+    raw = pod_json()
+    raw["spec"]["initContainers"] = [
+        {"name": "plain", "resources": asks},
+        {"name": "native", "resources": asks, "restartPolicy": "Always"},
+    ]
+    assert pod(raw).gpus == {"native": 1, "llm-server": 1}

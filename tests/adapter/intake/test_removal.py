@@ -83,3 +83,15 @@ async def test_uninstall_says_when_it_is_refused(cluster: Cluster) -> None:
     }
     with pytest.raises(KubeError, match="no apiservices"):
         await uninstall(cluster.kube, Settings().api)
+
+
+async def test_metrics_k8s_io_that_points_here_is_kept_and_told_of(cluster: Cluster) -> None:
+    ours = {"name": "forescale", "namespace": "forescale-system"}
+    name = "v1beta1.metrics.k8s.io"
+    cluster.server.put(PATH, {"metadata": {"name": name}, "spec": {"service": ours}})
+    removals = {removal.name: removal for removal in await uninstall(cluster.kube, Settings().api)}
+    assert not removals[name].deleted
+    assert "give-back.yaml" in removals[name].words
+    assert name in cluster.server.collections[PATH]
+    cluster.make_foreign(name)
+    assert name not in {removal.name for removal in await uninstall(cluster.kube, Settings().api)}
