@@ -21,7 +21,6 @@ from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
 from adapter.api.custom import Custom
 from adapter.api.identity import FrontProxy
-from adapter.api.resource import Resource
 from adapter.api.server import DRAIN_SECONDS, Server
 from adapter.errors import ForescaleError, KubeError, SettingsError
 from adapter.intake import requestheader
@@ -35,7 +34,7 @@ from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
 from adapter.model.snapshot import Snapshot
-from adapter.neighbours import MetricsServer
+from adapter.neighbours import Neighbours
 from adapter.ops import server as ops
 from adapter.ops.probes import Parts, Probes
 from adapter.ops.why import Why
@@ -72,7 +71,7 @@ class Surroundings:
     auth: Auth | None = None
     context: SSLContext | None = None
     register: Callable[[], Coroutine[Any, Any, None]] | None = None
-    resource: Resource | None = None
+    behind: Neighbours | None = None
     drain_seconds: float = 0.0
 
 
@@ -202,7 +201,8 @@ def _server(core: Core, around: Surroundings) -> Server:
         metrics=core.metrics,
         ready=lambda: _unready(core.probes),
         now=now,
-        resource=around.resource,
+        resource=around.behind.resource if around.behind else None,
+        fallthrough=around.behind.fallthrough if around.behind else None,
     )
 
 
@@ -210,14 +210,6 @@ def _told(snapshot: Snapshot | None, around: Surroundings) -> Snapshot | None:
     """Return the Snapshot, None before one knows the pods: `no pods` would be a wrong answer."""
     listed = snapshot is not None and snapshot.fleet.version > 0 and around.synced()
     return snapshot if listed else None
-
-
-def _going(core: Core) -> Snapshot | None:
-    """Return the Snapshot; None where the loop stands still."""
-    snapshot, now = core.loop.snapshot, asyncio.get_running_loop().time()
-    if snapshot is None or now - snapshot.at > core.settings.api.stall_seconds:
-        return None
-    return snapshot
 
 
 def _unready(probes: Probes) -> str | None:
@@ -258,26 +250,24 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
     registration = Registration(kube, settings, certificate.authority_pem)
-    behind = MetricsServer.of(settings, kube, certificate, lambda: _going(core))
-    if behind is not None:
-        stack.push_async_callback(behind.client.close)
-        if behind.issued is not None:
-            spawn(behind.issued.run())
+    behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
+    stack.push_async_callback(behind.close)
+    for work in behind.works:
+        spawn(work())
 
     async def register() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(registration.run())
-            if behind is not None:
-                tasks.create_task(behind.service.run())
+            for work in (registration.run, *behind.kept):
+                tasks.create_task(work())
 
     return Surroundings(
         synced=watch.synced,
         trusts=lambda: bool(auth.front_proxy.authority),
         auth=auth,
         context=certificate.context,
-        states=lambda: registration.states | (behind.service.states if behind else {}),
+        states=lambda: registration.states | behind.states(),
         register=register if settings.api_services.manage else None,
-        resource=behind.resource if behind else None,
+        behind=behind,
         drain_seconds=DRAIN_SECONDS,
     )
 

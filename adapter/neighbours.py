@@ -1,15 +1,16 @@
-"""The neighbours: what stands behind this adapter, built from the settings."""
+"""The neighbours: the metrics APIs behind this adapter, built from the settings."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from adapter.api.certificate import Certificate
+from adapter.api.fallthrough import Fallthrough
 from adapter.api.issued import Issued
 from adapter.api.resource import Resource
 from adapter.errors import UpstreamError
@@ -17,19 +18,27 @@ from adapter.intake.kube import Kube
 from adapter.intake.resourceservice import ResourceService
 from adapter.intake.upstream import Trust, UpstreamClient
 from adapter.model.snapshot import Snapshot
-from adapter.settings import Settings
+from adapter.settings import Behind, Settings
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsServer:
-    """metrics-server behind us: what answers for it, and what has to run for it."""
+class Neighbours:
+    """What answers for them (None where there is none), and what has to run.
 
-    resource: Resource
-    client: UpstreamClient
-    service: ResourceService
-    issued: Issued | None
+    `works` run all the time; `kept` keep APIServices, once this replica can answer.
+    """
+
+    def __init__(self, settings: Settings, kube: Kube, certificate: Certificate) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._certificate = certificate
+        self._stack = AsyncExitStack()
+        self.resource: Resource | None = None
+        self.fallthrough: Fallthrough | None = None
+        self.service: ResourceService | None = None
+        self.works: list[Work] = []
+        self.kept: list[Work] = []
 
     @classmethod
     def of(
@@ -38,24 +47,55 @@ class MetricsServer:
         kube: Kube,
         certificate: Certificate,
         read: Callable[[], Snapshot | None],
-    ) -> MetricsServer | None:
-        """Return it; None where the settings have none."""
-        behind = settings.resource_metrics
-        if not behind.url:
-            return None
-        trust = _of_file(behind.ca_file) if behind.ca_file else _of(certificate)
-        client = UpstreamClient("metrics-server", behind, trust=trust, token=kube.token)
-        issued = None
+    ) -> Neighbours:
+        """Return those of the settings; nothing is asked yet."""
+        made = cls(settings, kube, certificate)
+        if settings.resource_metrics.url:
+            client = made._client("metrics-server", settings.resource_metrics)
+            made.resource = Resource(client, _going(read, settings.api.stall_seconds))
+            made.service = ResourceService(kube, settings, certificate.authority_pem)
+            made.kept.append(made.service.run)
+        if settings.fallthrough.url:
+            client = made._client("the adapter behind this one", settings.fallthrough)
+            made.fallthrough = Fallthrough(client)
+            made.works.append(made.fallthrough.run)
+        return made
+
+    def states(self) -> dict[str, str]:
+        """Return how their APIServices stand, in words."""
+        return self.service.states if self.service else {}
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._stack.aclose()
+
+    def _client(self, called: str, behind: Behind) -> UpstreamClient:
+        trust = _of_file(behind.ca_file) if behind.ca_file else _of(self._certificate)
+        client = UpstreamClient(called, behind, trust=trust, token=self._kube.token)
+        self._stack.push_async_callback(client.close)
         if behind.secret:
             issued = Issued(
-                kube, certificate, secret=behind.secret, name=behind.tls_name, clock=time.time
+                self._kube,
+                self._certificate,
+                secret=behind.secret,
+                name=behind.tls_name,
+                clock=time.time,
             )
-        return cls(
-            Resource(client, read),
-            client,
-            ResourceService(kube, settings, certificate.authority_pem),
-            issued,
-        )
+            self.works.append(issued.run)
+        return client
+
+
+def _going(
+    read: Callable[[], Snapshot | None], stall_seconds: float
+) -> Callable[[], Snapshot | None]:
+    """Return a reader of the Snapshot that gives None where the loop stands still."""
+    clock = asyncio.get_running_loop().time
+
+    def going() -> Snapshot | None:
+        snapshot = read()
+        return snapshot if snapshot is not None and clock() - snapshot.at <= stall_seconds else None
+
+    return going
 
 
 def _of(certificate: Certificate) -> Trust:

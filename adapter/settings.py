@@ -130,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     api_services: ApiServices = ApiServices()
     tls: Tls = Tls()
     resource_metrics: Behind = Behind()
+    fallthrough: Behind = Behind()
     log: Log = Log()
     kubeconfig: str = ""
     """Path of a kubeconfig; empty means the pod's own service account."""
@@ -149,6 +150,7 @@ def problems(settings: Settings) -> list[str]:
     if settings.log.level not in ("debug", "info", "warning", "error"):
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
     found += _behind_problems("resourceMetrics", settings.resource_metrics)
+    found += _behind_problems("fallthrough", settings.fallthrough)
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     found += _scrape_problems(settings.intake)
@@ -220,6 +222,7 @@ def _duration_problems(settings: Settings) -> list[str]:
         "model.holdSeconds": settings.model.hold_seconds,
         "tls.leafDays": settings.tls.leaf_days,
         "resourceMetrics.deadlineSeconds": settings.resource_metrics.deadline_seconds,
+        "fallthrough.deadlineSeconds": settings.fallthrough.deadline_seconds,
     }
     return [
         f"{name} is {value:g}: it must be above 0"

@@ -33,7 +33,7 @@ def documents(*, resource_metrics: bool = False) -> dict[str, bytes]:
     for group in groups:
         found[f"/apis/{group['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
     for version in VERSIONS:
-        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", map(_metric, _names()))
+        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours())
     if resource_metrics:
         found[f"/apis/{RESOURCE_GROUP}/{RESOURCE_VERSION}"] = _resources(
             f"{RESOURCE_GROUP}/{RESOURCE_VERSION}", _RESOURCE_METRICS
@@ -74,6 +74,26 @@ def _resources(group_version: str, resources: Iterable[Mapping[str, object]]) ->
     }
 
 
+def resources_with(version: str, others: Iterable[Mapping[str, object]]) -> bytes:
+    """Return the list of a version with another adapter's metrics behind ours.
+
+    Of one name ours counts. kube-apiserver refuses a whole version in which metrics of one resource
+    differ in `namespaced`: those that contradict an earlier one are left out.
+    """
+    merged: dict[str, Mapping[str, object]] = {}
+    namespaced: dict[str, object] = {"namespaces": False}
+    for found in (*_ours(), *others):
+        name = str(found["name"])
+        known = namespaced.setdefault(name.partition("/")[0], found["namespaced"])
+        if known == found["namespaced"]:
+            merged.setdefault(name, found)
+    return msgspec.json.encode(_resources(f"{GROUP}/{version}", merged.values()))
+
+
+def _ours() -> list[dict[str, object]]:
+    return [metric(name) for name in _names()]
+
+
 def _names() -> Iterable[str]:
     for metric in METRICS.values():
         yield f"pods/{metric.name}"
@@ -81,13 +101,14 @@ def _names() -> Iterable[str]:
         yield from (f"{owner}/{metric.name}" for metric in METRICS.values() if metric.totals)
 
 
-def _metric(name: str) -> dict[str, object]:
+def metric(name: str, *, namespaced: bool = True) -> dict[str, object]:
+    """Return the entry of `resource/metric`."""
     # Only `get`: with list, watch or delete the garbage collector, quota and namespace controllers
     # of the cluster would begin to call.
     return {
         "name": name,
         "singularName": "",
-        "namespaced": True,
+        "namespaced": namespaced,
         "kind": "MetricValueList",
         "verbs": ["get"],
     }

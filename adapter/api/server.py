@@ -13,10 +13,12 @@ from aiohttp.typedefs import Handler, Middleware
 
 from adapter.api import auth as policies
 from adapter.api import custom, discovery, status
+from adapter.api import fallthrough as fallthroughs
 from adapter.api import resource as resources
 from adapter.api.auth import Auth, Policy
 from adapter.api.connection import Connection, Gate
 from adapter.api.custom import Custom
+from adapter.api.fallthrough import Fallthrough
 from adapter.api.resource import Resource
 from adapter.errors import (
     AnswerError,
@@ -57,6 +59,7 @@ class Server:
         ready: Callable[[], str | None],
         now: Callable[[], float],
         resource: Resource | None = None,
+        fallthrough: Fallthrough | None = None,
     ) -> None:
         self._auth = auth
         self._metrics = metrics
@@ -65,7 +68,10 @@ class Server:
         self._draining = False
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._fallthrough = fallthrough
         self.routes = [*self._routes(answers, resource), *_resource_routes(resource)]
+        if fallthrough is not None:
+            self.routes = [*_before(fallthrough, self.routes), _others(fallthrough)]
         self.app = self._application()
 
     @property
@@ -114,7 +120,12 @@ class Server:
             )
         ]
         documents = [
-            Route(f"document_{number}", path + "{slash:/?}", _document(body), policies.path_alone)
+            Route(
+                f"document_{number}",
+                path + "{slash:/?}",
+                self._document(path, body),
+                policies.path_alone,
+            )
             for number, (path, body) in enumerate(
                 discovery.documents(resource_metrics=resource is not None).items()
             )
@@ -148,6 +159,13 @@ class Server:
 
         return tell
 
+    def _document(self, path: str, body: bytes) -> Handler:
+        async def handle(_: web.Request) -> web.StreamResponse:
+            merged = self._fallthrough.documents if self._fallthrough else {}
+            return web.Response(body=merged.get(path, body), content_type="application/json")
+
+        return handle
+
     async def _readiness(self, _: web.Request) -> web.StreamResponse:
         why = "the adapter is stopping" if self._draining else self._ready()
         if why is not None:
@@ -167,6 +185,20 @@ def _resource_routes(resource: Resource | None) -> list[Route]:
         )
         for name, path in resources.PATHS.items()
     ]
+
+
+def _before(fallthrough: Fallthrough, routes: list[Route]) -> list[Route]:
+    return [
+        msgspec.structs.replace(route, handler=fallthrough.before(route.handler))
+        if route.name.startswith("custom")
+        else route
+        for route in routes
+    ]
+
+
+def _others(fallthrough: Fallthrough) -> Route:
+    """Return the route of queries that no path of ours has."""
+    return Route("others", fallthroughs.PATH, fallthrough.forward, fallthroughs.attributes)
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -205,13 +237,6 @@ def _http_failure(request: web.Request, error: web.HTTPException) -> AnswerError
 
 async def _alive(_: web.Request) -> web.StreamResponse:
     return web.Response(text="ok")
-
-
-def _document(body: bytes) -> Handler:
-    async def handle(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=body, content_type="application/json")
-
-    return handle
 
 
 def _is_loopback(host: str) -> bool:

@@ -32,6 +32,9 @@ from adapter.telemetry import Once, event, warn
 # Two programs that put an object right in turn would else do so at the speed of the watch.
 PACE_SECONDS = 2.0
 TAKEOVER_PACE_SECONDS = 30.0
+# The kubelet asks whether we are ready every 2 s, and kube-apiserver hears of the endpoint after
+# that: the other adapter answers until then.
+TAKEOVER_AFTER_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 RECREATE_SECONDS = 30.0
 
@@ -56,11 +59,13 @@ class Registration:
         self._changed_at: dict[str, float] = {}
         self._retry_at: dict[str, float] = {}
         self._create_at = 0.0
+        self._take_at = 0.0
         self._once = Once(warn)
         self.states: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Keep the group until cancelled."""
+        """Keep the group until cancelled; begun when this replica can answer."""
+        self._take_at = _now() + TAKEOVER_AFTER_SECONDS
         async with asyncio.TaskGroup() as tasks:
             for version in VERSIONS:
                 tasks.create_task(self._follow(name_of(version)))
@@ -202,7 +207,7 @@ class Registration:
 
     async def _take(self, version: str, found: Json) -> float:
         name = name_of(version)
-        wait = self._pace(name, TAKEOVER_PACE_SECONDS)
+        wait = max(self._pace(name, TAKEOVER_PACE_SECONDS), self._take_at - _now())
         if wait > 0:
             return wait
         before = owner_words(found)

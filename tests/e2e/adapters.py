@@ -43,6 +43,7 @@ class Adapters:
         self.addresses: dict[str, str] = {}
         self.arguments: list[str] = []
         self.manifests = ROOT / "manifests" / "base"
+        self.ops_port = 8080
         self._folder = folder
         self._controlplane = controlplane
         self._api = api
@@ -104,7 +105,8 @@ class Adapters:
         """Hook: an adapter pod's container starts."""
         name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
         command = [sys.executable, "-m", "adapter", "--kubeconfig", str(await self._kubeconfig)]
-        command += ["--api-host", ip, "--ops-host", ip, *self.arguments]
+        command += ["--api-host", ip, "--ops-host", ip, "--ops-port", str(self.ops_port)]
+        command += self.arguments
         log = self._folder / f"{name}.log"
         self.processes[name] = Process(name, command, log, environment=environment())
         self.addresses[name] = ip
@@ -139,7 +141,7 @@ class Adapters:
 
     async def metrics(self, name: str) -> str:
         """One adapter's own metrics."""
-        url = f"http://{self.addresses[name]}:8080/metrics"
+        url = f"http://{self.addresses[name]}:{self.ops_port}/metrics"
         async with self._session.get(url, timeout=TIMEOUT) as answer:
             return await answer.text()
 
@@ -155,7 +157,8 @@ class Adapters:
 
     async def _is_ready(self, ip: str) -> bool:
         try:
-            async with self._session.get(f"http://{ip}:8080/readyz", timeout=TIMEOUT) as answer:
+            url = f"http://{ip}:{self.ops_port}/readyz"
+            async with self._session.get(url, timeout=TIMEOUT) as answer:
                 return answer.ok
         except (aiohttp.ClientError, TimeoutError):
             return False

@@ -38,12 +38,11 @@ async def test_the_base_is_accepted_whole(controlplane: ControlPlane) -> None:
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, base)))
 
 
-async def test_the_base_with_metrics_server_behind_it_is_accepted_whole(
-    controlplane: ControlPlane,
-) -> None:
+@pytest.mark.parametrize("name", ["resource-metrics", "fallthrough"])
+async def test_an_overlay_is_accepted_whole(controlplane: ControlPlane, name: str) -> None:
     base = ROOT / "manifests" / "base"
     await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
-    overlay = ROOT / "manifests" / "overlays" / "resource-metrics"
+    overlay = ROOT / "manifests" / "overlays" / name
     accepted = await controlplane.kubectl("apply", "-k", str(overlay), "--dry-run=server")
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, overlay)))
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.controlplane.api import ApiError
 from tests.controlplane.workloads import condition
 from tests.e2e import metricsserver
 from tests.e2e.adapters import APISERVICES, NAMESPACE
+from tests.e2e.asking import asking
 from tests.e2e.impostors import ANNOTATION
 from tests.e2e.llmpods import ROOT
 from tests.e2e.metricsserver import MetricsServer, NodeMetrics
@@ -127,8 +128,12 @@ async def taken_over(scene: Scene) -> None:
 
 
 async def pod_metrics(scene: Scene) -> dict[str, Json]:
-    path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{scene.namespace}/pods"
-    return {item["metadata"]["name"]: item for item in (await scene.api.get(path))["items"]}
+    items = (await scene.api.get(_pods(scene)))["items"]
+    return {item["metadata"]["name"]: item for item in items}
+
+
+def _pods(scene: Scene) -> str:
+    return f"/apis/metrics.k8s.io/v1beta1/namespaces/{scene.namespace}/pods"
 
 
 async def until(holds: Callable[[], Awaitable[Any]], timeout_seconds: float = 60.0) -> Any:
@@ -137,27 +142,6 @@ async def until(holds: Callable[[], Awaitable[Any]], timeout_seconds: float = 60
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.3)
     return found
-
-
-@asynccontextmanager
-async def asking_all_along(scene: Scene) -> AsyncIterator[list[str]]:
-    """Ask for the pods' metrics as an HPA does, ten times a second; collect what failed."""
-    failures: list[str] = []
-
-    async def ask() -> None:
-        while True:
-            try:
-                await pod_metrics(scene)
-            except ApiError as error:
-                failures.append(str(error))
-            await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(ask())
-    try:
-        yield failures
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_the_tutorials_hpa_scales_on_gpu_cpu_and_queue_and_nothing_else_changes(
@@ -169,12 +153,13 @@ async def test_the_tutorials_hpa_scales_on_gpu_cpu_and_queue_and_nothing_else_ch
     await scene.deploy()
     before = await until(lambda: pod_metrics(scene))
     assert await top(scene)
-    async with asking_all_along(scene) as failures:
+    async with asking(scene.api, _pods(scene)) as asked:
         await taken_over(scene)
         await scene.until_hpa_reads(GPU, 60)
         await scene.until_hpa_reads('"cpu"', 60)
         await scene.until_hpa_reads(PENDING)
-        assert failures == []
+    assert asked.failures == []
+    assert asked.count > 20
     hpa = await scene.hpa()
     assert condition(hpa, "ScalingActive")["reason"] == "ValidMetricFound", json.dumps(hpa)
     shown = {

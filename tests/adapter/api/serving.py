@@ -20,6 +20,7 @@ from yarl import URL
 from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
 from adapter.api.custom import Custom
+from adapter.api.fallthrough import Fallthrough
 from adapter.api.identity import FrontProxy
 from adapter.api.resource import Resource
 from adapter.api.server import Server
@@ -80,6 +81,7 @@ class Serving:
             ready=lambda: self.why_unready,
             now=time.monotonic,
             resource=self.resource(),
+            fallthrough=self.fallthrough(),
         )
         await self.server.start(self.settings.api, self.certificate.context)
         self._stack.push_async_callback(self.server.stop, 0.0)
@@ -90,6 +92,10 @@ class Serving:
 
     def resource(self) -> Resource | None:
         """What answers metrics.k8s.io; nothing, where metrics-server is not behind us."""
+        return None
+
+    def fallthrough(self) -> Fallthrough | None:
+        """What answers for metrics that are not ours; nothing, where no adapter is behind us."""
         return None
 
     def answers(self) -> Custom:

@@ -165,3 +165,15 @@ async def test_an_event_that_cannot_be_written_stops_nothing(cluster: Cluster) -
     cluster.make_foreign(NAMES[0])
     async with cluster.running(takeover=True) as registration:
         await until(lambda: "taken over" in registration.states.get(NAMES[0], ""))
+
+
+async def test_a_group_is_taken_over_only_after_kube_apiserver_can_know_our_endpoint(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.intake.registration.TAKEOVER_AFTER_SECONDS", 0.6)
+    for name in NAMES:
+        cluster.make_foreign(name)
+    async with cluster.running(takeover=True) as registration:
+        began = asyncio.get_running_loop().time()
+        await until(lambda: any("taken over" in words for words in registration.states.values()))
+        assert asyncio.get_running_loop().time() - began > 0.5
