@@ -22,8 +22,8 @@ from bench import clock, page
 from bench.pods import Sidecar
 from sidecar import engines, serve
 from sidecar.attribute import Claim
-from sidecar.fetch import EngineRead, ModelServer
 from sidecar.gpu import GpuRead, Gpus
+from sidecar.modelserver import EngineRead, ModelServer
 from sidecar.poll import Periods, Poller
 from sidecar.sample import Identity
 from sidecar.settings import load

@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BENCHES = {
     "sidecar": "memory and processor time of one sidecar (1 minute)",
+    "hostile": "processor time of the worst metrics pages, and of a usual one (1 minute)",
     "age": "age of a reading when it is served, 100 pods (2 minutes)",
     "coldstart": "how often the next start is within the learnt P90 (1 minute)",
     "api": "list queries against the Go library's adapter, 1 to 1,000 pods (10 minutes)",

@@ -7,6 +7,7 @@ declare -A package=(
   [ip]="iproute2"            # the test network
   [unshare]="util-linux"     # its namespace, and setpriv
   [curl]="curl"              # the demo's and the tests' hands
+  [promtool]="prometheus"    # lints the sidecar's /metrics
   [ps]="procps"
 )
 [ $# -gt 0 ] || set -- "${!package[@]}"

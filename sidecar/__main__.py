@@ -13,13 +13,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 from aiohttp import web
 
 from sidecar import cli, fetch, log, serve, wire
 from sidecar.gpu import Gpus
+from sidecar.modelserver import ModelServer
 from sidecar.podresources import PodResources
 from sidecar.poll import Periods, Poller
 from sidecar.proof import Proof
@@ -72,7 +73,7 @@ async def serve_until_told(
     gpus = Gpus(settings.gpu_timeout_seconds)
     try:
         async with fetch.session(settings.engine_timeout_seconds) as http:
-            server = fetch.ModelServer(settings, http)
+            server = ModelServer(settings, http)
             proof = Proof(settings, environ, scope)
             poller = Poller(
                 identity=identity_of(settings),
@@ -126,9 +127,11 @@ def announce(loaded: Loaded) -> None:
     """Log what was ignored and the settings in force, once."""
     for warning in loaded.warnings:
         log.event(logging.WARNING, "a setting was ignored", why=warning)
+    plain = {one.name: getattr(loaded.settings, one.name) for one in fields(loaded.settings)}
+    plain["engine_row"] = None  # its names are in what is read, or said to be absent there
     facts = {
         key: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v
-        for key, v in asdict(loaded.settings).items()
+        for key, v in plain.items()
     }
     log.event(logging.INFO, "starting", version=version(), **facts)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from sidecar import log
+from sidecar.modelserver import EngineRead
 from sidecar.sample import Sample
-from sidecar.wire import EngineReading, EngineState
+from sidecar.wire import EngineState
 
 MAX_PROBLEMS = 64  # remembered so that each is logged once; a page cannot fill the memory
 
@@ -23,17 +24,32 @@ class Changes:
 
     def __init__(self) -> None:
         self._problems: set[str] = set()
+        self._absent: set[tuple[str, str]] = set()
 
-    def engine(self, before: Sample, now: EngineReading, problems: tuple[str, ...]) -> None:
-        """Log a new state of the model server, and each unusable figure of its page once."""
-        then = before.engine
+    def engine(self, before: Sample, read: EngineRead) -> None:
+        """Log a new state of the model server, and each unusable or absent figure once."""
+        then, now = before.engine, read.reading
         if then is None or (then.kind, then.state, then.why) != (now.kind, now.state, now.why):
-            level = _LEVELS[now.state]
-            log.event(level, f"model server: {now.state}", engine=now.kind, why=now.why)
-        for problem in problems:
+            log.event(
+                _LEVELS[now.state],
+                f"model server: {now.state}",
+                engine=now.kind,
+                page=read.url,
+                why=now.why,
+                estimate=now.estimate,
+            )
+        for problem in read.problems:
             if problem not in self._problems and len(self._problems) < MAX_PROBLEMS:
                 self._problems.add(problem)
                 log.event(logging.WARNING, "a figure of the model server is unusable", why=problem)
+        self._say_absent(now.kind, read.absent)
+
+    def _say_absent(self, kind: str, absent: tuple[str, ...]) -> None:
+        """Log what the page lacks; the names are the engine table's, so they are few."""
+        new = [figure for figure in absent if (kind, figure) not in self._absent]
+        if new:
+            self._absent |= {(kind, figure) for figure in new}
+            log.event(logging.INFO, "the page lacks figures", engine=kind, absent=new)
 
     def gpus(self, before: Sample, now: Sample, driver: str | None) -> None:
         """Log when GPUs become published, withheld, or published for another reason."""

@@ -1,192 +1,204 @@
-"""The engine table: what each model server calls its figures, and its page read by that; all pure.
+"""The engine's page read by the engine table; pure, bytes in, a reading out.
 
-One entry in `ROWS` adds an engine. An absent name is None, never 0; a figure that is not finite, is
-negative, or of which a part cannot be read is None too, and the page's `problems` say so.
+An absent name is None, never 0; a figure that is not finite, is negative, or of which a part cannot
+be read is None too, and the page's `problems` say so.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sidecar import exposition
+from prometheus_client.samples import Sample
+
+from sidecar import exposition, table
 from sidecar.exposition import Exposition
 from sidecar.histograms import merge
+from sidecar.names import Names, Selector
+from sidecar.row import Row
 from sidecar.wire import EngineReading, EngineState, Histogram
 
 AUTO = "auto"
-MAX_MODEL_NAME = 128
+ROWS = table.ROWS
+MAX_DIMENSION = 128
 MAX_RATIO = 1.01  # a little over 1 is rounding; more is a percentage or nonsense
-
-Names = tuple[tuple[str, ...], ...]
-
-
-def either(*names: str) -> Names:
-    """The first of these names that the page has; the newest stands first."""
-    return tuple((name,) for name in names)
-
-
-def total_of(*names: str) -> Names:
-    """The sum of these names, as far as the page has them."""
-    return (names,)
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The engine's own endpoint that answers 200 once the model is loaded, and costs no token."""
-
-    port: int
-    path: str
-    why: str  # what makes it pass, and what it needs
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One engine: where its page is, what to say when it is not there, and its figures' names."""
-
-    kind: str
-    port: int
-    path: str
-    hint: str
-    ready: Ready | str  # a text says why it has no such endpoint
-    model_label: str
-    pending: Names
-    running: Names = ()
-    kv_ratio: Names = ()
-    finished: Names = ()
-    output_tokens: Names = ()
-    preemptions: Names = ()
-    histograms: Mapping[str, Names] = field(default_factory=dict)
-
-    def names(self) -> frozenset[str]:
-        """Every name on a page that belongs to this row."""
-        queue = (self.pending, self.running, self.kv_ratio, self.finished)
-        lists = (*queue, self.output_tokens, self.preemptions, *self.histograms.values())
-        plain = {name for names in lists for parts in names for name in parts}
-        stems = {name for names in self.histograms.values() for (name,) in names}
-        return frozenset(plain | {f"{stem}_{part}" for stem in stems for part in ("bucket", "sum")})
-
-
-ROWS: tuple[Row, ...] = (
-    Row(
-        kind="vllm",
-        port=8000,
-        path="/metrics",
-        hint="vLLM serves /metrics on its API port by default: check --engine-url",
-        ready=Ready(8000, "/health", "vLLM listens only once the model is loaded"),
-        model_label="model_name",
-        pending=either("vllm:num_requests_waiting"),
-        running=either("vllm:num_requests_running"),
-        kv_ratio=either("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-        finished=either("vllm:request_success_total"),
-        output_tokens=either("vllm:generation_tokens_total"),
-        preemptions=either("vllm:num_preemptions_total"),
-        histograms={
-            "time_to_first_token_seconds": either("vllm:time_to_first_token_seconds"),
-            "queue_time_seconds": either("vllm:request_queue_time_seconds"),
-        },
-    ),
-    Row(
-        kind="triton",
-        port=8002,
-        path="/metrics",
-        hint="Triton serves /metrics on port 8002 when started with --allow-metrics=true",
-        ready=Ready(8000, "/v2/health/ready", "200 once every model is loaded (strict readiness)"),
-        model_label="model",
-        pending=either("nv_inference_pending_request_count"),
-        finished=total_of("nv_inference_request_success", "nv_inference_request_failure"),
-    ),
-)
+ROLES = ("prefill", "decode")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page said; `reading` is None when it has no name of the engines looked for."""
+    """What a page said; `reading` is None when it has no name of the engines looked for.
+
+    `absent` are the figures that the engine has names for and this page has none of.
+    """
 
     reading: EngineReading | None
     problems: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def rows_of(kind: str) -> tuple[Row, ...]:
     """Return the rows to look for: one engine's, or all with AUTO."""
-    return ROWS if kind == AUTO else tuple(row for row in ROWS if row.kind == kind)
+    return table.ROWS if kind == AUTO else tuple(row for row in table.ROWS if row.kind == kind)
 
 
 def parse(page: bytes, kind: str = AUTO) -> Page:
     """Return the queue as the page tells it."""
-    found = exposition.read(page, _names(kind))
-    row = next((row for row in rows_of(kind) if row.names() & found.present), None)
-    if row is None:
-        return Page(None)
-    problems = dict(found.bad)
-    reading = EngineReading(
-        kind=row.kind,
-        state=EngineState.READY,
-        pending=_sum(found, row.pending),
-        running=_sum(found, row.running),
-        kv_percent=_kv_percent(found, row.kv_ratio, problems),
-        finished_total=_sum(found, row.finished),
-        output_tokens_total=_sum(found, row.output_tokens),
-        preemptions_total=_sum(found, row.preemptions),
-        hist=_histograms(found, row.histograms, problems) or None,
-        dims=_dims(found, row),
-    )
-    return Page(reading, tuple(f"{name}: {why}" for name, why in sorted(problems.items())))
+    return parse_by(page, rows_of(kind))
+
+
+def parse_by(page: bytes, rows: tuple[Row, ...]) -> Page:
+    """Return the queue as the page tells it by the first of these rows that it has names of."""
+    found = exposition.read(page, _all_names(rows))
+    row = _row_of(found, rows)
+    return Page(None) if row is None else _Reader(found, row).page()
+
+
+def _row_of(found: Exposition, rows: tuple[Row, ...]) -> Row | None:
+    """Return the row whose queue is here, else one that has any name here.
+
+    Engines share names of lesser figures, such as an unprefixed histogram, not those of the queue.
+    """
+    queues = (row for row in rows if row.queue_names() & found.present)
+    others = (row for row in rows if row.names() & found.present)
+    return next(queues, None) or next(others, None)
 
 
 @functools.cache
-def _names(kind: str) -> frozenset[str]:
-    return frozenset(name for row in rows_of(kind) for name in row.names())
+def _all_names(rows: tuple[Row, ...]) -> frozenset[str]:
+    return frozenset(name for row in rows for name in row.names())
 
 
-def _chosen(found: Exposition, names: Names) -> tuple[str, ...]:
-    """Return the names of the first alternative that the page has a line of, bad or good."""
-    for parts in names:
-        here = tuple(name for name in parts if name in found.samples or name in found.bad)
-        if here:
-            return here
-    return ()
+class _Reader:
+    """One page by one row, with the problems met on the way."""
+
+    def __init__(self, found: Exposition, row: Row) -> None:
+        self._found = found
+        self._row = row
+        self._problems = dict(found.bad)
+        self._models = self._labels_of(row.model_label)
+
+    def page(self) -> Page:
+        row = self._row
+        pending, running = self._sum(row.pending), self._sum(row.running)
+        if running is None and pending is not None:
+            inflight = self._sum(row.inflight)
+            running = None if inflight is None else max(0.0, inflight - pending)
+        reading = EngineReading(
+            kind=row.kind,
+            state=EngineState.READY,
+            pending=pending,
+            running=running,
+            kv_percent=self._kv_percent(),
+            finished_total=self._sum(row.finished),
+            output_tokens_total=self._sum(row.output_tokens),
+            preemptions_total=self._sum(row.preemptions),
+            hist=self._histograms() or None,
+            dims=self._dims() or None,
+            estimate=row.estimate,
+        )
+        problems = tuple(f"{name}: {why}" for name, why in sorted(self._problems.items()))
+        return Page(reading, problems, self._absent())
+
+    def _chosen(self, names: Names) -> tuple[Selector, ...]:
+        """Return the first alternative that the page has a line of, bad or good."""
+        for parts in names:
+            if parts[0].name in self._found.bad or self._samples(parts[0]):
+                return parts
+        return ()
+
+    def _samples(self, one: Selector) -> list[Sample]:
+        """Return the samples that count: of ranks that tell the same, the first one's."""
+        fitting = [s for s in self._found.samples.get(one.name, ()) if one.fits(s)]
+        return _originals(fitting, self._row.copies) if self._row.copies else fitting
+
+    def _values(self, names: Names) -> list[float]:
+        """Return the values of all series that count; none of them when one name is bad."""
+        chosen = self._chosen(names)
+        if any(one.name in self._found.bad for one in chosen):
+            return []
+        samples = [sample for one in chosen for sample in self._samples(one)]
+        if self._row.own_models:
+            label = self._row.model_label
+            samples = [s for s in samples if s.labels.get(label, "") in self._models]
+        return [sample.value for sample in samples]
+
+    def _sum(self, names: Names) -> float | None:
+        values = self._values(names)
+        return sum(values) if values else None
+
+    def _kv_percent(self) -> float | None:
+        """Return the mean over the engines in the pod, each of which has a cache of its own."""
+        values = self._values(self._row.kv_ratio)
+        if not values:
+            return None
+        if max(values) > MAX_RATIO:
+            name = self._chosen(self._row.kv_ratio)[0].name
+            self._problems[name] = "over 1, but it is a ratio"
+            return None
+        return min(100.0, 100.0 * sum(values) / len(values))
+
+    def _histograms(self) -> dict[str, Histogram]:
+        merged: dict[str, Histogram] = {}
+        for key, names in self._row.histograms.items():
+            for stem in self._chosen(tuple((one.part("bucket"),) for (one,) in names)):
+                if stem.name in self._found.bad:
+                    continue
+                total = Selector(stem.name.removesuffix("bucket") + "sum", stem.labels)
+                histogram = merge(self._samples(stem), self._sum(((total,),)))
+                if histogram is None:
+                    self._problems[stem.name] = "buckets that do not add up"
+                    continue
+                merged[key] = histogram
+        return merged
+
+    def _labels_of(self, label: str) -> set[str]:
+        """Return the values of one label over the series of the queue."""
+        chosen = (*self._chosen(self._row.pending), *self._chosen(self._row.running))
+        return {s.labels.get(label, "") for one in chosen for s in self._samples(one)}
+
+    def _dims(self) -> dict[str, str]:
+        """Return each dimension of which the whole page has exactly one value."""
+        found = {"model": self._models, "lora": self._adapters()}
+        if self._row.role_label:
+            found["role"] = self._labels_of(self._row.role_label)
+        single = {key: next(iter(values)) for key, values in found.items() if len(values) == 1}
+        return {
+            key: value
+            for key, value in single.items()
+            if value.isprintable()
+            and 0 < len(value) <= MAX_DIMENSION
+            and (key != "role" or value in ROLES)
+        }
+
+    def _adapters(self) -> set[str]:
+        """Return the LoRA adapters in use: the newest of the series, whose value is its time."""
+        info = self._samples(self._row.lora) if self._row.lora else []
+        if not info:
+            return set()
+        newest = max(info, key=lambda sample: sample.value)
+        labels = ("running_lora_adapters", "waiting_lora_adapters")
+        listed = ",".join(newest.labels.get(label, "") for label in labels)
+        return {name.strip() for name in listed.split(",") if name.strip()}
+
+    def _absent(self) -> tuple[str, ...]:
+        """Say which figures the page lacks; a family that is announced will have its series."""
+        return tuple(
+            f"{figure} ({' or '.join(parts[0].name for parts in names)})"
+            for figure, names in self._row.figures.items()
+            if names
+            and not self._chosen(names)
+            and not any(parts[0].name in self._found.present for parts in names)
+        )
 
 
-def _sum(found: Exposition, names: Names) -> float | None:
-    values = found.values(_chosen(found, names))
-    return sum(values) if values else None
-
-
-def _kv_percent(found: Exposition, names: Names, problems: dict[str, str]) -> float | None:
-    """Return the mean over the engines in the pod, each of which has a cache of its own."""
-    chosen = _chosen(found, names)
-    values = found.values(chosen)
-    if not values:
-        return None
-    if max(values) > MAX_RATIO:
-        problems[chosen[0]] = "over 1, but it is a ratio"
-        return None
-    return min(100.0, 100.0 * sum(values) / len(values))
-
-
-def _histograms(
-    found: Exposition, table: Mapping[str, Names], problems: dict[str, str]
-) -> dict[str, Histogram]:
-    merged: dict[str, Histogram] = {}
-    for key, names in table.items():
-        for name in _chosen(found, tuple((f"{stem}_bucket",) for (stem,) in names)):
-            if name in found.bad:
-                continue
-            sums = found.values((f"{name.removesuffix('_bucket')}_sum",))
-            histogram = merge(found.samples[name], sum(sums) if sums else None)
-            if histogram is None:
-                problems[name] = "buckets that do not add up"
-                continue
-            merged[key] = histogram
-    return merged
-
-
-def _dims(found: Exposition, row: Row) -> dict[str, str] | None:
-    """Return the model's name when the page is about exactly one."""
-    samples = [s for name in _chosen(found, row.pending) for s in found.samples.get(name, [])]
-    models = {sample.labels.get(row.model_label, "") for sample in samples}
-    name = models.pop() if len(models) == 1 else ""
-    usable = name.isprintable() and 0 < len(name) <= MAX_MODEL_NAME
-    return {"model": name} if usable else None
+def _originals(samples: list[Sample], copies: tuple[str, ...]) -> list[Sample]:
+    """Return of each set of samples that differ in rank alone those of the lowest rank."""
+    lowest: dict[tuple[tuple[str, str], ...], tuple[tuple[int, str], ...]] = {}
+    found: dict[tuple[tuple[str, str], ...], Sample] = {}
+    for sample in samples:
+        rank = tuple((len(text), text) for text in (sample.labels.get(c, "") for c in copies))
+        rest = tuple(sorted(item for item in sample.labels.items() if item[0] not in copies))
+        if rest not in lowest or rank < lowest[rest]:
+            lowest[rest], found[rest] = rank, sample
+    return list(found.values())

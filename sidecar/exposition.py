@@ -1,26 +1,31 @@
 """The exposition: the wanted samples of one untrusted metrics page, and what was wrong with it.
 
-Only lines that carry a wanted name reach the parser, after caps on their length, labels and number;
+Only lines that carry a wanted name are parsed, after caps on their length, labels, number and sum;
 names match exactly, since servers also export breakdowns whose names begin alike.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-# The parser is quadratic in labels (200,000 on one line take over a minute) and slow on long
-# values; real lines have under 10 labels and 1 KB.
+from sidecar import line
+
+# Real lines have under 10 labels and 1 KB, and eight vLLM engines in one pod 500 wanted lines of
+# 150 bytes. These caps keep the worst page made of them within 50 ms of a core (bench/hostile.py).
 MAX_LINE_BYTES = 8 * 1024
 MAX_LABELS = 64
-# The parser takes 16 us a line here: 2,000 are 32 ms. Eight vLLM engines in one pod have 500.
-MAX_LINES = 2_000
+MAX_ESCAPES = 32
+MAX_LINES = 1_500
+MAX_WANTED_BYTES = 256 * 1024
+MAX_LOOKED_AT = 10_000  # lines of wanted names, parsed or not
+# Each line of a page costs its look, wanted or not. A node's page of Ray has some thousands.
+MAX_PAGE_LINES = 200_000
 # Beyond 2^53 a float no longer counts one by one; no queue or counter gets there.
 MAX_FIGURE = 2.0**53
 
@@ -46,71 +51,92 @@ class Exposition:
 
 def read(page: bytes, names: frozenset[str]) -> Exposition:
     """Return the samples of exactly these names; never raise for what a page holds."""
-    present: set[str] = set()
-    bad: dict[str, str] = {}
-    lines: list[tuple[str, str]] = []
-    for match in _pattern(names).finditer(page):
-        name = match[2].decode()
-        present.add(name)
-        if match[1]:  # a TYPE line: the family is announced, it may have no series yet
-            continue
-        why = f"over {MAX_LINES} lines" if len(lines) >= MAX_LINES else _refusal(match[0])
-        if why:
-            bad[name] = why
-            continue
-        lines.append((name, match[0].decode().rstrip("\r")))
-    samples = _parsed(lines, bad)
-    bad = {name: why for name, found in samples.items() if (why := _fault(found))} | bad
-    return Exposition(samples, frozenset(present), bad)
+    announced: set[bytes] = set()
+    bad: dict[bytes, str] = {}
+    samples: dict[bytes, list[Sample]] = {}
+    budget = _Budget()
+    if not names or page.count(b"\n") > MAX_PAGE_LINES:
+        return Exposition({}, frozenset(), {})
+    for number, match in enumerate(_pattern(names).finditer(page)):
+        type_line, name = match.group(1, 2)
+        if number >= MAX_LOOKED_AT:
+            bad |= dict.fromkeys((*samples, name), f"over {MAX_LOOKED_AT} lines")
+            break
+        if type_line:  # the family is announced, it may have no series yet
+            announced.add(name)
+        elif name not in bad:
+            found = _refusal(match[0]) or budget.refusal(match[0]) or _sample(match[0])
+            if isinstance(found, str):
+                bad[name] = found
+            else:
+                samples.setdefault(name, []).append(found)
+    present = frozenset(name.decode() for name in (*announced, *bad, *samples))
+    by_name = {name.decode(): of_name for name, of_name in samples.items()}
+    refused = {name.decode(): why for name, why in bad.items()}
+    faults = {name: why for name, of_name in by_name.items() if (why := _fault(of_name))}
+    return Exposition(by_name, present, faults | refused)
+
+
+def _sample(text: bytes) -> Sample | str:
+    """Return the line's sample, or why it has none."""
+    try:
+        return line.parse(text.decode().rstrip("\r"))
+    except UnicodeDecodeError:
+        return "text that is not UTF-8"
+    except ValueError:
+        return "a line that is no sample"
+
+
+class _Budget:
+    """What may still be parsed of one page."""
+
+    def __init__(self) -> None:
+        self._lines = MAX_LINES
+        self._bytes = MAX_WANTED_BYTES
+
+    def refusal(self, text: bytes) -> str | None:
+        """Take one line off; return why it is too much, None while it is not."""
+        self._lines -= 1
+        self._bytes -= len(text)
+        if self._lines < 0:
+            return f"over {MAX_LINES} lines"
+        return f"over {MAX_WANTED_BYTES} bytes of such lines" if self._bytes < 0 else None
 
 
 @functools.cache
 def _pattern(names: frozenset[str]) -> re.Pattern[bytes]:
-    some = b"|".join(re.escape(name.encode()) for name in sorted(names))
+    some = _branches(sorted(names)).encode()
     return re.compile(rb"^(# TYPE )?(%b)(?=[{ \t])[^\n]*" % some, re.MULTILINE)
 
 
-def _refusal(line: bytes) -> str | None:
-    """Return why this line may not reach the parser, None when it may."""
-    if len(line) > MAX_LINE_BYTES:
-        return f"a line of {len(line)} bytes, the limit is {MAX_LINE_BYTES}"
-    if line.count(b'="') > MAX_LABELS:
+def _branches(names: list[str]) -> str:
+    """Return a pattern of these sorted names that shares their beginnings.
+
+    `re` tries one alternative after the other: 200 names side by side at each of a million lines
+    take over a second, branches a few hundredths.
+    """
+    if len(names) == 1:
+        return re.escape(names[0])
+    ends = zip(names[0], names[-1], strict=False)  # of sorted names; those between share it too
+    head = "".join(one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
+    rest = [name.removeprefix(head) for name in names]
+    by_first = itertools.groupby((name for name in rest if name), key=lambda name: name[0])
+    parts = [_branches(list(group)) for _, group in by_first]
+    end = "?" if "" in rest else ""
+    return f"{re.escape(head)}(?:{'|'.join(parts)}){end}"
+
+
+def _refusal(text: bytes) -> str | None:
+    """Return why this line may not be parsed, None when it may."""
+    if len(text) > MAX_LINE_BYTES:
+        return f"a line of {len(text)} bytes, the limit is {MAX_LINE_BYTES}"
+    if text.count(b'="') > MAX_LABELS:
         return f"over {MAX_LABELS} labels"
-    if not line.rpartition(b"}")[2].isascii():
+    if text.count(b"\\") > MAX_ESCAPES:
+        return f"over {MAX_ESCAPES} escapes"
+    if not text.rpartition(b"}")[2].isascii():
         return "a value that is no number"
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return "text that is not UTF-8"
     return None
-
-
-def _parsed(lines: list[tuple[str, str]], bad: dict[str, str]) -> dict[str, list[Sample]]:
-    """Parse all lines at once; where that fails one by one, so that only the bad ones are lost."""
-    try:
-        return _by_name(_samples("\n".join(line for _, line in lines)))
-    except (ValueError, IndexError, KeyError):
-        return _by_name(sample for name, line in lines for sample in _one(name, line, bad))
-
-
-def _one(name: str, line: str, bad: dict[str, str]) -> list[Sample]:
-    try:
-        return list(_samples(line))
-    except (ValueError, IndexError, KeyError):
-        bad[name] = "a line that is no sample"
-        return []
-
-
-def _samples(text: str) -> Iterator[Sample]:
-    for family in text_string_to_metric_families(text + "\n"):
-        yield from family.samples
-
-
-def _by_name(samples: Iterator[Sample]) -> dict[str, list[Sample]]:
-    found: dict[str, list[Sample]] = {}
-    for sample in samples:
-        found.setdefault(sample.name, []).append(sample)
-    return found
 
 
 def _fault(samples: list[Sample]) -> str | None:
@@ -122,5 +148,5 @@ def _fault(samples: list[Sample]) -> str | None:
             return "negative"
         if sample.value > MAX_FIGURE:
             return "too large to count with"
-    series = {tuple(sorted(sample.labels.items())) for sample in samples}
+    series = {frozenset(sample.labels.items()) for sample in samples}
     return None if len(series) == len(samples) else "the same series twice"

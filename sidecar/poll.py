@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar import wire
+from sidecar import life, wire
 from sidecar.attribute import Attributed, Claim, attribute
 from sidecar.changes import Changes
-from sidecar.fetch import EngineRead, ModelServer
 from sidecar.gpu import GpuRead, Gpus
+from sidecar.life import Life
+from sidecar.modelserver import EngineRead, ModelServer
 from sidecar.podresources import PodResources
 from sidecar.ring import Ring
 from sidecar.sample import Identity, Sample, differs, frame
 from sidecar.telemetry import Telemetry
-from sidecar.wire import Attribution, EngineState, Frame
+from sidecar.wire import Attribution, EngineReading, EngineState, Frame
 
 # A GPU reading takes some milliseconds: the frame of its tick waits this long for it, so that both
 # readings go out together; a slower one goes out with the next frame.
@@ -58,7 +59,8 @@ class Poller:
         self._sample = self._sent = Sample()
         self._sent_at = identity.started_at
         self._seq = 0
-        self._first_ready_at: float | None = None
+        self._life = Life()
+        self._told: EngineReading | None = None  # the last reading that succeeded
         self._gpu_due_at = identity.started_at
         self._gpu_read: asyncio.Task[GpuRead] | None = None
         self._restarts = 0
@@ -133,18 +135,16 @@ class Poller:
             self._identity,
             seq=self._seq,
             now=now,
-            first_ready_at=self._first_ready_at,
+            life=self._life,
             backlog=self._ring.backlog(now) if with_backlog else None,
         )
 
     def _take_engine(self, read: EngineRead, telemetry: Telemetry) -> None:
-        state = read.reading.state
-        if state is EngineState.LOADING:  # the first of this life, or of a new one
-            self._first_ready_at = None
-        elif state is EngineState.READY and self._first_ready_at is None:
-            self._first_ready_at = self._clock()
+        self._life = life.after(self._life, self._told, read, self._clock())
+        if read.reading.state is EngineState.READY:
+            self._told = read.reading
         telemetry.count_engine(read)
-        self._changes.engine(self._sample, read.reading, read.problems)
+        self._changes.engine(self._sample, read)
         self._sample = replace(self._sample, engine=read.reading, engine_taken_at=read.taken_at)
 
     def _begin_gpu_read(self) -> None:

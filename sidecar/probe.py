@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from sidecar import engines
-from sidecar.engines import Ready, Row
+from sidecar import table
+from sidecar.row import Ready, Row
 
 EXIT_NO_PROBE = 1
 EXIT_BAD_ARGUMENTS = 2
@@ -15,23 +15,35 @@ EXIT_BAD_ARGUMENTS = 2
 STARTUP_SECONDS = 1800
 PERIOD_SECONDS = 5
 
+# What is read without a metrics page, and so has no row.
+NO_ENDPOINT = {
+    "ollama": "Ollama answers before it has loaded a model, and loads it when it is asked for it",
+    "connections": "the server is not known: probe what it answers once its model is loaded",
+}
+
 
 def run(arguments: list[str]) -> int:
     """Print the probes of one engine as YAML; 1 where it has no endpoint for them, 2 if unknown."""
-    known = ", ".join(row.kind for row in engines.ROWS)
+    known = ", ".join((*(row.kind for row in table.ROWS), *NO_ENDPOINT))
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: forescale-sidecar probe-for ENGINE\n\nengines: {known}\n")
         return EXIT_BAD_ARGUMENTS
-    rows = [row for row in engines.ROWS if row.kind == arguments[0]]
+    if arguments[0] in NO_ENDPOINT:
+        return _none(arguments[0], NO_ENDPOINT[arguments[0]])
+    rows = [row for row in table.ROWS if row.kind == arguments[0]]
     if not rows:
         sys.stderr.write(f"error: {arguments[0]!r} is no engine\n\nhint: give one of {known}\n")
         return EXIT_BAD_ARGUMENTS
     (row,) = rows
     if isinstance(row.ready, str):
-        sys.stderr.write(f"error: {row.kind} has no endpoint for a probe\n\nhint: {row.ready}\n")
-        return EXIT_NO_PROBE
+        return _none(row.kind, row.ready)
     sys.stdout.write(stanza(row, row.ready))
     return 0
+
+
+def _none(kind: str, why: str) -> int:
+    sys.stderr.write(f"error: {kind} has no endpoint for a probe\n\nhint: {why}\n")
+    return EXIT_NO_PROBE
 
 
 def stanza(row: Row, ready: Ready) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sidecar.life import Life
 from sidecar.wire import (
     SCHEMA,
     Ages,
@@ -56,7 +57,7 @@ def frame(
     *,
     seq: int,
     now: float,
-    first_ready_at: float | None,
+    life: Life,
     backlog: Backlog | None = None,
 ) -> Frame:
     """Return the sample as it goes on the wire, with ages at `now`."""
@@ -72,7 +73,13 @@ def frame(
         visible=sample.visible,
         held=sample.held,
         attribution=sample.attribution,
-        phases=Phases(_age(identity.started_at, now), _age(first_ready_at, now)),
+        phases=Phases(
+            sidecar_started_age_seconds=_age(identity.started_at, now),
+            engine_first_ready_age_seconds=_age(life.ready_at, now),
+            engine_listening_age_seconds=_age(life.listening_at, now),
+            engine_loading_age_seconds=_age(life.loading_at, now),
+            engine_first_served_age_seconds=_age(life.served_at, now),
+        ),
         backlog=backlog,
     )
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from sidecar import cli, deviceid, engines
+from sidecar import cli, connections, consistency, custom, engines, table
+from sidecar.consistency import ENGINE_NONE
+from sidecar.row import Row
+from sidecar.values import (
+    LOG_LEVELS,
+    count,
+    duration,
+    engine_url,
+    folder,
+    gpu_uuids,
+    host,
+    label,
+    log_level,
+    object_name,
+    path,
+    pod_uid,
+    port,
+    tls_name,
+)
 
 PREFIX = "FORESCALE_SIDECAR_"
-ENGINE_NONE = "none"
-MAX_PORT = 65535
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 # The kubelet injects these for each Service, so a Service named `forescale-sidecar` sets PORT.
 _SERVICE_LINK = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP|SCTP)\w*)")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_POD_UID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,12 @@ class Settings:
     port: int
     engine: str
     engine_url: str | None
+    engine_row: Row | None  # the names given with --engine custom
+    engine_port: int | None  # where connections are counted, with --engine connections or ollama
+    engine_slots: int  # of those connections as many are taken for being served
+    engine_token_file: str | None
+    engine_ca_file: str | None
+    engine_tls_name: str | None
     engine_period_seconds: float
     gpu_period_seconds: float
     heartbeat_seconds: float
@@ -65,88 +80,12 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-def duration(least: float, most: float) -> Callable[[str], float]:
-    """Return a parser of `15s`, `500ms`, `1m` or plain seconds within these bounds."""
-
-    def parse(text: str) -> float:
-        match = _DURATION.fullmatch(text.strip())
-        if not match:
-            raise ValueError("is no duration; write it as 15s, 500ms, 1m or plain seconds")
-        seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"]
-        if not least <= seconds <= most:
-            raise ValueError(f"is out of range; give {least:g}s to {most:g}s")
-        return seconds
-
-    return parse
-
-
-def _host(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        raise ValueError("is no IP address; give one such as :: or 0.0.0.0") from None
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PORT:
-        return int(text)
-    raise ValueError("is no port; give a number from 1 to 65535")
-
-
 def _engine(text: str) -> str:
-    known = (engines.AUTO, ENGINE_NONE, *(row.kind for row in engines.ROWS))
+    rows = (row.kind for row in table.ROWS)
+    known = (engines.AUTO, ENGINE_NONE, *rows, custom.KIND, *connections.PORTS)
     if text in known:
         return text
     raise ValueError(f"is no engine; give one of {', '.join(known)}")
-
-
-def _engine_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-    except ValueError:
-        raise ValueError("is no URL; give one such as http://127.0.0.1:8000/metrics") from None
-    if not usable or url.username or url.password or not url.path.strip("/"):
-        raise ValueError(
-            "is not usable; give http:// or https://, a host, and the page's path,"
-            " without a user name, such as http://127.0.0.1:8000/metrics"
-        )
-    return text
-
-
-def _gpu_uuids(text: str) -> tuple[str, ...]:
-    parts = tuple(part.strip() for part in text.split(",") if part.strip())
-    shared = [part for part in parts if deviceid.is_shared(part)]
-    if shared:
-        raise ValueError(f"names a shared GPU ({shared[0]}), whose load is not this pod's alone")
-    wrong = [part for part in parts if not deviceid.is_uuid(part)]
-    if wrong:
-        raise ValueError(f"holds {wrong[0]!r}; give UUIDs as `nvidia-smi -L` prints them")
-    return parts
-
-
-def _pod_uid(text: str) -> str:
-    if _POD_UID.fullmatch(text):
-        return text
-    raise ValueError("is no pod UID; set it by the downward API from metadata.uid")
-
-
-def _name(text: str) -> str:
-    if _NAME.fullmatch(text):
-        return text
-    raise ValueError("is no name of an object; set it by the downward API")
-
-
-def _folder(text: str) -> Path:
-    if text.startswith("/"):
-        return Path(text)
-    raise ValueError("is no absolute path; give one such as /var/lib/kubelet/pod-resources")
-
-
-def _log_level(text: str) -> str:
-    if text.lower() in LOG_LEVELS:
-        return text.lower()
-    raise ValueError(f"is no level; give one of {', '.join(LOG_LEVELS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +105,22 @@ class Field:
 
 
 FIELDS = (
-    Field("host", "host", _host, "::", "address to listen on; :: is IPv6 and IPv4"),
-    Field("port", "port", _port, "9401", "port to listen on"),
+    Field("host", "host", host, "::", "address to listen on; :: is IPv6 and IPv4"),
+    Field("port", "port", port, "9401", "port to listen on"),
     Field("engine", "engine", _engine, "auto", "model server: auto, none, or its name"),
-    Field("engine-url", "engine_url", _engine_url, None, "its metrics page, if elsewhere"),
+    Field("engine-url", "engine_url", engine_url, None, "its metrics page, if elsewhere"),
+    *(
+        Field(name.replace("_", "-"), name, custom.names, "", f"its metric: {what}")
+        for name, what in custom.FIGURES.items()
+    ),
+    Field("engine-ttft", "engine_ttft", custom.histogram, "", "its histogram: first token"),
+    Field("engine-queue-time", "engine_queue_time", custom.histogram, "", "its histogram: waiting"),
+    Field("engine-model-label", "engine_model_label", label, "model", "its label of the model"),
+    Field("engine-port", "engine_port", port, None, "with --engine connections: its port"),
+    Field("engine-slots", "engine_slots", count, "1", "requests it serves at once, for that"),
+    Field("engine-token-file", "engine_token_file", path, None, "file with its bearer token"),
+    Field("engine-ca-file", "engine_ca_file", path, None, "file with the CA of its certificate"),
+    Field("engine-tls-name", "engine_tls_name", tls_name, None, "the name in its certificate"),
     Field("engine-period", "engine_period_seconds", duration(0.1, 10), "1s", "queue read every"),
     # Faster polling of NVML costs the model server's inter-token latency (about 2 % at 100 ms).
     Field("gpu-period", "gpu_period_seconds", duration(1, 60), "2s", "NVML read every"),
@@ -180,21 +131,21 @@ FIELDS = (
     # the frames go on meanwhile and say how old the last reading is.
     Field("engine-timeout", "engine_timeout_seconds", duration(0.05, 10), "5s", "for its page"),
     Field("gpu-timeout", "gpu_timeout_seconds", duration(0.05, 10), "1s", "for one NVML reading"),
-    Field("gpu-uuids", "gpu_uuids", _gpu_uuids, "", "UUIDs of this pod's GPUs, by commas"),
+    Field("gpu-uuids", "gpu_uuids", gpu_uuids, "", "UUIDs of this pod's GPUs, by commas"),
     Field(
-        "pod-uid", "pod_uid", _pod_uid, None, "metadata.uid of this pod (also: POD_UID)", "POD_UID"
+        "pod-uid", "pod_uid", pod_uid, None, "metadata.uid of this pod (also: POD_UID)", "POD_UID"
     ),
-    Field("pod-name", "pod_name", _name, None, "metadata.name (also: POD_NAME)", "POD_NAME"),
+    Field("pod-name", "pod_name", object_name, None, "metadata.name (also: POD_NAME)", "POD_NAME"),
     Field(
         "pod-namespace",
         "pod_namespace",
-        _name,
+        object_name,
         None,
         "metadata.namespace (also: POD_NAMESPACE)",
         "POD_NAMESPACE",
     ),
-    Field("pod-resources", "pod_resources", _folder, None, "folder of the kubelet's PodResources"),
-    Field("log-level", "log_level", _log_level, "info", ", ".join(LOG_LEVELS)),
+    Field("pod-resources", "pod_resources", folder, None, "folder of the kubelet's PodResources"),
+    Field("log-level", "log_level", log_level, "info", ", ".join(LOG_LEVELS)),
 )
 
 
@@ -211,10 +162,19 @@ def load(argv: Sequence[str], environ: Mapping[str, str], version: str) -> Loade
         except ValueError as error:
             problems.append(f"{source}: {text!r} {error}")
     if not problems:
-        problems += _together(values)
+        problems += consistency.problems(values)
     if problems:
         raise SettingsError(problems)
-    return Loaded(Settings(**values), tuple(warnings))
+    return Loaded(Settings(**_with_row(values)), tuple(warnings))
+
+
+def _with_row(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with the names of a custom engine as one row."""
+    label = values.pop("engine_model_label")
+    given = {name: values.pop(name) for name in (*custom.FIGURES, *custom.HISTOGRAMS)}
+    is_custom = values["engine"] == custom.KIND
+    values["engine_port"] = values["engine_port"] or connections.PORTS.get(values["engine"])
+    return {**values, "engine_row": custom.row(given, label) if is_custom else None}
 
 
 def _flags(argv: Sequence[str], version: str) -> dict[str, str | None]:
@@ -260,17 +220,3 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     close = {name: difflib.get_close_matches(name, known, 1) for name in odd}
     hints = {name: f"; did you mean {PREFIX}{near[0]}?" for name, near in close.items() if near}
     return [f"{PREFIX}{name} is no setting{hints.get(name, '')}" for name in sorted(odd)]
-
-
-def _together(values: Mapping[str, Any]) -> list[str]:
-    problems = []
-    if values["engine"] == ENGINE_NONE and values["engine_url"]:
-        problems.append("--engine-url: has no meaning with --engine none; leave one of them out")
-    if values["heartbeat_seconds"] < values["engine_period_seconds"]:
-        problems.append("--heartbeat: is shorter than --engine-period; make it at least as long")
-    named = values["pod_name"] and values["pod_namespace"]
-    if values["pod_resources"] and not named and values["engine"] != ENGINE_NONE:
-        problems.append(
-            "--pod-resources: needs --pod-name and --pod-namespace to know which pod this is"
-        )
-    return problems

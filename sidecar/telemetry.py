@@ -7,14 +7,23 @@ from collections.abc import Callable, Iterator
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client import Histogram as Observed
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from sidecar.fetch import EngineRead
 from sidecar.gpu import GpuRead
-from sidecar.wire import EngineReading, EngineState, Frame, GpuReading
+from sidecar.modelserver import EngineRead
+from sidecar.wire import EngineReading, EngineState, Frame, GpuReading, Histogram, Phases
 
 READ_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+HISTOGRAMS = {
+    "time_to_first_token_seconds": "Time from a request's arrival to its first token.",
+    "queue_time_seconds": "Time a request waited before it was served.",
+}
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -104,6 +113,8 @@ class FrameCollector(Collector):
         yield from _gpu_metrics(frame.gpus or ())
         if frame.engine is not None:
             yield from _engine_metrics(frame.engine)
+        if frame.phases is not None:
+            yield from _phase_metrics(frame.phases)
         ages = frame.age_seconds
         for source in ("engine", "gpu"):
             age = getattr(ages, source) if ages else None
@@ -141,11 +152,15 @@ def _memory(gpu: GpuReading) -> float | None:
 
 
 def _engine_metrics(engine: EngineReading) -> Iterator[Metric]:
-    labels = {"engine": engine.kind, "model": (engine.dims or {}).get("model", "")}
+    dims = engine.dims or {}
+    labels = {"engine": engine.kind, "model": dims.get("model", "")}
     ready = None if engine.state is EngineState.NONE else float(engine.state is EngineState.READY)
     yield from _gauge("llm_inference_engine_ready", "1 when its page was read.", labels, ready)
     if engine.state is not EngineState.READY:
         return
+    about = {**labels, "lora": dims.get("lora", ""), "role": dims.get("role", "")}
+    about["estimated"] = "true" if engine.estimate else "false"
+    yield from _gauge("llm_inference_engine_info", "Always 1; what it says of itself.", about, 1.0)
     known = engine.pending is not None and engine.running is not None
     inflight = (engine.pending or 0.0) + (engine.running or 0.0) if known else None
     kv_ratio = None if engine.kv_percent is None else engine.kv_percent / 100.0
@@ -162,6 +177,28 @@ def _engine_metrics(engine: EngineReading) -> Iterator[Metric]:
         ("preemptions", "Requests put back into the queue.", engine.preemptions_total),
     ):
         yield from _counter(f"llm_inference_{name}", said, labels, value)
+    for name, said in HISTOGRAMS.items():
+        yield from _histogram(f"llm_inference_{name}", said, labels, (engine.hist or {}).get(name))
+
+
+def _phase_metrics(phases: Phases) -> Iterator[Metric]:
+    """Say how long ago each phase began; what has not begun has no series."""
+    family = GaugeMetricFamily(
+        "forescale_sidecar_phase_age_seconds",
+        "Time since this was first seen in the present life of the process it is about.",
+        labels=["phase"],
+    )
+    for phase, age in (
+        ("sidecar_started", phases.sidecar_started_age_seconds),
+        ("engine_listening", phases.engine_listening_age_seconds),
+        ("engine_loading", phases.engine_loading_age_seconds),
+        ("engine_ready", phases.engine_first_ready_age_seconds),
+        ("engine_served", phases.engine_first_served_age_seconds),
+    ):
+        if age is not None:
+            family.add_metric([phase], age)
+    if family.samples:
+        yield family
 
 
 def _gauge(name: str, said: str, labels: dict[str, str], value: float | None) -> Iterator[Metric]:
@@ -176,3 +213,15 @@ def _counter(name: str, said: str, labels: dict[str, str], value: float | None) 
         family = CounterMetricFamily(name, said, labels=list(labels))
         family.add_metric(list(labels.values()), value)
         yield family
+
+
+def _histogram(
+    name: str, said: str, labels: dict[str, str], value: Histogram | None
+) -> Iterator[Metric]:
+    if value is None:
+        return
+    bounds = [*(str(bound) for bound in value.bounds), "+Inf"]
+    buckets = list(zip(bounds, value.counts, strict=True))
+    family = HistogramMetricFamily(name, said, labels=list(labels))
+    family.add_metric(list(labels.values()), buckets, value.sum)
+    yield family

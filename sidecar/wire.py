@@ -52,7 +52,8 @@ class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
     output_tokens_total: float | None = None
     preemptions_total: float | None = None
     hist: dict[str, Histogram] | None = None
-    dims: dict[str, str] | None = None
+    dims: dict[str, str] | None = None  # model, lora, role: each only where it is the page's one
+    estimate: str | None = None  # why the queue is a stand-in for one that the engine does not tell
 
 
 class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,10 +97,17 @@ class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Phases(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Seconds since each start-up event; None when it has not happened."""
+    """Seconds since each start-up event was first seen; None when it has not happened.
+
+    Those of the engine are of the model server's present life. One that listens only once its model
+    is loaded, as vLLM does, is never seen loading.
+    """
 
     sidecar_started_age_seconds: float | None = None
-    engine_first_ready_age_seconds: float | None = None
+    engine_first_ready_age_seconds: float | None = None  # its page was read: the model is loaded
+    engine_listening_age_seconds: float | None = None  # it took a connection
+    engine_loading_age_seconds: float | None = None  # it listened and had no figures yet
+    engine_first_served_age_seconds: float | None = None  # its counters had moved
 
 
 class Backlog(msgspec.Struct, frozen=True, omit_defaults=True):

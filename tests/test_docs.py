@@ -10,7 +10,7 @@ from adapter.model.catalogue import METRICS
 from adapter.telemetry import Metrics
 from scripts import settings_page, settings_schema
 from sidecar import wire
-from sidecar.telemetry import Telemetry
+from sidecar.telemetry import HISTOGRAMS, Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
@@ -77,8 +77,12 @@ def test_every_metric_of_the_adapter_itself_is_documented() -> None:
 
 def test_every_metric_of_the_sidecar_is_documented() -> None:
     gpu = wire.GpuReading("GPU-1", 50.0, 1, 2, 100.0)
-    ready = wire.EngineReading("vllm", wire.EngineState.READY, None, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-    full = wire.Frame(1, "b", 1, 2.0, "u", wire.Ages(0.0, 0.0), ready, (gpu,))
+    hist = dict.fromkeys(HISTOGRAMS, wire.Histogram((), (1.0,), 1.0))
+    ready = wire.EngineReading(
+        "vllm", wire.EngineState.READY, None, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, hist
+    )
+    phases = wire.Phases(1.0)
+    full = wire.Frame(1, "b", 1, 2.0, "u", wire.Ages(0.0, 0.0), ready, (gpu,), phases=phases)
     page = Telemetry("0", lambda: full).exposition().decode()
     exposed = set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE))
     assert len(exposed) > 15

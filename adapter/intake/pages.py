@@ -36,14 +36,14 @@ def pages(annotation: str | None) -> tuple[MetricsPage, ...]:
 
 def _page(text: str) -> MetricsPage:
     match = _PAGE.fullmatch(text)
-    if match is None or ".." in text:
+    if match is None or ".." in text or "." in text.split("/"):
         shown = text[:60].encode("unicode_escape").decode("ascii")
         raise IntakeError(
             f"{ANNOTATION} says `{shown}`: write engine[:port][/path], such as vllm:8000/metrics"
         )
     rows = engines.rows_of(match["engine"])
     if not rows:
-        known = ", ".join(row.kind for row in engines.ROWS)
+        known = ", ".join(row.kind for row in engines.rows_of(engines.AUTO))
         raise IntakeError(
             f"{ANNOTATION} names the engine {match['engine']}: use {known}, or auto with a port"
         )

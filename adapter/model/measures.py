@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from sidecar import engines
+from sidecar.names import Names
 
 
 class Kind(StrEnum):
@@ -68,13 +69,20 @@ def _queue() -> Iterator[tuple[str, Measure]]:
             (row.finished, "llm_inference_arrival_rate", Kind.COUNTER, 1.0),
             (row.output_tokens, "llm_inference_tokens_per_second", Kind.COUNTER, 1.0),
         ):
-            for name in (name for parts in figure for name in parts):
+            for name in _plain(figure):
                 yield name, Measure(metric, kind, factor, source=row.kind)
-        for key, parts in row.histograms.items():
+        for key, figure in row.histograms.items():
             metric = f"llm_inference_{key}"
-            for name in (name for part in parts for name in part):
+            for name in _plain(figure):
                 yield name, Measure(metric, Kind.HISTOGRAM, source=row.kind)
                 yield f"{name}_bucket", Measure(metric, Kind.HISTOGRAM, source=row.kind)
+
+
+def _plain(names: Names) -> Iterator[str]:
+    """Yield the names that measure the figure by themselves, without a label that selects it."""
+    for one in (one for parts in names for one in parts):
+        if not any(value for _, value in one.labels):
+            yield one.name
 
 
 MEASURES: dict[str, Measure] = dict(_queue()) | _GPU

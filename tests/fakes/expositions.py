@@ -1,7 +1,7 @@
 """Owns what each kind of model server prints on its metrics page, from one queue's figures.
 
 Names, labels and bucket bounds are those of the real servers (vLLM 0.10 and newer, vLLM 0.9 and
-older, Triton's core); the help texts are not.
+older, Triton's core, SGLang, llama.cpp, TensorRT-LLM 1.3); the help texts are not.
 """
 
 from __future__ import annotations
@@ -118,10 +118,55 @@ def triton(figures: Figures) -> Iterator[str]:
     yield f"nv_inference_pending_request_count{{{labels}}} {figures.pending}"
 
 
+def sglang(figures: Figures) -> Iterator[str]:
+    labels = f'engine_type="unified",model_name="{figures.model}"'
+    ranks = f'{labels},moe_ep_rank="0",pp_rank="0",tp_rank="0"'
+    busy = figures.running / figures.slots
+    yield from _series("gauge", "sglang:num_running_reqs", ranks, figures.running)
+    yield from _series("gauge", "sglang:num_queue_reqs", ranks, figures.pending)
+    yield from _series("gauge", "sglang:num_grammar_queue_reqs", ranks, 0)
+    yield from _series("gauge", "sglang:token_usage", ranks, round(0.9 * busy, 4))
+    yield from _series("counter", "sglang:num_retracted_requests_total", ranks, 0)
+    yield from _series("counter", "sglang:generation_tokens_total", labels, figures.output_tokens)
+    finished = figures.finished.total()
+    yield from _series("counter", "sglang:num_requests_total", labels, finished)
+    yield from figures.first_token.lines("sglang:time_to_first_token_seconds", labels)
+    yield from figures.queue_time.lines("sglang:queue_time_seconds", ranks)
+
+
+def llama_cpp(figures: Figures) -> Iterator[str]:
+    for kind, name, value in (
+        ("counter", "prompt_tokens_total", figures.prompt_tokens),
+        ("counter", "tokens_predicted_total", figures.output_tokens),
+        ("gauge", "requests_processing", figures.running),
+        ("gauge", "requests_deferred", figures.pending),
+    ):
+        yield f"# TYPE llamacpp:{name} {kind}"
+        yield f"llamacpp:{name} {value}"
+
+
+def trtllm(figures: Figures) -> Iterator[str]:
+    labels = f'engine_type="trtllm",model_name="{figures.model}"'
+    busy = figures.running / figures.slots
+    yield from _series("gauge", "trtllm_num_requests_running", labels, figures.running)
+    yield from _series("gauge", "trtllm_num_requests_waiting", labels, figures.pending)
+    yield from _series("gauge", "trtllm_kv_cache_utilization", labels, round(0.9 * busy, 4))
+    yield from _series("counter", "trtllm_generation_tokens_total", labels, figures.output_tokens)
+    yield "# TYPE trtllm_request_success_total counter"
+    for reason in ("stop", "length"):
+        finished = float(figures.finished[reason])
+        yield f'trtllm_request_success_total{{{labels},finished_reason="{reason}"}} {finished}'
+    yield from figures.first_token.lines("trtllm_time_to_first_token_seconds", labels)
+    yield from figures.queue_time.lines("trtllm_request_queue_time_seconds", labels)
+
+
 ENGINES: dict[str, Callable[[Figures], Iterator[str]]] = {
     "vllm": vllm,
     "vllm-0.9": vllm_old,
     "triton": triton,
+    "sglang": sglang,
+    "llama.cpp": llama_cpp,
+    "trtllm": trtllm,
 }
 
 

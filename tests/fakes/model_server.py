@@ -87,7 +87,8 @@ def application(server: ModelServer, engine: str) -> web.Application:
 
     app = web.Application(middlewares=[loading])
     app.router.add_post("/v1/completions", completions)
-    app.router.add_get("/metrics", metrics)
+    for path in ("/metrics", "/prometheus/metrics"):
+        app.router.add_get(path, metrics)
     for path in ("/health", "/v2/health/ready"):
         app.router.add_get(path, health)
     return app

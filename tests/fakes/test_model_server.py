@@ -14,6 +14,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sidecar import engines
+from tests.fakes.expositions import ENGINES
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -93,6 +96,26 @@ async def test_triton_prints_its_own_names_for_the_same_queue() -> None:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
     assert found["nv_inference_pending_request_count"] == 2
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+async def test_what_each_engine_prints_is_read_as_its_queue_by_the_engine_table(
+    engine: str,
+) -> None:
+    options = ("--engine", engine, "--slots", "1", "--service-time", "0.6")
+    async with started(*options) as (url, _), aiohttp.ClientSession() as http:
+        await healthy(http, url)
+        work = [asyncio.create_task(complete(http, url)) for _ in range(3)]
+        await asyncio.sleep(0.25)
+        async with http.get(f"{url}/metrics") as answer:
+            found = engines.parse(await answer.read())
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    assert found.reading is not None
+    assert found.reading.kind == engine.removesuffix("-0.9")
+    assert (found.reading.pending, found.problems) == (2.0, ())
+    assert found.reading.running == (None if engine == "triton" else 1.0)
 
 
 @pytest.mark.parametrize(("way", "seen"), [("refuse", 0), ("503", 503)])

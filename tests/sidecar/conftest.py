@@ -27,6 +27,7 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGpus:
 @pytest.fixture
 async def faults() -> AsyncIterator[str]:
     """Serve the bad pages; return the server's URL without a path."""
+    bad_pages._packed()  # takes a second on a busy machine, which is no answer's time
     server = TestServer(bad_pages.application())
     await server.start_server(shutdown_timeout=0.1)
     yield str(server.make_url("")).rstrip("/")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.changes import MAX_PROBLEMS, Changes
+from sidecar.modelserver import EngineRead
 from sidecar.sample import Sample
 from sidecar.wire import Attribution, EngineReading, EngineState, GpuReading
 
@@ -23,7 +24,7 @@ def all_levels(caplog: pytest.LogCaptureFixture) -> None:
 def test_each_new_state_of_the_model_server_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     changes, sample = Changes(), Sample()
     for reading in (READY, READY, FAILING, FAILING, READY):
-        changes.engine(sample, reading, ())
+        changes.engine(sample, EngineRead(reading))
         sample = replace(sample, engine=reading)
     assert [record.getMessage() for record in caplog.records] == [
         "model server: ready",
@@ -35,7 +36,8 @@ def test_each_new_state_of_the_model_server_is_one_line(caplog: pytest.LogCaptur
 
 def test_a_moving_queue_is_no_event(caplog: pytest.LogCaptureFixture) -> None:
     sample = Sample(engine=READY)
-    Changes().engine(sample, EngineReading("vllm", EngineState.READY, pending=9.0), ())
+    moved = EngineReading("vllm", EngineState.READY, pending=9.0)
+    Changes().engine(sample, EngineRead(moved))
     assert caplog.records == []
 
 
@@ -44,10 +46,31 @@ def test_an_unusable_figure_is_said_once_and_their_number_is_bounded(
 ) -> None:
     changes = Changes()
     for _ in range(3):
-        changes.engine(Sample(engine=READY), READY, ("vllm:x: negative",))
+        changes.engine(Sample(engine=READY), EngineRead(READY, ("vllm:x: negative",)))
     assert len(caplog.records) == 1
-    changes.engine(Sample(engine=READY), READY, tuple(str(n) for n in range(1000)))
+    many = tuple(str(n) for n in range(1000))
+    changes.engine(Sample(engine=READY), EngineRead(READY, many))
     assert len(caplog.records) == MAX_PROBLEMS
+
+
+def test_what_was_found_where_and_what_its_page_lacks_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changes, url = Changes(), "http://127.0.0.1:8000/metrics"
+    read = EngineRead(READY, absent=("kv_percent (x)", "running (y)"), url=url)
+    changes.engine(Sample(), read)
+    changes.engine(Sample(engine=READY), read)
+    more = replace(read, absent=("kv_percent (x)", "finished_total (z)"))
+    changes.engine(Sample(engine=READY), more)
+    said = [(record.getMessage(), record.__dict__["facts"]) for record in caplog.records]
+    assert [message for message, _ in said] == [
+        "model server: ready",
+        "the page lacks figures",
+        "the page lacks figures",
+    ]
+    assert (said[0][1]["engine"], said[0][1]["page"]) == ("vllm", url)
+    assert said[1][1]["absent"] == ["kv_percent (x)", "running (y)"]
+    assert said[2][1]["absent"] == ["finished_total (z)"]
 
 
 def test_gpus_are_said_when_published_and_when_withheld(caplog: pytest.LogCaptureFixture) -> None:

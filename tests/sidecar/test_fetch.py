@@ -1,268 +1,170 @@
-"""Owns the proof of what each kind of answer, or none, means for the model server's state."""
+"""Owns the proof that a page behind TLS or a token is read, and that the token is told nobody."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import time
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from cryptography import x509
 
-from sidecar import fetch
-from sidecar.fetch import EngineRead, ModelServer
-from sidecar.settings import load
-from sidecar.wire import EngineState
-from tests.fakes.bad_pages import _page
+from sidecar import fetch, search
+from sidecar.fetch import MAX_TOKEN_BYTES, Access, FetchError
+from sidecar.search import Candidate
+from tests.controlplane import pki
 
-
-def model_server(http: aiohttp.ClientSession, *argv: str) -> ModelServer:
-    return ModelServer(load(argv, {}, "0").settings, http)
-
-
-async def read(url: str, engine: str = "vllm", timeout_seconds: float = 0.5) -> EngineRead:
-    async with fetch.session(timeout_seconds) as http:
-        return await model_server(http, "--engine", engine, "--engine-url", url).read()
+TOLD = "s3cret-0f-the-pod"
+NAME = "llm.default.svc"
 
 
-class Scripted:
-    """A server whose next answer the test chooses; it keeps what it was asked with."""
+class Guarded:
+    """A page for those that know the token; it keeps what it was asked with."""
 
-    def __init__(self) -> None:
-        self.answer = web.Response(text=_page("1.0"))
-        self.asked: list[web.Request] = []
-        self.slow_seconds = 0.0
-        self.fault = ""
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.asked: list[str] = []
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request)
-        if self.fault == "breaks off":
-            assert request.transport is not None
-            request.transport.close()
-        await asyncio.sleep(1.0 if self.fault == "slow" else self.slow_seconds)
-        if self.fault == "errors":
-            return web.Response(status=503)
-        text, status = self.answer.text or "", self.answer.status
-        return web.Response(text=text, status=status)
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("Authorization", ""))
+        known = self.asked[-1] == f"Bearer {self.token}"
+        return web.Response(text="up 1\n") if known else web.Response(status=401)
 
 
 @asynccontextmanager
-async def scripted(port: int | None = None) -> AsyncIterator[tuple[Scripted, TestServer]]:
-    script = Scripted()
+async def guarded(
+    token: str, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Guarded, str]]:
+    guard = Guarded(token)
     app = web.Application()
-    app.router.add_get("/metrics", script.handle)
-    server = TestServer(app, port=port)
-    await server.start_server(shutdown_timeout=0.1)
+    app.router.add_get("/metrics", guard.handle)
+    server = TestServer(app, scheme="https" if tls else "http")
+    await server.start_server(ssl=tls, shutdown_timeout=0.1)
     try:
-        yield script, server
+        yield guard, str(server.make_url("/metrics"))
     finally:
         await server.close()
 
 
-async def test_a_good_page_is_a_reading_with_its_duration(faults: str) -> None:
-    found = await read(f"{faults}/good")
-    assert found.reading.state is EngineState.READY
-    assert (found.reading.pending, found.reading.running) == (1.0, 2.0)
-    assert found.seconds is not None
+def candidate(url: str) -> Candidate:
+    return search.at(url)[0]
 
 
-@pytest.mark.parametrize("path", ["nan", "inf", "negative", "huge", "words", "labels"])
-async def test_a_page_with_an_unusable_figure_is_read_without_it(faults: str, path: str) -> None:
-    found = await read(f"{faults}/{path}", timeout_seconds=5)
-    assert found.reading.state is EngineState.READY
-    assert (found.reading.pending, found.reading.running) == (None, 2.0)
-    assert len(found.problems) == 1
+async def get(url: str, access: Access) -> bytes | str:
+    """Return the page, or why there is none."""
+    async with fetch.session(2) as http:
+        try:
+            return await fetch.get(http, candidate(url), access)
+        except FetchError as error:
+            return str(error)
 
 
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("ten_mb", "is longer than 2097152 bytes"),
-        ("endless", "is longer than 2097152 bytes"),
-        ("trickle", "did not answer in time"),
-        ("silent", "did not answer in time"),
-        ("bomb", "answers compressed"),
-        ("broken", "answers 500"),
-        ("other", "has none of the metric names of vllm"),
-    ],
-)
-async def test_a_page_that_cannot_be_had_is_loading_with_the_reason(
-    faults: str, path: str, why: str
-) -> None:
-    began = time.monotonic()
-    found = await read(f"{faults}/{path}")
-    assert found.reading.state is EngineState.LOADING
-    assert found.reading.why is not None
-    assert why in found.reading.why
-    assert found.seconds is None
-    assert time.monotonic() - began < 2
+def serving(folder: Path, signer: pki.Authority) -> ssl.SSLContext:
+    pair = pki.serving(signer, folder / "engine", "engine", [x509.DNSName(NAME)])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    return context
+
+
+async def test_a_rotated_token_counts_for_the_next_page(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old-token\n")
+    access = Access(token_file=str(token))
+    async with guarded(TOLD) as (guard, url):
+        refused = await get(url, access)
+        token.write_text(TOLD + "\n")
+        assert await get(url, access) == b"up 1\n"
+    assert guard.asked == ["Bearer old-token", f"Bearer {TOLD}"]
+    assert (
+        refused
+        == f"{url} answers 401: name a file that holds its bearer token with --engine-token-file"
+    )
+    assert TOLD not in repr(access)
 
 
 @pytest.mark.parametrize(
-    ("path", "why"),
+    ("content", "why"),
     [
-        ("redirect", "redirects, which is not followed"),
-        ("missing", "answers 404: vLLM serves /metrics on its API port by default"),
+        (None, "No such file or directory"),
+        (b"", "is empty or longer than"),
+        (b"x" * (MAX_TOKEN_BYTES + 1), "is empty or longer than"),
+        (b"two words", "holds no bearer token"),
+        (b"a\r\nX-Evil: 1", "holds no bearer token"),
+        ("tök".encode(), "holds no bearer token"),
     ],
 )
-async def test_a_server_that_is_up_without_the_page_is_no_loading_model(
-    faults: str, path: str, why: str
+async def test_a_file_without_a_token_asks_for_nothing(
+    tmp_path: Path, content: bytes | None, why: str
 ) -> None:
-    found = await read(f"{faults}/{path}")
-    assert found.reading.state is EngineState.FAILING
-    assert why in (found.reading.why or "")
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_bytes(content)
+    async with guarded(TOLD) as (guard, url):
+        said = await get(url, Access(token_file=str(token)))
+    assert isinstance(said, str)
+    assert said.startswith(f"--engine-token-file {token}: {why}")
+    assert guard.asked == []
 
 
-async def test_tritons_404_names_its_flag(faults: str) -> None:
-    found = await read(f"{faults}/missing", "triton")
-    assert found.reading.why is not None
-    assert "--allow-metrics=true" in found.reading.why
-    assert "8002" in found.reading.why
-
-
-async def test_a_refused_connection_is_loading_with_the_reason(free_port: int) -> None:
-    url = f"http://127.0.0.1:{free_port}/metrics"
-    found = await read(url)
-    assert found.reading.state is EngineState.LOADING
-    assert found.reading.why == f"{url} refuses connections"
-    assert found.failure == "no_server"
-
-
-async def test_a_server_that_ended_is_loading_again_until_it_answers_anew(free_port: int) -> None:
-    states = []
-    async with fetch.session(1) as http:
-        known = model_server(http, "--engine-url", f"http://127.0.0.1:{free_port}/metrics")
-        async with scripted(free_port) as (script, _):
-            states.append((await known.read()).reading.state)
-            script.answer = web.Response(status=503)
-            states.append((await known.read()).reading.state)
-        gone = await known.read()
-        async with scripted(free_port) as (script, _):
-            script.answer = web.Response(status=503)
-            states.append((await known.read()).reading.state)
-            script.answer = web.Response(text=_page("1.0"))
-            states.append((await known.read()).reading.state)
-    assert (gone.reading.state, gone.reading.kind) == (EngineState.LOADING, "vllm")
-    assert gone.reading.pending is None
-    assert states == [
-        EngineState.READY,
-        EngineState.FAILING,
-        EngineState.LOADING,  # it listens again, and has not answered in its new life
-        EngineState.READY,
-    ]
-
-
-@pytest.mark.parametrize("fault", ["slow", "errors", "breaks off"])
-async def test_a_server_that_answered_and_is_still_there_is_failing_not_loading(
-    fault: str,
+async def test_a_page_behind_tls_is_read_by_its_ca_and_the_name_in_its_certificate(
+    tmp_path: Path,
 ) -> None:
-    async with fetch.session(0.3) as http, scripted() as (script, server):
-        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
-        assert (await known.read()).reading.state is EngineState.READY
-        script.fault = fault
-        found = await known.read()
-    assert found.reading.state is EngineState.FAILING
-    assert (found.taken_at, found.seconds) == (None, None)
-    assert found.failure == {"slow": "timeout", "errors": "status"}.get(fault, "broken_off")
+    authority = pki.authority(tmp_path / "ca", "engine-ca")
+    access = Access(ca_file=str(authority.pair.certificate), server_name=NAME)
+    async with guarded("", serving(tmp_path, authority)) as (_, url):
+        assert url.startswith("https://127.0.0.1:")
+        assert "answers 401" in str(await get(url, access))
 
 
-async def test_a_full_accept_queue_is_overload_and_no_restart() -> None:
-    """What a process too busy to accept looks like: the connection waits and is not refused."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        fillers = [socket.socket() for _ in range(8)]
-        for filler in fillers:
-            filler.settimeout(0)
-            filler.connect_ex(listener.getsockname())
-        async with fetch.session(0.3) as http:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
-            known = model_server(http, "--engine", "vllm", "--engine-url", url)
-            known._answered = True
-            found = await known.read()
-        for filler in fillers:
-            filler.close()
-    assert (found.reading.state, found.failure) == (EngineState.FAILING, "timeout")
-
-
-async def test_a_reading_is_as_old_as_its_question() -> None:
-    async with fetch.session(5) as http, scripted() as (script, server):
-        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
-        script.slow_seconds = 0.4
-        began = time.monotonic()
-        found = await known.read()
-    assert found.taken_at is not None
-    assert found.taken_at - began < 0.2
-    assert found.seconds is not None
-    assert found.seconds >= 0.4
-
-
-async def test_with_the_default_timeout_a_page_of_1300_ms_is_a_reading() -> None:
-    timeout_seconds = load([], {}, "0").settings.engine_timeout_seconds
-    async with fetch.session(timeout_seconds) as http, scripted() as (script, server):
-        script.slow_seconds = 1.3
-        known = model_server(http, "--engine-url", str(server.make_url("/metrics")))
-        found = await known.read()
-    assert (found.reading.state, found.reading.pending) == (EngineState.READY, 1.0)
-
-
-async def test_without_a_model_server_there_is_none_and_nothing_is_asked() -> None:
-    async with fetch.session(1) as http:
-        found = await model_server(http, "--engine", "none").read()
-    assert found.reading.state is EngineState.NONE
-    assert found.reading.why == "no model server is configured (--engine none)"
-
-
-async def test_auto_on_a_page_that_no_row_knows_is_no_model_server(faults: str) -> None:
-    found = await read(f"{faults}/other", "auto")
-    assert found.reading.state is EngineState.NONE
-    assert found.reading.why is not None
-    assert found.reading.why.endswith("has none of the metric names of any known engine")
-
-
-def test_each_engine_has_its_own_address_in_the_pod() -> None:
-    urls = [one.url for one in fetch.candidates(load([], {}, "0").settings)]
-    assert urls == ["http://127.0.0.1:8000/metrics", "http://127.0.0.1:8002/metrics"]
-    (triton,) = fetch.candidates(load(["--engine", "triton"], {}, "0").settings)
-    assert triton.url == "http://127.0.0.1:8002/metrics"
-
-
-async def test_auto_stays_with_the_page_that_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with fetch.session(1) as http, scripted() as (script, server):
-        known = model_server(http)
-        url = str(server.make_url("/metrics"))
-        here = fetch.Candidate(url, "vllm", "")
-        nowhere = fetch.Candidate(url.replace("/metrics", "/none"), "triton", "")
-        monkeypatch.setattr(known, "_candidates", (nowhere, here))
-        assert (await known.read()).reading.kind == "vllm"
-        assert known._candidates == (here,)
-    assert len(script.asked) == 1
-
-
-async def test_the_page_is_asked_for_plainly_and_past_any_proxy(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_certificate_of_another_ca_or_name_is_refused_with_the_settings_to_change(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    async with scripted() as (script, server):
-        found = await read(str(server.make_url("/metrics")))
-    assert found.reading.state is EngineState.READY
-    headers = script.asked[0].headers
-    assert headers["Accept"] == "text/plain;version=0.0.4"
-    assert headers["Accept-Encoding"] == "identity"
+    authority = pki.authority(tmp_path / "ca", "engine-ca")
+    other = pki.authority(tmp_path / "other", "other-ca")
+    async with guarded("", serving(tmp_path, authority)) as (guard, url):
+        for access in (
+            Access(ca_file=str(other.pair.certificate), server_name=NAME),
+            Access(ca_file=str(authority.pair.certificate), server_name="elsewhere"),
+            Access(ca_file=str(authority.pair.certificate)),
+            Access(),
+        ):
+            said = str(await get(url, access))
+            assert said.startswith(f"{url} is not trusted: ")
+            assert said.endswith("(--engine-ca-file, --engine-tls-name)")
+    assert guard.asked == []
 
 
-async def test_a_connection_that_breaks_off_in_the_page_is_said() -> None:
-    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nvllm:")
-        writer.close()
+async def test_a_replaced_ca_counts_after_the_certificate_was_refused_once(tmp_path: Path) -> None:
+    authority = pki.authority(tmp_path / "ca", "engine-ca")
+    file = tmp_path / "trusted.crt"
+    file.write_bytes(pki.authority(tmp_path / "old", "old-ca").pair.certificate.read_bytes())
+    access = Access(ca_file=str(file), server_name=NAME)
+    async with guarded("", serving(tmp_path, authority)) as (_, url):
+        assert "is not trusted" in str(await get(url, access))
+        file.write_bytes(authority.pair.certificate.read_bytes())
+        assert "answers 401" in str(await get(url, access))
 
-    server = await asyncio.start_server(cut, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        found = await read(f"http://127.0.0.1:{port}/metrics")
-    assert found.reading.why is not None
-    assert "broke off" in found.reading.why
+
+async def test_a_ca_file_that_is_none_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "ca.crt"
+    said = str(await get("https://127.0.0.1:9/metrics", Access(ca_file=str(file))))
+    assert said.startswith(f"--engine-ca-file {file}: ")
+
+
+@pytest.mark.parametrize("status", [404, 501])
+async def test_an_engine_whose_page_is_switched_off_gets_the_hint(status: int) -> None:
+    async def off(_: web.Request) -> web.Response:
+        return web.json_response({"error": "off"}, status=status)
+
+    app = web.Application()
+    app.router.add_get("/metrics", off)
+    server = TestServer(app)
+    await server.start_server(shutdown_timeout=0.1)
+    url = str(server.make_url("/metrics"))
+    async with fetch.session(2) as http:
+        with pytest.raises(fetch.NoPage, match=f"answers {status}: start it with --metrics"):
+            await fetch.get(http, Candidate(url, (), "start it with --metrics"), Access())
+    await server.close()

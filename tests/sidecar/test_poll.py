@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 
 from sidecar import fetch, wire
 from sidecar.attribute import claim
-from sidecar.fetch import ModelServer
 from sidecar.gpu import Gpus
+from sidecar.modelserver import ModelServer
 from sidecar.poll import Periods, Poller
 from sidecar.sample import Identity
 from sidecar.settings import load

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from sidecar import probe
-from sidecar.engines import ROWS, Ready, Row
+from sidecar import connections, probe
+from sidecar.row import Ready, Row
+from sidecar.table import ROWS
 
 WITH = [row for row in ROWS if isinstance(row.ready, Ready)]
 
@@ -29,6 +30,18 @@ def test_no_probe_asks_for_a_generated_token(row: Row) -> None:
     assert isinstance(row.ready, Ready)
     assert "generate" not in row.ready.path
     assert row.ready.path.startswith("/")
+
+
+@pytest.mark.parametrize(
+    "kind", [row.kind for row in ROWS if not isinstance(row.ready, Ready)] + [*connections.PORTS]
+)
+def test_an_engine_without_such_an_endpoint_says_so_and_what_to_do(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe.run([kind]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {kind} has no endpoint for a probe\n\nhint: ")
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known(

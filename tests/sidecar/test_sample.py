@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.life import Life
 from sidecar.sample import Identity, Sample, differs, frame
 from sidecar.wire import Ages, Attribution, EngineReading, EngineState, GpuReading, Phases
 
@@ -35,7 +36,7 @@ def with_gpu(**fields: float | str | None) -> Sample:
 
 def test_a_frame_says_ages_not_times() -> None:
     identity = Identity(boot="b", uid="u", period_seconds=2.0, started_at=4.0)
-    found = frame(SAMPLE, identity, seq=7, now=11.5, first_ready_at=None)
+    found = frame(SAMPLE, identity, seq=7, now=11.5, life=Life())
     assert found.age_seconds == Ages(engine=1.5, gpu=2.5)
     assert found.phases == Phases(sidecar_started_age_seconds=7.5)
     assert (found.boot, found.uid, found.seq, found.period_seconds) == ("b", "u", 7, 2.0)
@@ -44,7 +45,7 @@ def test_a_frame_says_ages_not_times() -> None:
 
 def test_before_the_first_tick_a_frame_knows_nothing_and_says_nothing() -> None:
     identity = Identity(boot="b", uid=None, period_seconds=2.0, started_at=4.0)
-    found = frame(Sample(), identity, seq=0, now=5.0, first_ready_at=None)
+    found = frame(Sample(), identity, seq=0, now=5.0, life=Life())
     assert (found.engine, found.gpus, found.attribution) == (None, None, None)
 
 

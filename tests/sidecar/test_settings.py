@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar import table
 from sidecar.settings import FIELDS, Settings, SettingsError, load
 
 
@@ -23,6 +24,12 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         port=9401,
         engine="auto",
         engine_url=None,
+        engine_row=None,
+        engine_port=None,
+        engine_slots=1,
+        engine_token_file=None,
+        engine_ca_file=None,
+        engine_tls_name=None,
         engine_period_seconds=1.0,
         gpu_period_seconds=2.0,
         heartbeat_seconds=2.0,
@@ -60,9 +67,10 @@ def test_a_heartbeat_that_a_reader_would_take_for_silence_is_refused(flag: str) 
 
 def test_every_problem_is_said_at_once_with_its_field_and_its_fix() -> None:
     said = problems("--port", "high", "--gpu-period", "100ms", FORESCALE_SIDECAR_ENGINE="sglong")
+    known = ", ".join((*(row.kind for row in table.ROWS), "custom", "connections", "ollama"))
     assert said == (
         "--port: 'high' is no port; give a number from 1 to 65535",
-        "FORESCALE_SIDECAR_ENGINE: 'sglong' is no engine; give one of auto, none, vllm, triton",
+        f"FORESCALE_SIDECAR_ENGINE: 'sglong' is no engine; give one of auto, none, {known}",
         "--gpu-period: '100ms' is out of range; give 1s to 60s",
     )
 
@@ -76,6 +84,9 @@ def test_every_problem_is_said_at_once_with_its_field_and_its_fix() -> None:
         ("engine-url", "http://me:secret@127.0.0.1/metrics", "without a user name"),
         ("engine-url", "http://[::1/metrics", "http://127.0.0.1:8000/metrics"),
         ("engine-url", "file:///etc/passwd", "http:// or https://"),
+        ("engine-token-file", "token", "/var/run/secrets/engine/token"),
+        ("engine-tls-name", "a name", "the one in the certificate"),
+        ("engine-model-label", "model-name", "model_name"),
         ("heartbeat", "soon", "15s, 500ms, 1m or plain seconds"),
         ("gpu-uuids", "0,1", "nvidia-smi -L"),
         ("gpu-uuids", "GPU-12345678::2", "shared"),
@@ -94,6 +105,34 @@ def test_settings_that_contradict_each_other_are_said() -> None:
     assert said.startswith("--engine-url: ")
     (said,) = problems("--heartbeat", "1s", "--engine-period", "2s")
     assert said.startswith("--heartbeat: ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (("--engine-ca-file", "/ca.crt"), "no meaning without an https --engine-url"),
+        (("--engine-tls-name", "llm.svc"), "no meaning without an https --engine-url"),
+        (("--engine-token-file", "/token"), "would be shown to any server"),
+        (
+            ("--engine", "vllm", "--engine-url", "http://10.0.0.1/metrics")
+            + ("--engine-token-file", "/token"),
+            "would cross to 10.0.0.1 in clear; use https",
+        ),
+    ],
+)
+def test_a_credential_that_would_be_unused_or_shown_around_is_refused(
+    argv: tuple[str, ...], why: str
+) -> None:
+    (said,) = problems(*argv)
+    assert why in said
+
+
+def test_a_token_may_go_to_a_named_engine_in_the_pod_or_by_tls() -> None:
+    token = ("--engine", "vllm", "--engine-token-file", "/token")
+    assert settings(*token).engine_token_file == token[-1]
+    assert settings(*token, "--engine-url", "http://[::1]:8000/metrics").engine == "vllm"
+    by_tls = settings(*token, "--engine-url", "https://llm/metrics", "--engine-ca-file", "/ca")
+    assert by_tls.engine_ca_file == "/ca"
 
 
 def test_what_the_kubelet_injects_for_services_does_no_harm() -> None:

@@ -1,0 +1,51 @@
+"""Owns the proof of where a model server's page is looked for, and in which order."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from sidecar import search, table
+from sidecar.row import Row
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.kind)
+def test_a_named_engine_has_one_page_and_its_own_hint(row: Row) -> None:
+    (candidate,) = search.named(row, None)
+    assert candidate.url == f"http://127.0.0.1:{row.port}{row.path}"
+    assert (candidate.rows, candidate.hint) == ((row,), row.hint)
+    (elsewhere,) = search.named(row, "http://127.0.0.1:9/x")
+    assert (elsewhere.url, elsewhere.rows) == ("http://127.0.0.1:9/x", (row,))
+
+
+def test_every_engine_is_looked_for_at_its_own_page_and_each_page_is_asked_once() -> None:
+    urls = [one.url for one in search.anywhere("127.0.0.7")]
+    assert len(urls) == len(set(urls))
+    assert {f"http://127.0.0.7:{row.port}{row.path}" for row in table.ROWS} <= set(urls)
+    assert len(urls) <= 12
+
+
+def test_each_page_is_read_for_every_engine_its_own_first() -> None:
+    for candidate in search.anywhere():
+        assert set(candidate.rows) == set(table.ROWS)
+        port, path = urlsplit(candidate.url).port, urlsplit(candidate.url).path
+        own = [row for row in table.ROWS if (row.port, row.path) == (port, path)]
+        assert list(candidate.rows[: len(own)]) == own
+        assert candidate.hint
+
+
+def test_pages_of_one_server_stand_together_and_the_general_one_last() -> None:
+    urls = [urlsplit(one.url) for one in search.anywhere()]
+    ports = [url.port for url in urls]
+    assert ports == sorted(ports)
+    assert [url.path for url in urls if url.port == 8000] == [
+        "/prometheus/metrics",
+        "/v1/metrics",
+        "/metrics",
+    ]
+
+
+def test_a_page_given_without_an_engine_is_read_for_every_engine() -> None:
+    (candidate,) = search.at("http://127.0.0.1:9/x")
+    assert candidate.rows == table.ROWS
