@@ -14,6 +14,7 @@ from adapter.model import debut, exits, precedence
 from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
+from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
@@ -47,6 +48,7 @@ class Loop:
         self._metrics = metrics
         self._window = Window(settings.hold_seconds)
         self._meters = Meters(settings.hold_seconds)
+        self._trails = Trails(settings.hold_seconds)
         self._sources: dict[str, Source] = {}
         self._serving: set[str] = set()
         self._early: dict[str, Reading] = {}
@@ -59,7 +61,8 @@ class Loop:
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
         self._settings = settings
-        self._window.hold_seconds = self._meters.hold_seconds = settings.hold_seconds
+        for past in (self._window, self._meters, self._trails):
+            past.hold_seconds = settings.hold_seconds
 
     async def run(self) -> None:
         """Tick until cancelled; one broken tick is told and the next one tried."""
@@ -92,6 +95,7 @@ class Loop:
             standings,
             self._sources,
             self._window.freeze(),
+            self._trails.freeze(),
             complete=self.snapshot.complete if self.snapshot else {},
             debuts=self._debuts.keys(),
             asked=self._asked(now),
@@ -116,9 +120,10 @@ class Loop:
         self._early = kept
         taken = Batch((*begun, *heard))
         self._window.append(taken, now, self._meters.measure(taken))
+        self._trails.take(taken)
         if serving != self._serving:
-            self._window.forget(serving)
-            self._meters.forget(serving)
+            for past in (self._window, self._meters, self._trails):
+                past.forget(serving)
             self._serving = serving
 
     def _count(self, snapshot: Snapshot) -> None:

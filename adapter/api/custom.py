@@ -74,7 +74,8 @@ class Custom:
         if owner is None:
             found = _of_pods(snapshot, metric, query, place["namespace"], place["name"])
         else:
-            key = TotalKey(place["namespace"], owner, place["name"], metric.name, query.view)
+            where = (place["namespace"], owner, place["name"])
+            key = TotalKey(*where, metric.name, query.view, query.dims)
             found = self._of_owner(snapshot, metric, query, key)
         self._observe(snapshot, metric, found)
         kind = owner or "Pod"
@@ -99,6 +100,13 @@ class Custom:
             raise NotFound(
                 f"{key.kind} {_shown(key.name)} in namespace {_shown(key.namespace)} has no pod"
                 " with a source: label its pod template forescale.dev/source"
+            )
+        if query.agg:
+            return _aggregated(snapshot, metric, key)
+        if metric.distribution:
+            raise BadRequest(
+                f"{metric.name} has no total, which AverageValue would divide by the replicas: ask"
+                " with the selector agg=merged, for `type: Value`"
             )
         self._asked.total(key, self._now())
         return snapshot.total(metric, key)
@@ -150,14 +158,16 @@ def _owner(resource: str, metric: Metric) -> str | None:
     if kind is None:
         served = ", ".join(("pods", *OWNER_RESOURCES))
         raise NotFound(f"{_shown(resource)} have no metrics here; served are those of {served}")
-    if not metric.totals:
+    if not (metric.totals or metric.distribution):
         raise NotFound(f"{metric.name} has no total over a {kind}; ask for it per pod")
     return kind
 
 
 def _of_pods(snapshot: Snapshot, metric: Metric, query: Query, namespace: str, name: str) -> Answer:
+    if query.agg:
+        raise BadRequest(f"metricLabelSelector: agg={query.agg} is for workloads, not for pods")
     wanted = None if name == "*" else name
-    found = snapshot.pods(metric, query.view, namespace, query.selector, wanted)
+    found = snapshot.pods(metric, query.view, namespace, query.selector, wanted, dims=query.dims)
     if wanted is not None and not found.names:
         raise NotFound(
             f"no pod {_shown(name)} with a source in namespace {_shown(namespace)}"
@@ -165,6 +175,14 @@ def _of_pods(snapshot: Snapshot, metric: Metric, query: Query, namespace: str, n
             " a pod has one when it carries the label forescale.dev/source"
         )
     return found
+
+
+def _aggregated(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Answer:
+    if not metric.distribution:
+        raise BadRequest(
+            f"metricLabelSelector: agg=merged is for distributions; {metric.name} has a total"
+        )
+    return snapshot.merged(metric, key)
 
 
 def _shown(word: str) -> str:

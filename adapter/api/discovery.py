@@ -98,7 +98,9 @@ def _names() -> Iterable[str]:
     for metric in METRICS.values():
         yield f"pods/{metric.name}"
     for owner in OWNER_RESOURCES:
-        yield from (f"{owner}/{metric.name}" for metric in METRICS.values() if metric.totals)
+        for metric in METRICS.values():
+            if metric.totals or metric.distribution:
+                yield f"{owner}/{metric.name}"
 
 
 def metric(name: str, *, namespaced: bool = True) -> dict[str, object]:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from adapter.errors import BadRequest, MethodNotAllowed
 from adapter.model import selector as selectors
 from adapter.model.catalogue import (
+    AGGREGATIONS,
+    DIMENSIONS,
     MEAN_30S,
     QUANTILES,
-    VIEW_KEYS,
     WINDOWS_SECONDS,
     Metric,
     Stat,
     View,
 )
 from adapter.model.selector import Operator, Requirement, Selector
+from adapter.model.source import Dims
 
 _WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
 _STATS = {str(stat): stat for stat in Stat} | {"median": Stat.P50}
 _QUANTILES = {f"{share:g}": stat for stat, share in QUANTILES.items()}
-_CHOICES = {"stat": tuple(_STATS), "quantile": tuple(_QUANTILES), "window": tuple(_WINDOWS)}
+_CHOICES = {
+    "stat": tuple(_STATS),
+    "quantile": tuple(_QUANTILES),
+    "window": tuple(_WINDOWS),
+    "agg": AGGREGATIONS,
+}
 # A view that falls slowly is asked for to bridge minutes, not a usual window.
 _RISE_WINDOW = "300s"
 _FIELD_TERM = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>[^=!]*)")
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which objects, and which view of the metric."""
+    """Which objects, which view of the metric, and of a workload which pods become one value how.
+
+    `agg` is None for the usual way, the total.
+    """
 
     selector: Selector
     view: View
+    dims: Dims = ()
+    agg: str | None = None
 
 
 def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
@@ -45,15 +57,21 @@ def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
     if "watch" in parameters and parameters["watch"].lower() not in ("0", "false"):
         raise MethodNotAllowed("metrics cannot be watched: ask again with a plain GET")
     _check_fields(name, parameters.get("fieldSelector", ""))
+    chosen = _chosen(
+        _selector("metricLabelSelector", parameters.get("metricLabelSelector", "")).requirements
+    )
     return Query(
         _selector("labelSelector", parameters.get("labelSelector", "")),
-        view(metric, parameters.get("metricLabelSelector", "")),
+        _combined(metric, _stat(chosen), chosen.get("window")),
+        tuple((key, chosen[key]) for key in DIMENSIONS if key in chosen),
+        chosen.get("agg"),
     )
 
 
 def view(metric: Metric, selector: str) -> View:
     """Return the view that a metric selector chooses; raise BadRequest as `parse` does."""
-    return _view(metric, _selector("metricLabelSelector", selector))
+    chosen = _chosen(_selector("metricLabelSelector", selector).requirements)
+    return _combined(metric, _stat(chosen), chosen.get("window"))
 
 
 def _selector(parameter: str, text: str) -> Selector:
@@ -65,15 +83,13 @@ def _selector(parameter: str, text: str) -> Selector:
         raise BadRequest(f"{parameter}: {error}") from error
 
 
-def _view(metric: Metric, selector: Selector) -> View:
+def _chosen(requirements: Iterable[Requirement]) -> dict[str, str]:
     chosen: dict[str, str] = {}
-    for requirement in selector.requirements:
+    for requirement in requirements:
         value = _choice(requirement)
         if chosen.setdefault(requirement.key, value) != value:
             raise BadRequest(f"metricLabelSelector: {requirement.key} is given two values")
-    if not chosen:
-        return metric.view
-    return _combined(metric, _stat(chosen), chosen.get("window"))
+    return chosen
 
 
 def _stat(chosen: Mapping[str, str]) -> Stat | None:
@@ -90,12 +106,12 @@ def _stat(chosen: Mapping[str, str]) -> Stat | None:
 
 def _choice(requirement: Requirement) -> str:
     key = requirement.key
-    if key not in VIEW_KEYS:
+    if key not in _CHOICES and key not in DIMENSIONS:
         raise BadRequest(f"metricLabelSelector: `{key}` is no key; known are {_known()}")
     if requirement.operator is not Operator.IN or len(requirement.values) != 1:
         raise BadRequest(f"metricLabelSelector: {key} takes one value, as in {key}=…; {_known()}")
     value = next(iter(requirement.values))
-    if value not in _CHOICES[key]:
+    if key in _CHOICES and value not in _CHOICES[key]:
         raise BadRequest(f"metricLabelSelector: {key}=`{value}` is not known; {_known()}")
     return value
 
@@ -104,6 +120,13 @@ def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> V
     """Fill in what was not chosen from the metric's own view; a window alone asks for a mean."""
     usual = metric.view if metric.view.stat is not Stat.RAW else MEAN_30S
     stat = chosen or usual.stat
+    if metric.distribution and stat not in QUANTILES:
+        raise BadRequest(
+            f"metricLabelSelector: {metric.name} is a distribution, of which stat={stat} says"
+            f" nothing: ask for {'|'.join(QUANTILES)}"
+        )
+    if not chosen and not window_text:
+        return metric.view
     if stat is Stat.RISE and not window_text:
         window_text = _RISE_WINDOW
     if stat is not Stat.RAW:
@@ -114,7 +137,8 @@ def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> V
 
 
 def _known() -> str:
-    return ", ".join(f"{key}={'|'.join(_CHOICES[key])}" for key in VIEW_KEYS)
+    choices = (f"{key}={'|'.join(values)}" for key, values in _CHOICES.items())
+    return ", ".join((*choices, *(f"{key}=…" for key in DIMENSIONS)))
 
 
 def _check_fields(name: str, text: str) -> None:

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from msgspec import structs
 
+from adapter.intake import histograms
 from adapter.model import rates
 from adapter.model.batch import Column, ModelState, Point, Reading, Totals
-from adapter.model.catalogue import CEILINGS
+from adapter.model.catalogue import CEILINGS, DIMENSIONS
 from adapter.settings import LONGEST_PERIOD_SECONDS
 from sidecar import wire
 
@@ -29,6 +30,7 @@ _MODEL = {
 }
 
 MAX_BACKLOG_STEPS = 90  # fifteen minutes of ten seconds; the window holds ten
+MAX_DIMENSION_CHARACTERS = 1024  # of a model's name, or of several
 MAX_WHY_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
 
 _ENGINE_SERIES = {
@@ -61,6 +63,7 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
     cleaned = _cleaned(frame, unusable)
     points = _points(cleaned, at, unusable)
     past = tuple(_history(frame, at))
+    buckets = histograms.buckets(frame, at, unusable)
     for series, words in unusable.items():
         drop(series, words)
     return Reading(
@@ -72,6 +75,8 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
         why=_why(frame) | unusable,
         history=(*(column for column in past if column.series in CEILINGS), *rates.past(past)),
         totals=_totals(cleaned, at, rates.newest(past)),
+        buckets=buckets,
+        dims=_dims(frame),
         life=frame.boot,
     )
 
@@ -170,6 +175,12 @@ def _why(frame: wire.Frame) -> dict[str, str]:
         "gpu": frame.attribution.why if frame.attribution and not frame.gpus else None,
     }
     return {part: words[:MAX_WHY_CHARACTERS] for part, words in found.items() if words}
+
+
+def _dims(frame: wire.Frame) -> dict[str, str]:
+    told = frame.engine.dims if frame.engine else None
+    kept = {key: told[key] for key in DIMENSIONS if key in told} if told else {}
+    return {key: value[:MAX_DIMENSION_CHARACTERS] for key, value in kept.items()}
 
 
 def plausible(series: str, value: float) -> bool:

@@ -48,6 +48,14 @@ class Totals(msgspec.Struct, frozen=True):
     whole: bool = True  # whether `queue` counts what runs too
 
 
+class Buckets(msgspec.Struct, frozen=True):
+    """A cumulative histogram: `counts[i]` observations were <= `bounds[i]`, the last one is all."""
+
+    at: float
+    bounds: tuple[float, ...]
+    counts: tuple[float, ...]
+
+
 class Spans(NamedTuple):
     """Means over (since, until] of several series, all arrays as long as `keys`."""
 
@@ -88,6 +96,8 @@ class Reading(msgspec.Struct, frozen=True):
     why: Mapping[str, str] = {}
     history: tuple[Column, ...] = ()  # sent once, when a stream opens
     totals: tuple[Totals, ...] = ()  # oldest first; the last ones are this frame's
+    buckets: Mapping[str, Buckets] = {}  # by series
+    dims: Mapping[str, str] = {}  # what the source says of itself, such as {"model": "llama"}
     life: str = ""  # changes when the source restarts: its counters are not compared across that
     origin: Origin = Origin.POD
 

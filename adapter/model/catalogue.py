@@ -40,16 +40,18 @@ class Metric(msgspec.Struct, frozen=True):
     """One served metric."""
 
     name: str
-    series: str  # row of the windows: one of sidecar.wire.SERIES, or of RATES
+    series: str  # row of the windows: one of sidecar.wire.SERIES, of RATES or of HISTOGRAMS
     unit: str
     view: View  # what is answered when the query does not choose
     totals: bool = True  # whether a sum over a workload's pods has a meaning
+    distribution: bool = False  # observations in buckets: quantiles, which a workload has merged
 
 
 RAW = View(Stat.RAW)
 MEAN_15S = View(Stat.MEAN, 15)
 MEAN_30S = View(Stat.MEAN, 30)
 MEAN_60S = View(Stat.MEAN, 60)
+P95_60S = View(Stat.P95, 60)
 
 # The series that are no readings but speeds of counters, in the order of the meters' columns.
 RATES = ("arrivals_per_second", "output_tokens_per_second", "preemptions_per_second")
@@ -68,8 +70,27 @@ METRICS: dict[str, Metric] = {
         Metric("llm_inference_arrival_rate", "arrivals_per_second", "requests/s", MEAN_60S),
         Metric("llm_inference_tokens_per_second", "output_tokens_per_second", "tokens/s", MEAN_60S),
         Metric("llm_inference_preemption_rate", "preemptions_per_second", "1/s", MEAN_60S),
+        Metric(
+            "llm_inference_time_to_first_token_seconds",
+            "time_to_first_token_seconds",
+            "seconds",
+            P95_60S,
+            totals=False,
+            distribution=True,
+        ),
+        Metric(
+            "llm_inference_queue_time_seconds",
+            "queue_time_seconds",
+            "seconds",
+            P95_60S,
+            totals=False,
+            distribution=True,
+        ),
     )
 }
+
+# The series that are distributions: the histograms of sidecar.wire, served as quantiles.
+HISTOGRAMS = ("time_to_first_token_seconds", "queue_time_seconds")
 
 # The highest figure of a series that can be a measurement; above it the reading is dropped. With
 # these an HPA's arithmetic (value / target x pods, in an int32) cannot overflow into a scale-down.
@@ -85,6 +106,8 @@ CEILINGS: dict[str, float] = {
     "arrivals_per_second": 1e5,
     "output_tokens_per_second": 1e7,  # a rack of 72 GPUs makes about 1.5e6
     "preemptions_per_second": 1e5,
+    "time_to_first_token_seconds": 1e5,  # of the bounds; the highest known is 7,680 s
+    "queue_time_seconds": 1e5,
 }
 
 # The kinds that own pods and can be asked for totals: resource.group as a client writes it -> kind.
@@ -98,5 +121,7 @@ OWNER_API_VERSION = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}
 GROUP = "custom.metrics.k8s.io"
 VERSIONS = ("v1beta2", "v1beta1")
 
-# Selector keys of a metric query that choose the view.
-VIEW_KEYS = ("stat", "quantile", "window")
+# Of a metric query's selector: how a workload's pods become one value that is no total, and the
+# keys that choose pods by what their sources say of themselves.
+AGGREGATIONS = ("merged",)
+DIMENSIONS = ("model", "lora", "role")

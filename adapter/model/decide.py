@@ -10,6 +10,7 @@ import numpy as np
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.freshness import grade
+from adapter.model.latency import FrozenTrails
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source
 from adapter.model.window import FrozenWindow
@@ -20,6 +21,7 @@ def decide(
     standings: Mapping[str, Standing],
     sources: Mapping[str, Source],
     window: FrozenWindow,
+    trails: FrozenTrails,
     *,
     complete: Mapping[TotalKey, float],
     debuts: Collection[str],
@@ -42,6 +44,7 @@ def decide(
         standings=standings,
         sources=sources,
         window=window,
+        trails=trails,
         grades=grade(now - window.last_at, window.period_seconds, hold_seconds),
         serving=np.fromiter(serving, np.bool_, len(fleet.pods)),
         debuting=np.fromiter(debuting, np.bool_, len(fleet.pods)),

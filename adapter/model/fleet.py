@@ -141,6 +141,10 @@ class Group:
             self._read = self if len(chosen) == len(self.pods) else self._only(chosen)
         return self._read
 
+    def chosen(self, chosen: NDArray[np.bool_]) -> Group:
+        """Return those that are marked; one mark for each pod."""
+        return self._only(chosen.nonzero()[0].tolist())
+
     def _only(self, chosen: list[int]) -> Group:
         return Group([self.pods[n] for n in chosen], self.places[chosen])
 

@@ -11,26 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.errors import NoValue
-from adapter.model import exits
-from adapter.model.catalogue import Metric, Stat, View
+from adapter.model import excuses, latency
+from adapter.model.catalogue import HISTOGRAMS, Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
-from adapter.model.freshness import Freshness
+from adapter.model.freshness import HELD_PERIODS, Freshness, grade
+from adapter.model.latency import FrozenTrails
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
-from adapter.model.source import NEW, Source
+from adapter.model.source import NEW, Dims, Source
 from adapter.model.views import look
 from adapter.model.window import FrozenWindow
 
 Floats = NDArray[np.float64]
-
-NAMED_IN_ERRORS = 3  # pods named in one error text; the rest are counted
-_STANDING_WORDS = {
-    Standing.LOADING: "still loading its model",
-    Standing.WAITING: "not running yet",
-    Standing.ENDED: "ending or ended",
-}
 
 
 class Answer(NamedTuple):
@@ -56,24 +50,27 @@ class TotalKey(msgspec.Struct, frozen=True):
     name: str
     metric: str
     view: View
+    dims: Dims = ()
 
 
 class Levels(NamedTuple):
-    """One view of one series for every pod, in the fleet's order; NaN where there is no value.
+    """One view of one series, in the order of the fleet or a group; NaN where there is no value.
 
-    `at` is monotonic seconds, `known` says which values may be served.
+    `at` is monotonic seconds, `known` says which values may be served. `idle` are the pods that are
+    heard and had nothing to measure: no value is expected of them.
     """
 
     values: Floats
     at: Floats
     known: NDArray[np.bool_]
     fresh: NDArray[np.bool_]
+    idle: NDArray[np.bool_]
 
 
 class Sight(NamedTuple):
     """What is known of a group: of which of its pods (numbers within it), and how many should be.
 
-    `serving` marks the pods that could have a value.
+    `serving` marks the pods that could have a value, `idle` those that had nothing to measure.
     """
 
     seen: NDArray[np.int64]
@@ -82,6 +79,7 @@ class Sight(NamedTuple):
     fresh: NDArray[np.bool_]
     expected: int
     serving: NDArray[np.bool_]
+    idle: NDArray[np.bool_]
 
     def complete(self) -> bool:
         """Return whether every expected pod is fresh, and there is one."""
@@ -98,6 +96,7 @@ class Snapshot:
     standings: Mapping[str, Standing]
     sources: Mapping[str, Source]
     window: FrozenWindow
+    trails: FrozenTrails
     grades: NDArray[np.int8]
     serving: NDArray[np.bool_]  # in the fleet's order, as is `debuting`
     debuting: NDArray[np.bool_]  # turned serving a moment ago
@@ -105,7 +104,14 @@ class Snapshot:
     _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
 
     def pods(
-        self, metric: Metric, view: View, namespace: str, selector: Selector, name: str | None
+        self,
+        metric: Metric,
+        view: View,
+        namespace: str,
+        selector: Selector,
+        name: str | None,
+        *,
+        dims: Dims = (),
     ) -> Answer:
         """Return one value per pod that matches and has one; empty when no pod matches.
 
@@ -116,6 +122,7 @@ class Snapshot:
             group = group.named(name)
         if not group.pods:
             return NO_ANSWER
+        group = self._of_dims(group, dims)
         sight = self._quorate(metric, view, group)
         names = group.names
         if len(sight.seen) < len(names):
@@ -132,24 +139,60 @@ class Snapshot:
         group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
         if not group.pods:
             return NO_ANSWER
+        group = self._of_dims(group, key.dims)
         sight = self._quorate(metric, key.view, group)
         value = _total(sight, self.complete.get(key))
+        return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
+
+    def merged(self, metric: Metric, key: TotalKey) -> Answer:
+        """Return the quantile of all that the workload's pods measured; empty without such a pod.
+
+        Raises NoValue below the quorum, and where the pods' histograms cannot be added up.
+        """
+        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
+        if not group.pods:
+            return NO_ANSWER
+        group = self._of_dims(group, key.dims)
+        sight = self._quorate(metric, key.view, group)
+        uids = [group.pods[number].uid for number in sight.seen.tolist()]
+        trails = [trail for trail in self.trails.of(metric.series, uids) if trail]
+        try:
+            value = latency.merged(trails, key.view)
+        except ValueError as error:
+            raise NoValue(f"{metric.name} has no value: {error}") from error
         return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
 
     def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
         """Return the sum when every pod that a value is expected of is fresh, else None."""
         group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
-        sight = self._sight(metric, key.view, group)
+        sight = self._sight(metric, key.view, self._saying(group, key.dims))
         return float(sight.values.sum()) if sight.complete() else None
+
+    def _of_dims(self, group: Group, dims: Dims) -> Group:
+        """Return the pods whose sources say so, or were not heard yet; raise NoValue for none."""
+        found = self._saying(group, dims)
+        if found.pods or not self.serving[group.places].any():
+            return found if found.pods else group
+        sources = (self.sources.get(pod.uid, NEW) for pod in group.pods)
+        raise NoValue(excuses.dims(dims, sources))
+
+    def _saying(self, group: Group, dims: Dims) -> Group:
+        if not dims:
+            return group
+        says = (self.sources.get(pod.uid, NEW).may_serve(dims) for pod in group.pods)
+        return group.chosen(np.fromiter(says, np.bool_, len(group.pods)))
 
     def levels(self, view: View, series: str) -> Levels:
         """Return every pod's level of the series in one view; computed once."""
         found = self._levels.get((view, series))
         if found is None:
-            found = self._levels[view, series] = self._leveled(view, series)
+            found = self._leveled(view, series)
+            self._levels[view, series] = found
         return found
 
     def _leveled(self, view: View, series: str) -> Levels:
+        if series in HISTOGRAMS:
+            return self._observed(view, series, Group(self.fleet.ordered, range(len(self.serving))))
         rows = self.window.by_series.get(series, NONE).of(self.fleet)
         have = rows != NO_ROW
         values = np.full(len(rows), np.nan)
@@ -157,30 +200,52 @@ class Snapshot:
         grades = self.grades[rows]  # without a row those of another one, which `have` masks
         known = have & (grades < Freshness.GONE) & is_quantity(values)
         fresh = known & (grades == Freshness.FRESH)
-        return Levels(values, self.window.last_at[rows], known, fresh)
+        return Levels(values, self.window.last_at[rows], known, fresh, np.zeros_like(known))
+
+    def _observed(self, view: View, series: str, group: Group) -> Levels:
+        """Return the quantiles of the group's histograms, in its order.
+
+        A pod that served nobody in the window is idle. A pod costs 5 us, so no other is looked at.
+        """
+        trails = self.trails.of(series, [pod.uid for pod in group.pods])
+        at = np.array([trail.last.at if trail else np.nan for trail in trails])
+        period = np.array([trail.period_seconds if trail else np.nan for trail in trails])
+        grades = grade(self.at - at, period, self.trails.hold_seconds)
+        values, heard = latency.quantiles(trails, view), grades < Freshness.GONE
+        known = heard & is_quantity(values)
+        return Levels(values, at, known, known & (grades == Freshness.FRESH), heard & ~known)
 
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
-        levels = self.levels(view, metric.series)
+        if metric.distribution:
+            levels, places = self._observed(view, metric.series, group), np.arange(len(group.pods))
+        else:
+            levels, places = self.levels(view, metric.series), group.places
         serving = self.serving[group.places]
-        known = serving & levels.known[group.places]
+        known = serving & levels.known[places]
+        idle = serving & levels.idle[places]
         # A debutant counts once it has a value.
-        expected = known | (serving & ~self.debuting[group.places])
+        expected = known | (serving & ~idle & ~self.debuting[group.places])
         seen = known.nonzero()[0]
-        places = group.places[seen]
         return Sight(
             seen,
-            levels.values[places],
-            levels.at[places],
-            levels.fresh[places],
+            levels.values[places[seen]],
+            levels.at[places[seen]],
+            levels.fresh[places[seen]],
             int(np.count_nonzero(expected)),
             serving,
+            idle,
         )
 
     def _quorate(self, metric: Metric, view: View, group: Group) -> Sight:
         """Return what is known of the group; raise NoValue for too little."""
         sight = self._sight(metric, view, group)
         if not sight.serving.any():
-            raise NoValue(f"{metric.name} has no value: {self._standing_words(metric, group.pods)}")
+            pods = group.pods[: excuses.NAMED]
+            told = [f"pod {pod.name} {self.excuse(metric, pod)}" for pod in pods]
+            words = excuses.listed(told, len(group.pods))
+            raise NoValue(f"{metric.name} has no value: {words}")
+        if sight.idle.any() and not sight.expected:
+            raise NoValue(f"{metric.name} has no value: {excuses.IDLE} of {view.window_seconds} s")
         if not len(sight.seen) or 2 * len(sight.seen) < sight.expected:
             raise NoValue(self._blind_words(metric, group, sight))
         return sight
@@ -192,37 +257,27 @@ class Snapshot:
 
     def excuse(self, metric: Metric, pod: Pod) -> str:
         """Return in words why the pod has no value of the metric."""
-        standing = self.standings[pod.uid]
-        if standing is Standing.SERVING:
-            return self._silence(metric, pod)
-        said = _with_exit(self.sources.get(pod.uid, NEW).excuse("engine"), pod)
-        why = f" ({said})" if said and standing is Standing.LOADING else ""
-        return f"is {_STANDING_WORDS[standing]}{why}"
-
-    def _standing_words(self, metric: Metric, pods: Sequence[Pod]) -> str:
-        told = [f"pod {pod.name} {self.excuse(metric, pod)}" for pod in pods[:NAMED_IN_ERRORS]]
-        return _listed(told, len(pods))
+        standing, source = self.standings[pod.uid], self.sources.get(pod.uid, NEW)
+        if standing is not Standing.SERVING:
+            return excuses.standing(pod, standing, source)
+        (trail,) = self.trails.of(metric.series, (pod.uid,))
+        row = self.window.rows.get((pod.uid, metric.series), NO_ROW)
+        at = float(self.window.last_at[row]) if row != NO_ROW else np.nan
+        age = self.at - (trail.last.at if trail else at)
+        if trail and age <= max(self.trails.hold_seconds, HELD_PERIODS * trail.period_seconds):
+            return excuses.IDLE
+        return excuses.silence(pod, source, metric.series, None if np.isnan(age) else age)
 
     def _blind_words(self, metric: Metric, group: Group, sight: Sight) -> str:
-        silent = np.setdiff1d(sight.serving.nonzero()[0], sight.seen).tolist()
-        pods = [group.pods[number] for number in silent[:NAMED_IN_ERRORS]]
-        told = [f"{pod.name}: {self._silence(metric, pod)}" for pod in pods]
+        missing = (sight.serving & ~sight.idle).nonzero()[0]
+        silent = np.setdiff1d(missing, sight.seen).tolist()
+        pods = [group.pods[number] for number in silent[: excuses.NAMED]]
+        told = [f"{pod.name}: {self.excuse(metric, pod)}" for pod in pods]
         known = len(sight.seen)
         return (
             f"{metric.name} is known for {known} of {known + len(silent)} pods,"
-            f" fewer than half: {_listed(told, len(silent))}"
+            f" fewer than half: {excuses.listed(told, len(silent))}"
         )
-
-    def _silence(self, metric: Metric, pod: Pod) -> str:
-        source = self.sources.get(pod.uid, NEW)
-        excuse = _with_exit(source.excuse(metric.series), pod)
-        row = self.window.rows.get((pod.uid, metric.series))
-        if row is not None and not np.isnan(self.window.last_at[row]):
-            age = f"no reading for {self.at - self.window.last_at[row]:.0f} s"
-            return f"{age} ({excuse})" if excuse else age
-        if source.heard_at is None:
-            return excuse or "its source has not been heard yet"
-        return excuse or "its source does not read this"
 
 
 def _readable(metric: Metric, group: Group) -> Group:
@@ -237,12 +292,3 @@ def _total(sight: Sight, last_complete: float | None) -> float:
     witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
     scaled = float(witnesses.sum()) * sight.expected / len(witnesses)
     return max(scaled, known, last_complete or 0.0)
-
-
-def _with_exit(excuse: str | None, pod: Pod) -> str | None:
-    return "; ".join(filter(None, (excuse, exits.words(pod)))) or None
-
-
-def _listed(told: list[str], count: int) -> str:
-    more = count - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from adapter.model.batch import Batch, ModelState, Origin, Reading
 from adapter.model.fleet import Fleet, Pod, Standing
+
+# What is asked of pods' dimensions, all of it: (("model", "llama"),). Empty asks for nothing.
+Dims = tuple[tuple[str, str], ...]
+
+_NO_LABEL_CHARACTER = re.compile(r"[^-A-Za-z0-9_.]")
+_LONGEST_LABEL = 63
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -26,6 +33,7 @@ class Source(msgspec.Struct, frozen=True):
     why: Mapping[str, str] = {}
     trouble: str | None = None
     node_why: str | None = None  # why its node's source has no GPU figures for it
+    dims: Mapping[str, str] = {}  # the last that were told, such as {"model": "llama"}
 
     def excuse(self, series: str) -> str | None:
         """Return why a series has no value, in the sources' own words."""
@@ -35,8 +43,27 @@ class Source(msgspec.Struct, frozen=True):
             return own
         return f"{own}; its node's source: {self.node_why}" if own else self.node_why
 
+    def may_serve(self, dims: Dims) -> bool:
+        """Return whether the source said each of these of itself, or was not heard yet.
+
+        Of several values of a dimension one will do. A pod that is not known counts as one of those
+        asked for: its silence must not make a total smaller.
+        """
+        return self.heard_at is None or all(
+            value in labels(self.dims.get(key, "")) for key, value in dims
+        )
+
 
 NEW = Source()
+
+
+def labels(told: str) -> set[str]:
+    """Return a dimension's values, parted by commas, as a selector can name them.
+
+    What a label value must not have is written `_`: org/model-7B is org_model-7B.
+    """
+    found = (_NO_LABEL_CHARACTER.sub("_", one.strip()) for one in told.split(","))
+    return {one[:_LONGEST_LABEL].strip("-_.") for one in found} - {""}
 
 
 def fold(sources: Mapping[str, Source], batch: Batch, fleet: Fleet) -> dict[str, Source]:
@@ -70,4 +97,6 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
         return msgspec.structs.replace(source, node_why=reading.why.get("gpu"))
     ready = reading.model is ModelState.READY
     answered = pod.model_started_at if ready else source.answered_start
-    return Source(reading.at, reading.model, answered, reading.why, node_why=source.node_why)
+    dims = reading.dims or source.dims
+    why, node_why = reading.why, source.node_why
+    return Source(reading.at, reading.model, answered, why, node_why=node_why, dims=dims)

@@ -95,7 +95,7 @@ def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
 
 
 def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple[PodStory, ...]:
-    raw = snapshot.levels(RAW, metric.series)
+    raw = snapshot.levels(view if metric.distribution else RAW, metric.series)
     seen = snapshot.levels(view, metric.series)
     stories = []
     for pod, place in zip(group.pods, group.places.tolist(), strict=True):
@@ -116,7 +116,8 @@ def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple
 
 def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total:
     try:
-        answer = snapshot.total(metric, key)
+        merged = metric.distribution
+        answer = snapshot.merged(metric, key) if merged else snapshot.total(metric, key)
     except NoValue as error:
         return Total(None, str(error))
     return Total(format_milli(answer.milli[0]), None)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake.frames import reading
-from adapter.model.batch import Column, ModelState, Reading, Totals
+from adapter.model.batch import Buckets, Column, ModelState, Reading, Totals
 from adapter.model.catalogue import CEILINGS
 from sidecar import wire
 
@@ -151,6 +151,19 @@ def test_the_counters_of_a_backlog_become_rates_and_the_first_totals() -> None:
     assert Column("arrivals_per_second", 88.0, 10.0, (5.0,)) in found.history
     assert {column.series for column in found.history} == {"inflight", "arrivals_per_second"}
     assert [totals.at for totals in found.totals] == [93.0, 99.5]
+
+
+def test_a_histogram_and_the_dimensions_of_the_engine_are_taken() -> None:
+    hist = {"queue_time_seconds": wire.Histogram((0.1,), (1.0, 2.0))}
+    dims = {"model": "m" * 5000, "of_a_newer_sidecar": "x"}
+    found, dropped = read(frame(engine=engine(hist=hist, dims=dims)))
+    assert found.buckets == {"queue_time_seconds": Buckets(99.5, (0.1,), (1.0, 2.0))}
+    assert {key: len(value) for key, value in found.dims.items()} == {"model": 1024}
+    assert dropped == []
+    broken = {"queue_time_seconds": wire.Histogram((0.1,), (2.0, 1.0))}
+    found, dropped = read(frame(engine=engine(hist=broken)))
+    assert dropped == ["queue_time_seconds"]
+    assert found.why == {"queue_time_seconds": "the counts of its histogram do not add up"}
 
 
 @given(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.model.batch import Batch, Column, ModelState, Reading, Totals
+from adapter.model.batch import Batch, Column, ModelState, Origin, Reading, Totals
 from adapter.model.rates import Meters, newest, past
 from adapter.model.window import FrozenWindow, Window
 
@@ -118,6 +118,13 @@ def test_a_counter_that_jumps_beyond_any_server_gives_no_rate() -> None:
     meter.take(reading(100.0, 0.0))
     assert meter.take(reading(102.0, 1e15)) == []
     assert meter.take(reading(104.0, 1e15 + 2)) == [1.0]
+
+
+def test_what_the_node_says_of_the_gpus_interrupts_no_count() -> None:
+    meter = Meter()
+    meter.take(reading(100.0, 0.0))
+    meter.take(Reading("u", 101.0, 2.0, ModelState.UNKNOWN, (), life="node", origin=Origin.NODE))
+    assert meter.take(reading(102.0, 6.0)) == [3.0]
 
 
 def test_an_unknown_queue_gives_no_arrival_rate() -> None:

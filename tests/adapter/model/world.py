@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import msgspec
 
 from adapter.loop import Loop
-from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
+from adapter.model.batch import Batch, Buckets, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, View
 from adapter.model.fleet import Fleet, Owner, Pod
 from adapter.model.selector import EVERYTHING, parse
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
+from adapter.model.source import Dims
 from adapter.settings import Model
 from adapter.telemetry import Metrics
 
@@ -24,6 +25,7 @@ DEPLOYMENT = "llm-inference-deployment"
 START = 10_000.0
 WALL = 1_700_000_000.0
 HOLD_SECONDS = 60.0
+Counts = tuple[tuple[float, ...], tuple[float, ...]]  # bounds, cumulative counts
 
 
 def serving_pod(name: str, **changes: object) -> Pod:
@@ -56,6 +58,8 @@ class World:
         self.troubles: dict[str, str] = {}
         self.node_says: set[str] = set()  # pods of whom their node's source speaks, not their own
         self.history: dict[str, tuple[Column, ...]] = {}
+        self.dims: dict[str, Mapping[str, str]] = {}
+        self.counts: dict[str, Mapping[str, Counts]] = {}  # histograms by series
         self.asked: set[TotalKey] = set()
         self._loop = Loop(
             Model(hold_seconds=HOLD_SECONDS), self._fleet, self, lambda _: self.asked, Metrics()
@@ -80,25 +84,35 @@ class World:
     def change(self, name: str, **changes: object) -> None:
         self.pods[name] = msgspec.structs.replace(self.pods[name], **changes)
 
-    def values(self, metric: str, selector: str = "") -> dict[str, float]:
+    def values(self, metric: str, selector: str = "", dims: Dims = ()) -> dict[str, float]:
         """Return the metric of every served pod, in its unit."""
-        found = self.answer(metric, selector)
+        found = self.answer(metric, selector, dims=dims)
         return dict(zip(found.names, (milli / 1000 for milli in found.milli), strict=True))
 
-    def answer(self, metric: str, selector: str = "", view: View | None = None) -> Answer:
+    def answer(
+        self, metric: str, selector: str = "", view: View | None = None, *, dims: Dims = ()
+    ) -> Answer:
         assert self.snapshot is not None
         found = METRICS[metric]
         chosen = parse(selector) if selector else EVERYTHING
-        return self.snapshot.pods(found, view or found.view, NAMESPACE, chosen, None)
+        return self.snapshot.pods(found, view or found.view, NAMESPACE, chosen, None, dims=dims)
 
-    def total(self, metric: str, name: str = DEPLOYMENT) -> float | None:
+    def total(self, metric: str, name: str = DEPLOYMENT, dims: Dims = ()) -> float | None:
         """Return the Deployment's total, and ask for it from now on."""
         assert self.snapshot is not None
         found = METRICS[metric]
-        key = TotalKey(NAMESPACE, "Deployment", name, metric, found.view)
+        key = TotalKey(NAMESPACE, "Deployment", name, metric, found.view, dims)
         self.asked.add(key)
         total = self.snapshot.total(found, key)
         return total.milli[0] / 1000 if total.milli else None
+
+    def merged(self, metric: str, view: View | None = None) -> float | None:
+        """Return the Deployment's quantile of all that its pods measured."""
+        assert self.snapshot is not None
+        found = METRICS[metric]
+        key = TotalKey(NAMESPACE, "Deployment", DEPLOYMENT, metric, view or found.view)
+        answer = self.snapshot.merged(found, key)
+        return answer.milli[0] / 1000 if answer.milli else None
 
     def follow(self, fleet: Fleet) -> None:
         """The loop's intake: nothing has to be opened."""
@@ -124,4 +138,9 @@ class World:
             why=self.why.get(name, {}),
             history=self.history.get(name, ()),
             origin=Origin.NODE if name in self.node_says else Origin.POD,
+            dims=self.dims.get(name, {}),
+            buckets={
+                series: Buckets(self.now, *counts)
+                for series, counts in self.counts.get(name, {}).items()
+            },
         )

@@ -1,0 +1,59 @@
+"""The excuses: why there is no value, in words that end up in the events of an HPA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from adapter.model import exits
+from adapter.model.fleet import Pod, Standing
+from adapter.model.source import Dims, Source, labels
+
+NAMED = 3  # pods named in one text; the rest are counted
+IDLE = "no request was measured in the window"
+
+_STANDINGS = {
+    Standing.LOADING: "still loading its model",
+    Standing.WAITING: "not running yet",
+    Standing.ENDED: "ending or ended",
+}
+
+
+def standing(pod: Pod, found: Standing, source: Source) -> str:
+    """Say why a pod that does not serve has no value."""
+    excuse = _with_exit(source.excuse("engine"), pod)
+    why = f" ({excuse})" if excuse and found is Standing.LOADING else ""
+    return f"is {_STANDINGS[found]}{why}"
+
+
+def silence(pod: Pod, source: Source, series: str, age_seconds: float | None) -> str:
+    """Say why a serving pod has no value; `age_seconds` is None where nothing was read."""
+    excuse = _with_exit(source.excuse(series), pod)
+    if age_seconds is not None:
+        age = f"no reading for {age_seconds:.0f} s"
+        return f"{age} ({excuse})" if excuse else age
+    if source.heard_at is None:
+        return excuse or "its source has not been heard yet"
+    return excuse or "its source does not read this"
+
+
+def dims(asked: Dims, sources: Iterable[Source]) -> str:
+    """Say that no source says what was asked for, and what they do say."""
+    told = {
+        f"{key}={value}"
+        for source in sources
+        for key, _ in asked
+        for value in labels(source.dims.get(key, ""))
+    }
+    known = listed(sorted(told)[:NAMED], len(told)) if told else "nothing of it"
+    wanted = ", ".join(f"{key}={value}" for key, value in asked)
+    return f"no pod says {wanted} of itself; they say {known}"
+
+
+def listed(told: Sequence[str], count: int) -> str:
+    """Return the texts, and how many more there are."""
+    more = count - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def _with_exit(excuse: str | None, pod: Pod) -> str | None:
+    return "; ".join(filter(None, (excuse, exits.words(pod)))) or None

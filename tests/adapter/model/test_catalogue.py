@@ -1,0 +1,33 @@
+"""The catalogue holds together: series, ceilings and metrics name each other."""
+
+from adapter.model.catalogue import CEILINGS, HISTOGRAMS, METRICS, QUANTILES, RATES
+from sidecar import wire
+
+SERIES = {*wire.SERIES, *RATES, *HISTOGRAMS}
+
+
+def test_every_series_has_a_ceiling_and_every_ceiling_a_series() -> None:
+    assert set(CEILINGS) == SERIES
+
+
+def test_every_series_is_served_by_one_metric() -> None:
+    served = [metric.series for metric in METRICS.values()]
+    assert sorted(served) == sorted(SERIES)
+
+
+def test_no_name_stands_for_two_series() -> None:
+    assert len(SERIES) == len(wire.SERIES) + len(RATES) + len(HISTOGRAMS)
+    assert SERIES.isdisjoint(wire.TOTALS)
+
+
+def test_distributions_are_the_histograms_and_are_looked_at_by_quantiles() -> None:
+    distributions = {metric.series: metric for metric in METRICS.values() if metric.distribution}
+    assert set(distributions) == set(HISTOGRAMS)
+    assert all(metric.view.stat in QUANTILES for metric in distributions.values())
+    assert not any(metric.totals for metric in distributions.values())
+
+
+def test_a_metric_is_filed_under_its_own_name() -> None:
+    assert {name: metric.name for name, metric in METRICS.items()} == {
+        name: name for name in METRICS
+    }
