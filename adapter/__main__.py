@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ import msgspec
 import uvloop
 
 from adapter.api import query
+from adapter.api.answers import Answers
 from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
-from adapter.api.custom import Custom
 from adapter.api.identity import FrontProxy
 from adapter.api.server import DRAIN_SECONDS, Server
 from adapter.errors import ForescaleError, KubeError, SettingsError
-from adapter.intake import requestheader
+from adapter.intake import apiservice, requestheader
 from adapter.intake.fleetwatch import FleetWatch
 from adapter.intake.kube import Kube
 from adapter.intake.registration import Registration
@@ -33,6 +34,7 @@ from adapter.intake.subscribe import Subscriber
 from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
+from adapter.model.owners import Owners
 from adapter.model.snapshot import Snapshot
 from adapter.neighbours import Neighbours
 from adapter.ops import server as ops
@@ -188,7 +190,7 @@ async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.
 
 def _server(core: Core, around: Surroundings) -> Server:
     now = asyncio.get_running_loop().time
-    answers = Custom(
+    answers = Answers(
         read=lambda: _told(core.loop.snapshot, around),
         asked=core.asked,
         now=now,
@@ -197,6 +199,7 @@ def _server(core: Core, around: Surroundings) -> Server:
     )
     return Server(
         answers,
+        owners=Owners.of(core.settings.api.object_kinds),
         auth=around.auth,
         metrics=core.metrics,
         ready=lambda: _unready(core.probes),
@@ -249,7 +252,10 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
 
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
-    registration = Registration(kube, settings, certificate.authority_pem)
+    groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
+    registrations = [
+        Registration(kube, settings, certificate.authority_pem, group) for group in groups
+    ]
     behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
     stack.push_async_callback(behind.close)
     for work in behind.works:
@@ -257,7 +263,7 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
 
     async def register() -> None:
         async with asyncio.TaskGroup() as tasks:
-            for work in (registration.run, *behind.kept):
+            for work in (*(one.run for one in registrations), *behind.kept):
                 tasks.create_task(work())
 
     return Surroundings(
@@ -265,7 +271,7 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
         trusts=lambda: bool(auth.front_proxy.authority),
         auth=auth,
         context=certificate.context,
-        states=lambda: registration.states | behind.states(),
+        states=lambda: dict(ChainMap(behind.states(), *(one.states for one in registrations))),
         register=register if settings.api_services.manage else None,
         behind=behind,
         drain_seconds=DRAIN_SECONDS,

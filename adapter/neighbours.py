@@ -17,6 +17,7 @@ from adapter.errors import UpstreamError
 from adapter.intake.kube import Kube
 from adapter.intake.resourceservice import ResourceService
 from adapter.intake.upstream import Trust, UpstreamClient
+from adapter.model.owners import Owners
 from adapter.model.snapshot import Snapshot
 from adapter.settings import Behind, Settings
 
@@ -57,7 +58,7 @@ class Neighbours:
             made.kept.append(made.service.run)
         if settings.fallthrough.url:
             client = made._client("the adapter behind this one", settings.fallthrough)
-            made.fallthrough = Fallthrough(client)
+            made.fallthrough = Fallthrough(client, Owners.of(settings.api.object_kinds))
             made.works.append(made.fallthrough.run)
         return made
 

@@ -16,6 +16,7 @@ import msgspec
 LONGEST_PERIOD_SECONDS = 60.0
 _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
 _SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
+_OBJECT_KIND = re.compile(r"[a-z0-9-]+\.v[a-z0-9]+\.[a-z0-9-]+(\.[a-z0-9-]+)*=[A-Z][A-Za-z0-9]*")
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -31,6 +32,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """Namespace of that Service and of the CA's Secret."""
     stall_seconds: float = 5.0
     """A Snapshot older than this is not answered from: ten ticks without one is a broken loop."""
+    object_kinds: str = ""
+    """Kinds beside the built-in ones that own pods, as PLURAL.VERSION.GROUP=KIND, with commas."""
 
 
 class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -104,6 +107,13 @@ class Behind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.name or urlsplit(self.url).hostname or ""
 
 
+class External(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """external.metrics.k8s.io."""
+
+    enabled: bool = False
+    """Register it, if nobody else has; off, since KEDA needs the group and there is one only."""
+
+
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The serving certificate."""
 
@@ -128,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     intake: Intake = Intake()
     model: Model = Model()
     api_services: ApiServices = ApiServices()
+    external: External = External()
     tls: Tls = Tls()
     resource_metrics: Behind = Behind()
     fallthrough: Behind = Behind()
@@ -145,7 +156,7 @@ LIVE = ("intake.", "model.", "log.")
 
 def problems(settings: Settings) -> list[str]:
     """Return one sentence per setting that cannot work, with the fix; empty when all can."""
-    found = [*_port_problems(settings), *_duration_problems(settings)]
+    found = [*_port_problems(settings), *_duration_problems(settings), *_kind_problems(settings)]
     found += _account_problems(settings.intake.node_sources)
     if settings.log.level not in ("debug", "info", "warning", "error"):
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
@@ -181,6 +192,16 @@ def _behind_problems(key: str, behind: Behind) -> list[str]:
     if behind.secret and not _SECRET.fullmatch(behind.secret):
         found.append(f"{key}.secret is `{behind.secret}`: write NAMESPACE/NAME")
     return found
+
+
+def _kind_problems(settings: Settings) -> list[str]:
+    terms = filter(None, map(str.strip, settings.api.object_kinds.split(",")))
+    return [
+        f"api.objectKinds has `{term}`: write PLURAL.VERSION.GROUP=KIND, such as"
+        " inferenceservices.v1beta1.serving.kserve.io=InferenceService"
+        for term in terms
+        if not _OBJECT_KIND.fullmatch(term)
+    ]
 
 
 def _port_problems(settings: Settings) -> list[str]:

@@ -103,6 +103,38 @@ def listed(group: str, version: str, resource: str) -> Policy:
     return policy
 
 
+def metric_of_namespace(group: str) -> Policy:
+    """Return the policy of a namespace's own metrics: verb get on one of its `metrics`."""
+
+    def policy(request: web.Request) -> Attributes:
+        place = request.match_info
+        return Attributes(
+            namespace=place["namespace"],
+            group=group,
+            version=place["version"],
+            resource="metrics",
+            name=place["metric"],
+        )
+
+    return policy
+
+
+def external_metric(group: str) -> Policy:
+    """Return the policy of external metrics: verb list on the metric, which is the resource."""
+
+    def policy(request: web.Request) -> Attributes:
+        place = request.match_info
+        return Attributes(
+            namespace=place["namespace"],
+            group=group,
+            version=place["version"],
+            resource=place["metric"],
+            verb="list",
+        )
+
+    return policy
+
+
 class _Token:
     """A token that is compared by its digest, and never shown."""
 

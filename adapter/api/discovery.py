@@ -12,12 +12,17 @@ import msgspec
 
 from adapter.api.resource import GROUP as RESOURCE_GROUP
 from adapter.api.resource import VERSION as RESOURCE_VERSION
-from adapter.model.catalogue import GROUP, METRICS, OWNER_RESOURCES, VERSIONS
+from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, METRICS, VERSIONS
+from adapter.model.owners import KNOWN, NAMESPACE, Owners
 
 
-def documents(*, resource_metrics: bool = False) -> dict[str, bytes]:
-    """Return every document by its path, without a trailing slash."""
-    groups = [_group(GROUP, VERSIONS)]
+def documents(owners: Owners = KNOWN, *, resource_metrics: bool = False) -> dict[str, bytes]:
+    """Return every document by its path, without a trailing slash.
+
+    The external group is there even where it is not registered: an APIService that was left over
+    must not go stale.
+    """
+    groups = [_group(GROUP, VERSIONS), _group(EXTERNAL_GROUP, (EXTERNAL_VERSION,))]
     if resource_metrics:
         groups.append(_group(RESOURCE_GROUP, (RESOURCE_VERSION,)))
     found: dict[str, object] = {
@@ -33,7 +38,11 @@ def documents(*, resource_metrics: bool = False) -> dict[str, bytes]:
     for group in groups:
         found[f"/apis/{group['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
     for version in VERSIONS:
-        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours())
+        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours(owners))
+    external = [metric(name, kind="ExternalMetricValueList") for name in _of_objects()]
+    found[f"/apis/{EXTERNAL_GROUP}/{EXTERNAL_VERSION}"] = _resources(
+        f"{EXTERNAL_GROUP}/{EXTERNAL_VERSION}", external
+    )
     if resource_metrics:
         found[f"/apis/{RESOURCE_GROUP}/{RESOURCE_VERSION}"] = _resources(
             f"{RESOURCE_GROUP}/{RESOURCE_VERSION}", _RESOURCE_METRICS
@@ -74,7 +83,7 @@ def _resources(group_version: str, resources: Iterable[Mapping[str, object]]) ->
     }
 
 
-def resources_with(version: str, others: Iterable[Mapping[str, object]]) -> bytes:
+def resources_with(owners: Owners, version: str, others: Iterable[Mapping[str, object]]) -> bytes:
     """Return the list of a version with another adapter's metrics behind ours.
 
     Of one name ours counts. kube-apiserver refuses a whole version in which metrics of one resource
@@ -82,7 +91,7 @@ def resources_with(version: str, others: Iterable[Mapping[str, object]]) -> byte
     """
     merged: dict[str, Mapping[str, object]] = {}
     namespaced: dict[str, object] = {"namespaces": False}
-    for found in (*_ours(), *others):
+    for found in (*_ours(owners), *others):
         name = str(found["name"])
         known = namespaced.setdefault(name.partition("/")[0], found["namespaced"])
         if known == found["namespaced"]:
@@ -90,20 +99,26 @@ def resources_with(version: str, others: Iterable[Mapping[str, object]]) -> byte
     return msgspec.json.encode(_resources(f"{GROUP}/{version}", merged.values()))
 
 
-def _ours() -> list[dict[str, object]]:
-    return [metric(name) for name in _names()]
+def _ours(owners: Owners) -> list[dict[str, object]]:
+    # A namespace is in no namespace.
+    outside = f"{NAMESPACE.path}/"
+    return [metric(name, namespaced=not name.startswith(outside)) for name in _names(owners)]
 
 
-def _names() -> Iterable[str]:
+def _names(owners: Owners) -> Iterable[str]:
     for metric in METRICS.values():
         yield f"pods/{metric.name}"
-    for owner in OWNER_RESOURCES:
-        for metric in METRICS.values():
-            if metric.totals or metric.distribution:
-                yield f"{owner}/{metric.name}"
+    for parent in (*owners.by_path, NAMESPACE.path):
+        yield from (f"{parent}/{name}" for name in _of_objects())
 
 
-def metric(name: str, *, namespaced: bool = True) -> dict[str, object]:
+def _of_objects() -> list[str]:
+    return [it.name for it in METRICS.values() if it.totals or it.distribution]
+
+
+def metric(
+    name: str, *, namespaced: bool = True, kind: str = "MetricValueList"
+) -> dict[str, object]:
     """Return the entry of `resource/metric`."""
     # Only `get`: with list, watch or delete the garbage collector, quota and namespace controllers
     # of the cluster would begin to call.
@@ -111,6 +126,6 @@ def metric(name: str, *, namespaced: bool = True) -> dict[str, object]:
         "name": name,
         "singularName": "",
         "namespaced": namespaced,
-        "kind": "MetricValueList",
+        "kind": kind,
         "verbs": ["get"],
     }

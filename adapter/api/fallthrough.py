@@ -23,6 +23,7 @@ from adapter.api.auth import Attributes
 from adapter.api.relay import passed_on
 from adapter.errors import NotFound, UpstreamError
 from adapter.model.catalogue import GROUP, METRICS, VERSIONS
+from adapter.model.owners import KNOWN, Owners
 from adapter.telemetry import Once, event, warn
 from adapter.upstream import Upstream
 
@@ -41,8 +42,9 @@ Documents = Mapping[str, bytes]
 class Fallthrough:
     """Forwards queries, and keeps discovery; `run` looks at the other adapter's."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, owners: Owners = KNOWN) -> None:
         self._upstream = upstream
+        self._owners = owners
         self._theirs: dict[str, list[dict[str, Any]]] = {}  # by version, as last heard
         self._once = Once(warn)
         self.documents: Documents = {}  # by path; a version that was never heard of is not there
@@ -96,7 +98,7 @@ class Fallthrough:
         if self._once.clear(version) or found != self._theirs.get(version):
             event("fallthrough_read", version=version, resources=len(found))
         self._theirs[version] = found
-        merged = discovery.resources_with(version, found)
+        merged = discovery.resources_with(self._owners, version, found)
         self.documents = {**self.documents, path: merged}
 
     async def _document(self, path: str) -> bytes:

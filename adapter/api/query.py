@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from adapter.errors import BadRequest, MethodNotAllowed
 from adapter.model import selector as selectors
 from adapter.model.catalogue import (
-    AGGREGATIONS,
     DIMENSIONS,
     MEAN_30S,
     QUANTILES,
     WINDOWS_SECONDS,
+    Agg,
     Metric,
     Stat,
     View,
 )
+from adapter.model.owners import DEPLOYMENT
 from adapter.model.selector import Operator, Requirement, Selector
 from adapter.model.source import Dims
 
+SELECTOR, METRIC_SELECTOR = "labelSelector", "metricLabelSelector"
 _WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
 _STATS = {str(stat): stat for stat in Stat} | {"median": Stat.P50}
 _QUANTILES = {f"{share:g}": stat for stat, share in QUANTILES.items()}
-_CHOICES = {
+_ANYTHING: tuple[str, ...] = ()
+_VIEW_CHOICES = {
     "stat": tuple(_STATS),
     "quantile": tuple(_QUANTILES),
     "window": tuple(_WINDOWS),
-    "agg": AGGREGATIONS,
-}
+    "agg": tuple(map(str, Agg)),
+} | dict.fromkeys(DIMENSIONS, _ANYTHING)
+_EXTERNAL_CHOICES = {"workload": _ANYTHING, "kind": _ANYTHING} | _VIEW_CHOICES
 # A view that falls slowly is asked for to bridge minutes, not a usual window.
 _RISE_WINDOW = "300s"
+_SHOWN = 100  # characters of a caller's word in an error
 _FIELD_TERM = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>[^=!]*)")
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which objects, which view of the metric, and of a workload which pods become one value how.
+    """Which objects, which view of the metric, and of an object which pods become one value how.
 
     `agg` is None for the usual way, the total.
     """
@@ -45,7 +50,18 @@ class Query(msgspec.Struct, frozen=True):
     selector: Selector
     view: View
     dims: Dims = ()
-    agg: str | None = None
+    agg: Agg | None = None
+
+
+class ExternalQuery(msgspec.Struct, frozen=True):
+    """Which workload, and which view of the metric; `labels` is what was asked for, as it was."""
+
+    workload: str
+    kind: str
+    view: View
+    dims: Dims
+    agg: Agg
+    labels: dict[str, str]
 
 
 def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
@@ -54,27 +70,47 @@ def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
     Raises BadRequest naming the parameter and what it takes, MethodNotAllowed for a watch.
     Parameters that do not change the answer (limit, timeout, pretty) are ignored.
     """
-    if "watch" in parameters and parameters["watch"].lower() not in ("0", "false"):
-        raise MethodNotAllowed("metrics cannot be watched: ask again with a plain GET")
+    _refuse_watch(parameters)
     _check_fields(name, parameters.get("fieldSelector", ""))
-    chosen = _chosen(
-        _selector("metricLabelSelector", parameters.get("metricLabelSelector", "")).requirements
-    )
-    return Query(
-        _selector("labelSelector", parameters.get("labelSelector", "")),
-        _combined(metric, _stat(chosen), chosen.get("window")),
-        tuple((key, chosen[key]) for key in DIMENSIONS if key in chosen),
-        chosen.get("agg"),
-    )
+    chosen = _chosen(METRIC_SELECTOR, parameters, _VIEW_CHOICES)
+    agg = Agg(chosen["agg"]) if "agg" in chosen else None
+    view = _view(METRIC_SELECTOR, metric, chosen)
+    return Query(_selector(SELECTOR, parameters), view, _dims(chosen), agg)
+
+
+def parse_external(metric: Metric, parameters: Mapping[str, str]) -> ExternalQuery:
+    """Return the query of an external metric, whose `labelSelector` is the metric's selector.
+
+    Raises BadRequest where it names no workload, and as `parse` does.
+    """
+    _refuse_watch(parameters)
+    chosen = _chosen(SELECTOR, parameters, _EXTERNAL_CHOICES)
+    if "workload" not in chosen:
+        words = f"{SELECTOR}: say whose {metric.name}, as in workload=NAME"
+        raise BadRequest(f"{words}; known are {_known(_EXTERNAL_CHOICES)}")
+    kind = chosen.get("kind", DEPLOYMENT.kind)
+    agg = Agg(chosen.get("agg", Agg.SUM))
+    view = _view(SELECTOR, metric, chosen)
+    return ExternalQuery(chosen["workload"], kind, view, _dims(chosen), agg, chosen)
 
 
 def view(metric: Metric, selector: str) -> View:
     """Return the view that a metric selector chooses; raise BadRequest as `parse` does."""
-    chosen = _chosen(_selector("metricLabelSelector", selector).requirements)
-    return _combined(metric, _stat(chosen), chosen.get("window"))
+    chosen = _chosen(METRIC_SELECTOR, {METRIC_SELECTOR: selector}, _VIEW_CHOICES)
+    return _view(METRIC_SELECTOR, metric, chosen)
 
 
-def _selector(parameter: str, text: str) -> Selector:
+def _refuse_watch(parameters: Mapping[str, str]) -> None:
+    if "watch" in parameters and parameters["watch"].lower() not in ("0", "false"):
+        raise MethodNotAllowed("metrics cannot be watched: ask again with a plain GET")
+
+
+def _dims(chosen: Mapping[str, str]) -> Dims:
+    return tuple((key, chosen[key]) for key in DIMENSIONS if key in chosen)
+
+
+def _selector(parameter: str, parameters: Mapping[str, str]) -> Selector:
+    text = parameters.get(parameter, "")
     if not text:
         return selectors.EVERYTHING
     try:
@@ -83,13 +119,38 @@ def _selector(parameter: str, text: str) -> Selector:
         raise BadRequest(f"{parameter}: {error}") from error
 
 
-def _chosen(requirements: Iterable[Requirement]) -> dict[str, str]:
+def _chosen(
+    parameter: str, parameters: Mapping[str, str], choices: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
+    """Return the value of each key of a selector that chooses; each is one of its choices."""
     chosen: dict[str, str] = {}
-    for requirement in requirements:
-        value = _choice(requirement)
+    for requirement in _selector(parameter, parameters).requirements:
+        try:
+            value = _choice(requirement, choices)
+        except ValueError as error:
+            raise BadRequest(f"{parameter}: {error}; known are {_known(choices)}") from error
         if chosen.setdefault(requirement.key, value) != value:
-            raise BadRequest(f"metricLabelSelector: {requirement.key} is given two values")
+            raise BadRequest(f"{parameter}: {requirement.key} is given two values")
     return chosen
+
+
+def _choice(requirement: Requirement, choices: Mapping[str, tuple[str, ...]]) -> str:
+    key = requirement.key
+    if key not in choices:
+        raise ValueError(f"`{key}` is no key")
+    if requirement.operator is not Operator.IN or len(requirement.values) != 1:
+        raise ValueError(f"{key} takes one value, as in {key}=…")
+    value = next(iter(requirement.values))
+    if not value or (choices[key] and value not in choices[key]):
+        raise ValueError(f"{key}=`{value}` is not known")
+    return value
+
+
+def _view(parameter: str, metric: Metric, chosen: Mapping[str, str]) -> View:
+    try:
+        return _combined(metric, _stat(chosen), chosen.get("window"))
+    except ValueError as error:
+        raise BadRequest(f"{parameter}: {error}") from error
 
 
 def _stat(chosen: Mapping[str, str]) -> Stat | None:
@@ -97,23 +158,8 @@ def _stat(chosen: Mapping[str, str]) -> Stat | None:
     stat = _STATS.get(chosen.get("stat", ""))
     quantile = _QUANTILES.get(chosen.get("quantile", ""))
     if stat and quantile and stat is not quantile:
-        raise BadRequest(
-            f"metricLabelSelector: stat={stat} contradicts quantile={chosen['quantile']}: leave"
-            " one out"
-        )
+        raise ValueError(f"stat={stat} contradicts quantile={chosen['quantile']}: leave one out")
     return stat or quantile
-
-
-def _choice(requirement: Requirement) -> str:
-    key = requirement.key
-    if key not in _CHOICES and key not in DIMENSIONS:
-        raise BadRequest(f"metricLabelSelector: `{key}` is no key; known are {_known()}")
-    if requirement.operator is not Operator.IN or len(requirement.values) != 1:
-        raise BadRequest(f"metricLabelSelector: {key} takes one value, as in {key}=…; {_known()}")
-    value = next(iter(requirement.values))
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise BadRequest(f"metricLabelSelector: {key}=`{value}` is not known; {_known()}")
-    return value
 
 
 def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> View:
@@ -121,9 +167,9 @@ def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> V
     usual = metric.view if metric.view.stat is not Stat.RAW else MEAN_30S
     stat = chosen or usual.stat
     if metric.distribution and stat not in QUANTILES:
-        raise BadRequest(
-            f"metricLabelSelector: {metric.name} is a distribution, of which stat={stat} says"
-            f" nothing: ask for {'|'.join(QUANTILES)}"
+        raise ValueError(
+            f"{metric.name} is a distribution, of which stat={stat} says nothing: ask for"
+            f" {'|'.join(QUANTILES)}"
         )
     if not chosen and not window_text:
         return metric.view
@@ -132,13 +178,12 @@ def _combined(metric: Metric, chosen: Stat | None, window_text: str | None) -> V
     if stat is not Stat.RAW:
         return View(stat, _WINDOWS[window_text] if window_text else usual.window_seconds)
     if window_text:
-        raise BadRequest("metricLabelSelector: stat=raw is the last reading and takes no window")
+        raise ValueError("stat=raw is the last reading and takes no window")
     return View(Stat.RAW)
 
 
-def _known() -> str:
-    choices = (f"{key}={'|'.join(values)}" for key, values in _CHOICES.items())
-    return ", ".join((*choices, *(f"{key}=…" for key in DIMENSIONS)))
+def _known(choices: Mapping[str, tuple[str, ...]]) -> str:
+    return ", ".join(f"{key}={'|'.join(values) or '…'}" for key, values in choices.items())
 
 
 def _check_fields(name: str, text: str) -> None:
@@ -149,3 +194,8 @@ def _check_fields(name: str, text: str) -> None:
             raise BadRequest(f"fieldSelector: `{term}`: only metadata.name=NAME is understood")
         if (match["value"] == name) is (match["operator"] == "!="):
             raise BadRequest(f"fieldSelector: `{term}` contradicts the name `{name}` in the path")
+
+
+def shown(word: str) -> str:
+    """Return a caller's word as it may stand in an error."""
+    return f"`{word[:_SHOWN]}`"

@@ -12,12 +12,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from adapter.api import auth as policies
-from adapter.api import custom, discovery, status
+from adapter.api import custom, discovery, external, status
 from adapter.api import fallthrough as fallthroughs
 from adapter.api import resource as resources
+from adapter.api.answers import Answers
 from adapter.api.auth import Auth, Policy
 from adapter.api.connection import Connection, Gate
-from adapter.api.custom import Custom
+from adapter.api.custom import PODS, Custom
+from adapter.api.external import External
 from adapter.api.fallthrough import Fallthrough
 from adapter.api.resource import Resource
 from adapter.errors import (
@@ -29,7 +31,8 @@ from adapter.errors import (
     Unavailable,
 )
 from adapter.listen import BACKLOG, listen
-from adapter.model.catalogue import GROUP, OWNER_RESOURCES, VERSIONS
+from adapter.model.catalogue import EXTERNAL_GROUP, GROUP, VERSIONS
+from adapter.model.owners import KNOWN, Owners
 from adapter.settings import Api
 from adapter.telemetry import Metrics, log
 
@@ -52,8 +55,9 @@ class Server:
 
     def __init__(
         self,
-        answers: Custom,
+        answers: Answers,
         *,
+        owners: Owners = KNOWN,
         auth: Auth | None,
         metrics: Metrics,
         ready: Callable[[], str | None],
@@ -69,7 +73,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._fallthrough = fallthrough
-        self.routes = [*self._routes(answers, resource), *_resource_routes(resource)]
+        self.routes = [*self._routes(answers, owners, resource), *_resource_routes(resource)]
         if fallthrough is not None:
             self.routes = [*_before(fallthrough, self.routes), _others(fallthrough)]
         self.app = self._application()
@@ -110,7 +114,7 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _routes(self, answers: Custom, resource: Resource | None) -> list[Route]:
+    def _routes(self, answers: Answers, owners: Owners, resource: Resource | None) -> list[Route]:
         probes = [
             Route(name, f"/{name}{{slash:/?}}", handler, policies.open_to_all)
             for name, handler in (
@@ -127,11 +131,10 @@ class Server:
                 policies.path_alone,
             )
             for number, (path, body) in enumerate(
-                discovery.documents(resource_metrics=resource is not None).items()
+                discovery.documents(owners, resource_metrics=resource is not None).items()
             )
         ]
-        metric = Route("custom", custom.PATH, answers.handle, policies.metric_of(GROUP))
-        return [*probes, *documents, metric]
+        return [*probes, *documents, *_metrics(answers, owners)]
 
     def _application(self) -> web.Application:
         middlewares = [self._told()]
@@ -201,6 +204,16 @@ def _others(fallthrough: Fallthrough) -> Route:
     return Route("others", fallthroughs.PATH, fallthrough.forward, fallthroughs.attributes)
 
 
+def _metrics(answers: Answers, owners: Owners) -> list[Route]:
+    objects, outside = Custom(answers, owners).handle, External(answers, owners).handle
+    of_namespace = policies.metric_of_namespace(GROUP)
+    return [
+        Route("custom", custom.PATH, objects, policies.metric_of(GROUP)),
+        Route("custom_namespace", custom.NAMESPACE_PATH, objects, of_namespace),
+        Route("external", external.PATH, outside, policies.external_metric(EXTERNAL_GROUP)),
+    ]
+
+
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
@@ -228,10 +241,10 @@ def _http_failure(request: web.Request, error: web.HTTPException) -> AnswerError
         return MethodNotAllowed(
             f"{request.method[:20]} is not supported: metrics are read with GET"
         )
-    served = ",".join(("pods", *OWNER_RESOURCES))
     return NotFound(
         f"nothing is served at {request.path[:200]}; metrics are at"
-        f" /apis/{GROUP}/{VERSIONS[0]}/namespaces/NAMESPACE/{{{served}}}/NAME/METRIC"
+        f" /apis/{GROUP}/{VERSIONS[0]}/namespaces/NAMESPACE/{PODS}/NAME/METRIC (or another resource"
+        f" in place of {PODS}: /apis/{GROUP}/{VERSIONS[0]} lists them)"
     )
 
 

@@ -1,16 +1,18 @@
-"""Values: the columns of an answer in the two spellings of MetricValueList.
+"""Values: the columns of an answer as a MetricValueList, in its two spellings, or an external one.
 
-The list is put together as text: of 1,000 items all but the name, the second and the figure is the
-same, and objects of each item would take four times as long.
+A MetricValueList is put together as text: of 1,000 items all but the name, the second and the
+figure is the same, and objects of each item would take four times as long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION
+from adapter.model.quantity import format_milli
 from adapter.model.snapshot import Answer
 
 
@@ -19,7 +21,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     group_version: str  # custom.metrics.k8s.io/v1beta2
     metric: str
-    namespace: str
+    namespace: str | None  # None for what is in no namespace
     kind: str
     object_version: str  # apiVersion of the described object
 
@@ -47,12 +49,28 @@ def _items(subject: Subject, answer: Answer) -> str:
     return head + f"{tail},{head}".join(texts) + tail
 
 
+def encode_external(metric: str, labels: Mapping[str, str], answer: Answer) -> bytes:
+    """Return the JSON of the ExternalMetricValueList."""
+    window = {"window": answer.window_seconds} if answer.window_seconds else {}
+    items = [
+        {
+            "metricName": metric,
+            "metricLabels": labels,
+            "timestamp": _stamp(int(at)),
+            **window,
+            "value": format_milli(milli),
+        }
+        for at, milli in zip(answer.taken_at, answer.milli, strict=True)
+    ]
+    group_version = f"{EXTERNAL_GROUP}/{EXTERNAL_VERSION}"
+    found = {"kind": "ExternalMetricValueList", "apiVersion": group_version, "metadata": {}}
+    return msgspec.json.encode(found | {"items": items})
+
+
 def _frame(subject: Subject, window_seconds: int) -> tuple[str, str, str]:
     """Return what stands before an item's name, between it and the time, and after the value."""
-    head = (
-        f'{{"describedObject":{{"kind":{_json(subject.kind)},'
-        f'"namespace":{_json(subject.namespace)},"name":"'
-    )
+    inside = f'"namespace":{_json(subject.namespace)},' if subject.namespace is not None else ""
+    head = f'{{"describedObject":{{"kind":{_json(subject.kind)},{inside}"name":"'
     reference = f'","apiVersion":{_json(subject.object_version)}}},'
     name = _json(subject.metric)
     if subject.group_version.endswith("/v1beta1"):
@@ -70,9 +88,12 @@ class Stamps(dict[int, str]):
         self._middle = middle
 
     def __missing__(self, second: int) -> str:
-        stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = self[second] = f'{self._middle}"timestamp":"{stamp}","value":"'
+        text = self[second] = f'{self._middle}"timestamp":"{_stamp(second)}","value":"'
         return text
+
+
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _escaped(names: Sequence[str]) -> Iterable[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from adapter.cluster import Event, Json
-from adapter.model.catalogue import GROUP, VERSIONS
+from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, VERSIONS
 from adapter.settings import Api
 
 PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -15,15 +17,27 @@ GROUP_PRIORITY = 100
 VERSION_PRIORITIES = {version: 100 * rank for rank, version in enumerate(reversed(VERSIONS), 1)}
 
 
-def name_of(version: str) -> str:
-    """Return the name that the API server wants for a version of the group."""
-    return f"{version}.{GROUP}"
+class ApiGroup(msgspec.Struct, frozen=True):
+    """One API group that is registered; `takeable` says whether a setting may take it over."""
+
+    name: str
+    versions: tuple[str, ...]
+    takeable: bool = True
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names that the API server wants for the versions of the group."""
+        return tuple(f"{version}.{self.name}" for version in self.versions)
 
 
-def spec(version: str, api: Api, bundle: str) -> Json:
-    """Return the spec that sends the version's queries to our Service; `bundle` is base64."""
+CUSTOM = ApiGroup(GROUP, VERSIONS)
+EXTERNAL = ApiGroup(EXTERNAL_GROUP, (EXTERNAL_VERSION,), takeable=False)
+
+
+def spec(name: str, api: Api, bundle: str) -> Json:
+    """Return the spec of that name, which sends queries to our Service; `bundle` is base64."""
+    version, _, group = name.partition(".")
     return {
-        "group": GROUP,
+        "group": group,
         "version": version,
         "service": {"name": api.service, "namespace": api.namespace, "port": PORT},
         "caBundle": bundle,

@@ -12,7 +12,8 @@ import http
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
 from adapter.intake.allocation import GPU_RESOURCE, SHARING_LABELS, Kind
-from adapter.intake.roster import Roster, key_of
+from adapter.intake.roster import Roster
+from adapter.intake.shelf import key_of
 from adapter.telemetry import Once, event, warn
 from sidecar.deviceid import GPU_DRIVER
 

@@ -1,19 +1,21 @@
-"""The fleet's watches: pods with a source, and the metadata of ReplicaSets, into the Roster."""
+"""The fleet's watches: pods with a source, and whose they are, into the Roster."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 from adapter.cluster import Cluster, Event, Json
-from adapter.intake import podjson
+from adapter.intake import backends, podjson
 from adapter.intake.devicewatch import DeviceWatch
 from adapter.intake.podjson import SOURCE_LABEL
-from adapter.intake.roster import ObjectKey, Roster, key_of
+from adapter.intake.roster import Roster
+from adapter.intake.shelf import ObjectKey, Shelf, key_of
 from adapter.model.fleet import SourceKind
+from adapter.model.owners import INGRESS, REPLICA_SET, SERVICE, Kind
 
 PODS = "/api/v1/pods"
-REPLICA_SETS = "/apis/apps/v1/replicasets"
 DEVICES_SECONDS = 5.0  # a first look takes milliseconds; without one pods are followed all the same
 SELECTOR = f"{SOURCE_LABEL} in ({','.join(SourceKind)})"
 
@@ -33,28 +35,34 @@ class FleetWatch:
         self._listed: set[str] = set()
 
     def synced(self) -> bool:
-        """Return whether both lists came at least once."""
-        return self._listed == {PODS, REPLICA_SETS}
+        """Return whether the pods and their way to a Deployment came at least once.
+
+        Not the others: an adapter that may not list Ingresses answers all the rest.
+        """
+        return {PODS, path_of(REPLICA_SET)} <= self._listed
 
     async def run(self) -> None:
-        """Follow both collections, and the devices that pods hold, until cancelled."""
-        pods = self._cluster.watch(PODS, self._params, keep=_trim)
-        parents = self._cluster.watch(REPLICA_SETS, metadata_only=True)
-        roster, put = self._roster, self._put
+        """Follow all collections, and the devices that pods hold, until cancelled."""
+        watch, roster = self._cluster.watch, self._roster
+        pods = watch(PODS, self._params, keep=_trim)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._devices.run())
+            for kind, shelf in roster.parents.items():
+                path = path_of(kind)
+                group.create_task(self._fill(path, watch(path, metadata_only=True), shelf))
+            chosen: dict[Kind, Shelf[Any]] = {
+                SERVICE: roster.backends.services,
+                INGRESS: roster.backends.ingresses,
+            }
+            for kind, kept in chosen.items():
+                path = path_of(kind)
+                group.create_task(self._fill(path, watch(path, keep=backends.trim), kept))
             # A pod's first frame is judged by what its node and its claims say.
             await self._devices.looked(DEVICES_SECONDS)
-            group.create_task(self._feed(PODS, pods, self._replace, put, roster.drop_pod))
-            group.create_task(
-                self._feed(
-                    REPLICA_SETS,
-                    parents,
-                    roster.replace_parents,
-                    roster.put_parent,
-                    roster.drop_parent,
-                )
-            )
+            group.create_task(self._feed(PODS, pods, self._replace, self._put, roster.drop_pod))
+
+    async def _fill(self, path: str, events: AsyncIterator[Event], shelf: Shelf[Any]) -> None:
+        await self._feed(path, events, shelf.replace, shelf.put, shelf.drop)
 
     def _replace(self, pods: Iterable[Json]) -> None:
         self._roster.replace_pods(filter(podjson.concerns, pods))
@@ -82,6 +90,12 @@ class FleetWatch:
                 drop(key_of(event.body))
             else:
                 put(event.body)
+
+
+def path_of(kind: Kind) -> str:
+    """Return where all objects of a kind are listed."""
+    prefix = "/apis/" if kind.group else "/api/"
+    return f"{prefix}{kind.api_version}/{kind.resource}"
 
 
 def _trim(pod: Json) -> Json:

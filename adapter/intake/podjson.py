@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,21 +13,24 @@ from adapter.intake import allocation, pages
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
+from adapter.model.owners import LEADER_WORKER_SET
 from adapter.model.quantity import parse_milli
 
 DOMAIN = "forescale.dev"
 SOURCE_LABEL = f"{DOMAIN}/source"
 CONTAINER_ANNOTATION = f"{DOMAIN}/container"
 PORT_NAME = "forescale"
+# Set by the LeaderWorkerSet controller; by owners, workers belong to their leader's pod alone.
+LEADER_WORKER_SET_LABEL = "leaderworkerset.sigs.k8s.io/name"
 
 Json = Mapping[str, Any]
-Parents = Mapping[tuple[str, str], Owner]  # (namespace, ReplicaSet) -> its owner
+Above = Callable[[str, Owner], Owner | None]  # (namespace, owner) -> who owns it
 
 
 def pod(raw: Json) -> Pod:
     """Return the Pod of one v1.Pod; raise IntakeError naming the field that it cannot do without.
 
-    `owners` holds the controlling owner alone; see `with_parent`.
+    `owners` holds those that its own JSON names; see `with_parents`.
     """
     metadata, status = _mapping(raw, "metadata"), _mapping(raw, "status")
     name, namespace = _text(metadata, "name"), _text(metadata, "namespace")
@@ -42,7 +45,7 @@ def pod(raw: Json) -> Pod:
         namespace=namespace,
         name=name,
         labels=metadata.get("labels") or {},
-        owners=tuple(filter(None, (controller(metadata),))),
+        owners=tuple(filter(None, (controller(metadata), _leader_worker_set(metadata)))),
         phase=status.get("phase") or "Pending",
         terminating=bool(metadata.get("deletionTimestamp")),
         ip=status.get("podIP") or None,
@@ -76,21 +79,32 @@ def concerns(raw: Json) -> bool:
         return True
 
 
-def with_parent(found: Pod, parents: Parents) -> Pod:
-    """Return the pod with the owner of its ReplicaSet added, where that is known."""
+def with_parents(found: Pod, above: Above) -> Pod:
+    """Return the pod with the owners of its owners added, as far up as they are known."""
+    owners: list[Owner] = []
     for owner in found.owners:
-        above = parents.get((found.namespace, owner.name))
-        if owner.kind == "ReplicaSet" and above is not None:
-            return msgspec.structs.replace(found, owners=(owner, above))
-    return found
+        one: Owner | None = owner
+        while one is not None and one not in owners:
+            owners.append(one)
+            one = above(found.namespace, one)
+    if len(owners) == len(found.owners):
+        return found
+    return msgspec.structs.replace(found, owners=tuple(owners))
 
 
 def controller(metadata: Json) -> Owner | None:
     """Return the owner reference that is marked as controller."""
     for reference in metadata.get("ownerReferences") or ():
         if reference.get("controller"):
-            return Owner(reference.get("kind", ""), reference.get("name", ""))
+            group = reference.get("apiVersion", "").rpartition("/")[0]
+            kind = ".".join(filter(None, (reference.get("kind", ""), group)))
+            return Owner(kind, reference.get("name", ""))
     return None
+
+
+def _leader_worker_set(metadata: Json) -> Owner | None:
+    name = (metadata.get("labels") or {}).get(LEADER_WORKER_SET_LABEL)
+    return Owner(LEADER_WORKER_SET.qualified, name) if name else None
 
 
 def model_container(raw: Json) -> str:

@@ -3,9 +3,10 @@
 An HPA reads one version of the group, the first that is registered. A new version may therefore
 take every HPA away from another adapter, even where that one's own version is left alone. So the
 group is decided about as a whole: while any version belongs to somebody else, none is made, unless
-`apiServices.takeover` says so. When somebody takes a version after ours were made, the rest of ours
-stays, with a warning and an Event: HPAs have read it until now, and without it they would have
-nothing. Which of the two adapters shall go is a person's decision.
+`apiServices.takeover` says so (external.metrics.k8s.io is never taken). When somebody takes a
+version after ours were made, the rest of ours stays, with a warning and an Event: HPAs have read it
+until now, and without it they would have nothing. Which of the two adapters shall go is a person's
+decision.
 
 Ours is kept right: its caBundle is put back within seconds when something wipes it. After a version
 went away, ours or another's, none is made for a while: an adapter that is installed anew gets its
@@ -24,8 +25,7 @@ from contextlib import suppress
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
 from adapter.intake import apiservice, notice
-from adapter.intake.apiservice import LABELS, PATH, name_of, owner_words
-from adapter.model.catalogue import VERSIONS
+from adapter.intake.apiservice import CUSTOM, LABELS, PATH, ApiGroup, owner_words
 from adapter.settings import Settings
 from adapter.telemetry import Once, event, warn
 
@@ -47,11 +47,17 @@ class Registration:
     """Keeps the APIServices; `states` says in words how each one stands."""
 
     def __init__(
-        self, cluster: Cluster, settings: Settings, authority_pem: Callable[[], Awaitable[bytes]]
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        authority_pem: Callable[[], Awaitable[bytes]],
+        group: ApiGroup = CUSTOM,
     ) -> None:
         self._cluster = cluster
         self._api = settings.api
-        self._takeover = settings.api_services.takeover
+        self._group = group
+        self._names = group.names()
+        self._takeover = settings.api_services.takeover and group.takeable
         self._authority_pem = authority_pem
         self._found: dict[str, Json | None] = {}  # by name, as last heard; None is known to be gone
         self._uninstalled: set[str] = set()
@@ -67,8 +73,8 @@ class Registration:
         """Keep the group until cancelled; begun when this replica can answer."""
         self._take_at = _now() + TAKEOVER_AFTER_SECONDS
         async with asyncio.TaskGroup() as tasks:
-            for version in VERSIONS:
-                tasks.create_task(self._follow(name_of(version)))
+            for name in self._names:
+                tasks.create_task(self._follow(name))
             tasks.create_task(self._keep())
 
     async def _follow(self, name: str) -> None:
@@ -98,21 +104,20 @@ class Registration:
         """Put the group right whenever something changed, and when a wait is over."""
         while True:
             self._changed.clear()
-            wait = min([await self._attend(version) for version in VERSIONS])
+            wait = min([await self._attend(name) for name in self._names])
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wait == _NEVER else wait):
                     await self._changed.wait()
 
-    async def _attend(self, version: str) -> float:
+    async def _attend(self, name: str) -> float:
         """Put one version right; return in how many seconds it wants to be looked at again."""
-        name = name_of(version)
         if name not in self._found:
             return _NEVER
         wait = self._retry_at.get(name, 0.0) - _now()
         if wait > 0:
             return wait
         try:
-            wait = await self._settle(version, self._found[name])
+            wait = await self._settle(name, self._found[name])
         except (KubeError, StartupError) as error:
             self._stand(name, f"cannot be registered: {error}")
             self._once("registration_failed", name, str(error), apiservice=name)
@@ -121,23 +126,21 @@ class Registration:
         self._once.clear(name)
         return wait
 
-    async def _settle(self, version: str, found: Json | None) -> float:
-        name = name_of(version)
+    async def _settle(self, name: str, found: Json | None) -> float:
         if found is None:
-            return await self._fill(version)
+            return await self._fill(name)
         if apiservice.is_uninstalled(found):
             self._stand(name, "being uninstalled")
             return _NEVER
         if apiservice.is_ours(found, self._api):
             return await self._correct(name, found)
         if self._takeover:
-            return await self._take(version, found)
+            return await self._take(name, found)
         return await self._refuse(name, found)
 
-    async def _fill(self, version: str) -> float:
+    async def _fill(self, name: str) -> float:
         """Make a version that is not there, if none of the group is somebody else's."""
-        name = name_of(version)
-        if name in self._uninstalled or len(self._found) < len(VERSIONS):
+        if name in self._uninstalled or len(self._found) < len(self._names):
             return _NEVER
         foreign = self._foreign_words()
         if foreign is not None:
@@ -149,7 +152,7 @@ class Registration:
         # The watch of the other version may lag behind: it pauses after a failure.
         if await self._is_contested(name):
             return RETRY_SECONDS
-        await self._create(version)
+        await self._create(name)
         return _NEVER
 
     def _foreign_words(self) -> str | None:
@@ -162,7 +165,7 @@ class Registration:
         return not self._takeover and not apiservice.is_ours(found, self._api)
 
     async def _is_contested(self, name: str) -> bool:
-        for other in map(name_of, VERSIONS):
+        for other in self._names:
             try:
                 if other != name and self._is_foreign(await self._cluster.get(f"{PATH}/{other}")):
                     return True
@@ -171,13 +174,12 @@ class Registration:
                     raise
         return False
 
-    async def _create(self, version: str) -> None:
-        name = name_of(version)
+    async def _create(self, name: str) -> None:
         body = {
             "apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService",
             "metadata": {"name": name, "labels": LABELS},
-            "spec": apiservice.spec(version, self._api, await self._bundle()),
+            "spec": apiservice.spec(name, self._api, await self._bundle()),
         }
         self._changed_at[name] = _now()
         try:
@@ -205,13 +207,12 @@ class Registration:
             self._stand(name, "registered")
         return _NEVER
 
-    async def _take(self, version: str, found: Json) -> float:
-        name = name_of(version)
+    async def _take(self, name: str, found: Json) -> float:
         wait = max(self._pace(name, TAKEOVER_PACE_SECONDS), self._take_at - _now())
         if wait > 0:
             return wait
         before = owner_words(found)
-        spec = apiservice.spec(version, self._api, await self._bundle())
+        spec = apiservice.spec(name, self._api, await self._bundle())
         spec["insecureSkipTLSVerify"] = None
         if not await self._patch(name, found, {"metadata": {"labels": LABELS}, "spec": spec}):
             return _NEVER
@@ -222,10 +223,12 @@ class Registration:
         return _NEVER
 
     async def _refuse(self, name: str, found: Json) -> float:
-        if len(self._found) < len(VERSIONS):  # or the words would change as soon as ours is heard
+        if len(self._found) < len(
+            self._names
+        ):  # or the words would change as soon as ours is heard
             return _NEVER
         owner, rest = owner_words(found), self._ours()
-        words = f"{name} belongs to {owner} and is left alone: {_consequence(rest)}"
+        words = f"{name} belongs to {owner} and is left alone: {_consequence(rest, self._group)}"
         if self.states.get(name) != words:
             self._stand(name, words)
             warn("apiservice_foreign", apiservice=name, owner=owner, ours=rest)
@@ -266,8 +269,9 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _consequence(ours: list[str]) -> str:
-    fix = "Remove that adapter, or set apiServices.takeover to true"
+def _consequence(ours: list[str], group: ApiGroup) -> str:
+    instead = "apiServices.takeover to true" if group.takeable else "external.enabled to false"
+    fix = f"Remove that adapter, or set {instead}"
     if not ours:
         return f"HPAs get its metrics, not ours. {fix}"
     return (

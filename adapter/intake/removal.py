@@ -6,9 +6,8 @@ import msgspec
 
 from adapter.cluster import Cluster
 from adapter.errors import KubeError
-from adapter.intake.apiservice import PATH, UNINSTALLED, is_ours, name_of, owner_words
+from adapter.intake.apiservice import CUSTOM, EXTERNAL, PATH, UNINSTALLED, is_ours, owner_words
 from adapter.intake.resourceservice import NAME as RESOURCE_METRICS
-from adapter.model.catalogue import VERSIONS
 from adapter.settings import Api
 
 _NOT_FOUND = 404
@@ -27,7 +26,8 @@ async def uninstall(cluster: Cluster, api: Api) -> list[Removal]:
 
     Each is marked before, so that an adapter that still runs does not make it again.
     """
-    removals = [await _remove(cluster, api, name_of(version)) for version in VERSIONS]
+    names = (*CUSTOM.names(), *EXTERNAL.names())
+    removals = [await _remove(cluster, api, name) for name in names]
     return [*removals, *await _left(cluster, api)]
 
 

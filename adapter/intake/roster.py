@@ -1,4 +1,4 @@
-"""The roster: pods, their ReplicaSets and devices as heard of, folded into a Fleet when asked.
+"""The roster: pods, whose they are and their devices, as heard of, folded into a Fleet when asked.
 
 Both ways in, the watch of an API server and a directory of files, write here.
 """
@@ -6,15 +6,19 @@ Both ways in, the watch of an API server and a directory of files, write here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from adapter.errors import IntakeError
 from adapter.intake import podjson
 from adapter.intake.allocation import Allocations, Kind
+from adapter.intake.backends import Backends
 from adapter.intake.podjson import Json
+from adapter.intake.shelf import ObjectKey, Shelf, key_of
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod
+from adapter.model.owners import DEPLOYMENT, REPLICA_SET, STATEFUL_SET
 from adapter.telemetry import Once, warn
 
-ObjectKey = tuple[str, str]  # namespace, name
+PARENTS = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET)  # kinds that stand between a pod and others
 
 
 class Roster:
@@ -25,10 +29,14 @@ class Roster:
 
     def __init__(self) -> None:
         self._pods: dict[ObjectKey, Pod] = {}
-        self._parents: dict[ObjectKey, Owner] = {}
         self._allocations = Allocations()
+        self.parents = {kind: Shelf(kind.kind, _controller) for kind in PARENTS}
+        self.backends = Backends()
+        self._above = {kind.qualified: shelf.kept for kind, shelf in self.parents.items()}
         self._fleet = EMPTY
+        self._listed = False
         self._dirty = False
+        self._versions: tuple[int, ...] = ()
         self._once = Once(warn)
 
     def put_pod(self, raw: Json) -> None:
@@ -39,7 +47,7 @@ class Roster:
         except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
             self._pods.pop(key, None)
             self._once("pod_unreadable", "/".join(key), str(error), pod="/".join(key))
-        self._dirty = True
+        self._dirty = self._listed = True
 
     def drop_pod(self, key: ObjectKey) -> None:
         """Forget a deleted pod."""
@@ -48,27 +56,9 @@ class Roster:
     def replace_pods(self, raws: Iterable[Json]) -> None:
         """Take a whole list in place of what was known, so that deletions are not missed."""
         self._pods.clear()
-        self._dirty = True
+        self._dirty = self._listed = True
         for raw in raws:
             self.put_pod(raw)
-
-    def put_parent(self, raw: Json) -> None:
-        """Take in a ReplicaSet's metadata."""
-        owner = podjson.controller(raw.get("metadata") or {})
-        if owner is not None and self._parents.get(key_of(raw)) != owner:
-            self._parents[key_of(raw)] = owner
-            self._dirty = True
-
-    def drop_parent(self, key: ObjectKey) -> None:
-        """Forget a deleted ReplicaSet."""
-        self._dirty |= self._parents.pop(key, None) is not None
-
-    def replace_parents(self, raws: Iterable[Json]) -> None:
-        """Take a whole list of ReplicaSets in place of what was known."""
-        self._parents.clear()
-        self._dirty = True
-        for raw in raws:
-            self.put_parent(raw)
 
     def put_device(self, kind: Kind, raw: Json) -> None:
         """Take in a node, a claim or a slice."""
@@ -83,15 +73,29 @@ class Roster:
         self._dirty |= self._allocations.replace(kind, ((key_of(raw), raw) for raw in raws))
 
     def fleet(self) -> Fleet:
-        """Return the fleet; the same object until something changed."""
-        if self._dirty:
+        """Return the fleet; the same object until something changed.
+
+        Its version is 0 until the pods were listed: before that nobody knows that there are none.
+        """
+        if not self._listed:
+            return self._fleet
+        shelves: tuple[Shelf[Any], ...] = (
+            *self.parents.values(),
+            self.backends.services,
+            self.backends.ingresses,
+        )
+        versions = tuple(shelf.version for shelf in shelves)
+        if self._dirty or versions != self._versions:
             with_gpus = self._allocations.resolver().with_gpus
-            pods = (podjson.with_parent(pod, self._parents) for pod in self._pods.values())
-            self._fleet = Fleet.of(map(with_gpus, pods), self._fleet.version + 1)
-            self._dirty = False
+            pods = (podjson.with_parents(pod, self._owner_of) for pod in self._pods.values())
+            version, chosen = self._fleet.version + 1, self.backends.selectors()
+            self._fleet = Fleet.of(map(with_gpus, pods), version, chosen)
+            self._dirty, self._versions = False, versions
         return self._fleet
 
+    def _owner_of(self, namespace: str, owner: Owner) -> Owner | None:
+        return self._above.get(owner.kind, {}).get((namespace, owner.name))
 
-def key_of(raw: Json) -> ObjectKey:
-    metadata = raw.get("metadata") or {}
-    return metadata.get("namespace", ""), metadata.get("name", "")
+
+def _controller(raw: Json) -> Owner | None:
+    return podjson.controller(raw.get("metadata") or {})

@@ -1,9 +1,9 @@
 """Standalone: pods from a directory of YAML or JSON files instead of a kube-apiserver.
 
-Each file holds Pods (and ReplicaSets, for the way to a Deployment; Nodes, ResourceClaims and
-ResourceSlices, for whose a GPU is) with their status, as `kubectl get -o yaml` prints them. Files
-are read again when they change; a broken file is told once and keeps its last good content; a
-removed file removes its pods.
+Each file holds Pods (and ReplicaSets, for the way to a Deployment; Services and Ingresses; Nodes,
+ResourceClaims and ResourceSlices, for whose a GPU is) with their status, as `kubectl get -o yaml`
+prints them. Files are read again when they change; a broken file is told once and keeps its last
+good content; a removed file removes its pods.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,7 @@ from adapter.errors import StartupError
 from adapter.intake.allocation import Kind
 from adapter.intake.podjson import Json
 from adapter.intake.roster import Roster
+from adapter.intake.shelf import Shelf
 from adapter.telemetry import Once, warn
 
 POLL_SECONDS = 0.5
@@ -72,7 +74,11 @@ class Directory:
 
     def _publish(self) -> None:
         found = [raw for objects in self._objects.values() for raw in objects]
-        self._roster.replace_parents(raw for raw in found if raw.get("kind") == "ReplicaSet")
+        backends, parents = self._roster.backends, self._roster.parents
+        shelves: dict[str, Shelf[Any]] = {kind.kind: shelf for kind, shelf in parents.items()}
+        shelves |= {"Service": backends.services, "Ingress": backends.ingresses}
+        for kind, shelf in shelves.items():
+            shelf.replace(raw for raw in found if raw.get("kind") == kind)
         for name, kind in _DEVICES.items():
             self._roster.replace_devices(kind, (raw for raw in found if raw.get("kind") == name))
         self._roster.replace_pods(raw for raw in found if raw.get("kind") == "Pod")

@@ -29,6 +29,17 @@ QUANTILES = {Stat.P50: 0.5, Stat.P90: 0.9, Stat.P95: 0.95, Stat.P99: 0.99}
 WINDOWS_SECONDS = (15, 30, 60, 120, 300, 600)
 
 
+class Agg(StrEnum):
+    """How the pods of a workload become one value. An HPA's AverageValue divides by the replicas,
+    so that only the sum is right for it; the others are for its Value. MERGED is for distributions,
+    which have no other: the quantile of all that the pods measured."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    MAX = "max"
+    MERGED = "merged"
+
+
 class View(msgspec.Struct, frozen=True):
     """One way to look at a series; `window_seconds` is 0 for RAW and the half-life for EWMA."""
 
@@ -110,18 +121,11 @@ CEILINGS: dict[str, float] = {
     "queue_time_seconds": 1e5,
 }
 
-# The kinds that own pods and can be asked for totals: resource.group as a client writes it -> kind.
-OWNER_RESOURCES: dict[str, str] = {
-    "deployments.apps": "Deployment",
-    "statefulsets.apps": "StatefulSet",
-}
-OWNER_API_VERSION = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}
-
-# The API group that is served; of its versions clients prefer the first and fall back.
+# The API groups that are served; of the versions clients prefer the first and fall back.
 GROUP = "custom.metrics.k8s.io"
 VERSIONS = ("v1beta2", "v1beta1")
+EXTERNAL_GROUP = "external.metrics.k8s.io"
+EXTERNAL_VERSION = "v1beta1"
 
-# Of a metric query's selector: how a workload's pods become one value that is no total, and the
-# keys that choose pods by what their sources say of themselves.
-AGGREGATIONS = ("merged",)
+# Of a metric query's selector: the keys that choose pods by what their sources say of themselves.
 DIMENSIONS = ("model", "lora", "role")

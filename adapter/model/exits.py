@@ -87,7 +87,7 @@ class Tally:
 def workload_of(pod: Pod) -> Workload:
     """Return the topmost known owner of the pod, or the pod itself."""
     if pod.owners:
-        return Workload(pod.namespace, pod.owners[-1].kind, pod.owners[-1].name)
+        return Workload(pod.namespace, pod.owners[-1].short_kind, pod.owners[-1].name)
     return Workload(pod.namespace, "Pod", pod.name)
 
 

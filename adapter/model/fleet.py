@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.model.holding import NOTHING, Holding
+from adapter.model.owners import NAMESPACE
 from adapter.model.selector import Selector
 
 # Selectors whose pods are remembered, per fleet: an HPA has one, and all HPAs of a workload share
@@ -19,10 +21,15 @@ MAX_SELECTORS = 256
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """One object that owns pods, direct or through a ReplicaSet."""
+    """One object that pods belong to, directly or through others; `kind` as `Deployment.apps`."""
 
     kind: str
     name: str
+
+    @property
+    def short_kind(self) -> str:
+        """The kind without its group."""
+        return self.kind.partition(".")[0]
 
 
 class SourceKind(StrEnum):
@@ -114,6 +121,9 @@ class Pod(msgspec.Struct, frozen=True):
         return Standing.SERVING if was_ready else Standing.LOADING
 
 
+Object = tuple[str, Owner]  # namespace, kind and name
+
+
 class Group:
     """Pods of one fleet that are asked for together: their names, and their places in its order."""
 
@@ -125,10 +135,11 @@ class Group:
         self.places: NDArray[np.int64] = np.fromiter(places, np.int64, len(self.pods))
         self._read: Group | None = None
 
-    def matching(self, selector: Selector) -> Group:
-        """Return those whose labels the selector matches."""
-        labels = (pod.labels for pod in self.pods)
-        return self._only([n for n, found in enumerate(labels) if selector.matches(found)])
+    def matching(self, *selectors: Selector) -> Group:
+        """Return those whose labels one of the selectors matches, each once."""
+        labels = [pod.labels for pod in self.pods]
+        chosen = {n for it in selectors for n, found in enumerate(labels) if it.matches(found)}
+        return self._only(sorted(chosen))
 
     def named(self, name: str) -> Group:
         """Return the one of that name, or none."""
@@ -163,22 +174,28 @@ class Fleet(msgspec.Struct, frozen=True):
     pods: Mapping[str, Pod] = {}
     ordered: tuple[Pod, ...] = ()
     by_namespace: Mapping[str, Group] = {}
-    by_owner: Mapping[tuple[str, Owner], Sequence[int]] = {}  # (namespace, owner) -> places
+    by_owner: Mapping[Object, Sequence[int]] = {}  # places
+    by_selector: Mapping[Object, Sequence[Selector]] = {}  # objects that choose pods by labels
     version: int = 0
     by_node: Mapping[str, Sequence[Pod]] = {}
     node_sources: Mapping[str, Pod] = {}  # by UID
     _matching: dict[tuple[str, Selector], Group] = {}
-    _owned: dict[tuple[str, Owner], Group] = {}
+    _owned: dict[Object, Group] = {}
 
     @classmethod
-    def of(cls, pods: Iterable[Pod], version: int = 0) -> Self:
+    def of(
+        cls,
+        pods: Iterable[Pod],
+        version: int = 0,
+        by_selector: Mapping[Object, Sequence[Selector]] = MappingProxyType({}),
+    ) -> Self:
         """Return the fleet of these pods; of several with one UID the last."""
         found = {pod.uid: pod for pod in pods}
         work = (pod for pod in found.values() if pod.source is not SourceKind.NODE)
         ordered = tuple(sorted(work, key=lambda pod: (pod.namespace, pod.name)))
         by_node: dict[str, list[Pod]] = {}
         by_namespace: dict[str, list[int]] = {}
-        by_owner: dict[tuple[str, Owner], list[int]] = {}
+        by_owner: dict[Object, list[int]] = {}
         for place, pod in enumerate(ordered):
             by_namespace.setdefault(pod.namespace, []).append(place)
             if pod.node is not None:
@@ -190,6 +207,7 @@ class Fleet(msgspec.Struct, frozen=True):
             ordered,
             {name: _group(ordered, places) for name, places in by_namespace.items()},
             by_owner,
+            by_selector,
             version,
             by_node,
             {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
@@ -208,15 +226,30 @@ class Fleet(msgspec.Struct, frozen=True):
         return group
 
     def owned(self, namespace: str, kind: str, name: str) -> Group:
-        """Return the workload's pods."""
+        """Return the pods of one object; `kind` is qualified, as in Owner."""
         key = (namespace, Owner(kind, name))
         group = self._owned.get(key)
         if group is None:
-            places = self.by_owner.get(key)
-            if places is None:
-                return NOBODY
-            group = self._owned[key] = _group(self.ordered, places)
+            group = self._found(key)
+            if group.pods:
+                self._owned[key] = group
         return group
+
+    def objects(self, namespace: str, kind: str) -> list[str]:
+        """Return the names of the namespace's objects of a kind that have pods here, in order."""
+        known = {*self.by_owner, *self.by_selector}
+        names = {owner.name for where, owner in known if (where, owner.kind) == (namespace, kind)}
+        return sorted(name for name in names if self.owned(namespace, kind, name).pods)
+
+    def _found(self, key: Object) -> Group:
+        namespace, owner = key
+        whole = self.by_namespace.get(namespace, NOBODY)
+        if owner.kind == NAMESPACE.qualified:
+            return whole if owner.name == namespace else NOBODY
+        places = self.by_owner.get(key)
+        if places is not None:
+            return _group(self.ordered, places)
+        return whole.matching(*self.by_selector.get(key, ()))
 
 
 def _group(ordered: Sequence[Pod], places: Sequence[int]) -> Group:

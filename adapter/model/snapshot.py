@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adapter.errors import NoValue
 from adapter.model import excuses, latency
-from adapter.model.catalogue import HISTOGRAMS, Metric, Stat, View
+from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, Stat, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
@@ -38,12 +38,24 @@ class Answer(NamedTuple):
     taken_at: list[float]
     window_seconds: int
 
+    @classmethod
+    def joined(cls, answers: Sequence[Answer]) -> Answer:
+        """Return the answers, all in one view, as one."""
+        if not answers:
+            return NO_ANSWER
+        return cls(
+            [name for answer in answers for name in answer.names],
+            [milli for answer in answers for milli in answer.milli],
+            [at for answer in answers for at in answer.taken_at],
+            answers[0].window_seconds,
+        )
+
 
 NO_ANSWER = Answer((), [], [], 0)
 
 
 class TotalKey(msgspec.Struct, frozen=True):
-    """One total that was asked for."""
+    """One object that was asked for as a whole; `kind` is qualified, as in Owner."""
 
     namespace: str
     kind: str
@@ -51,6 +63,7 @@ class TotalKey(msgspec.Struct, frozen=True):
     metric: str
     view: View
     dims: Dims = ()
+    agg: Agg = Agg.SUM
 
 
 class Levels(NamedTuple):
@@ -130,18 +143,18 @@ class Snapshot:
         return self._answer(names, sight.values, sight.at, view)
 
     def total(self, metric: Metric, key: TotalKey) -> Answer:
-        """Return the sum over the workload's pods; empty when it has no pod with a source.
+        """Return the object's value, `key.agg` over its pods; empty where none has a source.
 
-        While an expected pod is not fresh the total is the largest of the last complete one, the
-        fresh sum scaled up to all expected pods, and the sum with held values: silence never lowers
-        it. Raises NoValue below the quorum.
+        While an expected pod is not fresh it is the largest of the last complete one, that of the
+        fresh pods (a sum scaled up to all expected ones), and that with held values: silence never
+        lowers it. Raises NoValue below the quorum.
         """
-        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
+        group = self.owned(metric, key)
         if not group.pods:
             return NO_ANSWER
         group = self._of_dims(group, key.dims)
         sight = self._quorate(metric, key.view, group)
-        value = _total(sight, self.complete.get(key))
+        value = _total(sight, key.agg, self.complete.get(key))
         return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
 
     def merged(self, metric: Metric, key: TotalKey) -> Answer:
@@ -149,7 +162,7 @@ class Snapshot:
 
         Raises NoValue below the quorum, and where the pods' histograms cannot be added up.
         """
-        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
+        group = self.owned(metric, key)
         if not group.pods:
             return NO_ANSWER
         group = self._of_dims(group, key.dims)
@@ -163,20 +176,24 @@ class Snapshot:
         return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
 
     def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
-        """Return the sum when every pod that a value is expected of is fresh, else None."""
-        group = _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
-        sight = self._sight(metric, key.view, self._saying(group, key.dims))
-        return float(sight.values.sum()) if sight.complete() else None
+        """Return the value when every pod that one is expected of is fresh, else None."""
+        sight = self._sight(metric, key.view, self.saying(self.owned(metric, key), key.dims))
+        return _AGGREGATES[key.agg](sight.values) if sight.complete() else None
+
+    def owned(self, metric: Metric, key: TotalKey) -> Group:
+        """Return the object's pods that can have the metric."""
+        return _readable(metric, self.fleet.owned(key.namespace, key.kind, key.name))
 
     def _of_dims(self, group: Group, dims: Dims) -> Group:
         """Return the pods whose sources say so, or were not heard yet; raise NoValue for none."""
-        found = self._saying(group, dims)
+        found = self.saying(group, dims)
         if found.pods or not self.serving[group.places].any():
             return found if found.pods else group
         sources = (self.sources.get(pod.uid, NEW) for pod in group.pods)
         raise NoValue(excuses.dims(dims, sources))
 
-    def _saying(self, group: Group, dims: Dims) -> Group:
+    def saying(self, group: Group, dims: Dims) -> Group:
+        """Return the pods whose sources say so, or were not heard yet."""
         if not dims:
             return group
         says = (self.sources.get(pod.uid, NEW).may_serve(dims) for pod in group.pods)
@@ -285,10 +302,18 @@ def _readable(metric: Metric, group: Group) -> Group:
     return group if metric.series.startswith(GPU) else group.read()
 
 
-def _total(sight: Sight, last_complete: float | None) -> float:
-    known = float(sight.values.sum())
+_AGGREGATES: Mapping[Agg, Callable[[Floats], float]] = {
+    Agg.SUM: lambda values: float(values.sum()),
+    Agg.MEAN: lambda values: float(values.mean()),
+    Agg.MAX: lambda values: float(values.max()),
+}
+
+
+def _total(sight: Sight, agg: Agg, last_complete: float | None) -> float:
+    aggregate = _AGGREGATES[agg]
+    known = aggregate(sight.values)
     if sight.complete():
         return known
     witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
-    scaled = float(witnesses.sum()) * sight.expected / len(witnesses)
-    return max(scaled, known, last_complete or 0.0)
+    scale = sight.expected / len(witnesses) if agg is Agg.SUM else 1.0
+    return max(aggregate(witnesses) * scale, known, last_complete or 0.0)

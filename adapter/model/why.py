@@ -13,6 +13,7 @@ from adapter.errors import NoValue
 from adapter.model.catalogue import RAW, Metric, Stat, View
 from adapter.model.fleet import NOBODY, Group, Standing
 from adapter.model.freshness import Freshness
+from adapter.model.owners import KNOWN
 from adapter.model.quantity import format_milli
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import NEW
@@ -65,8 +66,11 @@ def tell(
 ) -> Story | None:
     """Return the story of a pod or of a workload's pods; None when there is no pod with a source.
 
-    A `name` of `*` with kind Pod means every pod of the namespace.
+    A `name` of `*` with kind Pod means every pod of the namespace. `kind` is as in a manifest, or
+    qualified (`RayCluster.ray.io`) where it is none of Kubernetes' own.
     """
+    known = KNOWN.named(kind)
+    kind = kind if known is None else known.qualified
     group = _group(snapshot, namespace, kind, name)
     if not group.pods:
         return None

@@ -191,3 +191,14 @@ def test_the_name_in_the_certificate_behind_is_the_host_unless_it_is_given() -> 
     assert load([url], {})[0].resource_metrics.tls_name == "metrics-server.kube-system.svc"
     named = load([url, "--resource-metrics-name=other.svc"], {})[0]
     assert named.resource_metrics.tls_name == "other.svc"
+
+
+def test_kinds_of_objects_are_checked_term_by_term() -> None:
+    good = "inferenceservices.v1beta1.serving.kserve.io=InferenceService, rayjobs.v1.ray.io=RayJob"
+    assert load(["--api-object-kinds", good], {})[0].api.object_kinds == good
+    with pytest.raises(SettingsError) as caught:
+        load(["--api-object-kinds", "pods.v1=Pod,RayJob.ray.io"], {})
+    assert len(caught.value.problems) == 2
+    assert "api.objectKinds has `RayJob.ray.io`: write PLURAL.VERSION.GROUP=KIND" in str(
+        caught.value
+    )

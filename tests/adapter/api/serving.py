@@ -17,9 +17,9 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from adapter.api.answers import Answers
 from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
-from adapter.api.custom import Custom
 from adapter.api.fallthrough import Fallthrough
 from adapter.api.identity import FrontProxy
 from adapter.api.resource import Resource
@@ -98,8 +98,8 @@ class Serving:
         """What answers for metrics that are not ours; nothing, where no adapter is behind us."""
         return None
 
-    def answers(self) -> Custom:
-        return Custom(
+    def answers(self) -> Answers:
+        return Answers(
             read=lambda: self.world.snapshot,
             asked=Asked(),
             now=lambda: self.world.now,

@@ -11,18 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.api import custom as customs
-from adapter.api.custom import Custom, Memo
+from adapter.api import answers
+from adapter.api.answers import Answers, Memo
+from adapter.api.custom import Custom
 from adapter.errors import AnswerError, BadRequest, NotFound, NoValue
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner
+from adapter.model.owners import Owners
+from adapter.model.selector import parse
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
 PENDING = "llm_inference_pending_requests"
 BUSY = "nvidia_gpu_utilization"
 BYTES = "nvidia_gpu_memory_used_bytes"
+KSERVE = "inferenceservices.v1beta1.serving.kserve.io=InferenceService"
 
 
 class Asking:
@@ -33,19 +37,20 @@ class Asking:
         self.asked = Asked()
         self.metrics = Metrics()
         self.later = 0.0
-        self.custom = Custom(
+        self.answers = Answers(
             read=lambda: world.snapshot,
             asked=self.asked,
             now=lambda: world.now + self.later,
             metrics=self.metrics,
             stall_seconds=5.0,
         )
+        self.custom = Custom(self.answers, Owners.of(KSERVE))
 
     def raw(self, path: str, version: str = "v1beta2", **parameters: str) -> bytes:
-        namespace, resource, name, metric = path.split("/")
-        place = {"version": version, "namespace": namespace, "resource": resource}
-        place |= {"name": name, "metric": metric}
-        return self.custom.answer(self.custom._snapshot(), place, parameters)
+        namespace, *named, metric = path.split("/")
+        place = {"version": version, "namespace": namespace, "metric": metric}
+        place |= dict(zip(("resource", "name"), named, strict=False))
+        return self.custom.answer(self.answers.snapshot(), place, parameters)
 
     def __call__(self, path: str, **parameters: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.raw(path, **parameters))
@@ -108,11 +113,85 @@ def test_percentages_of_an_owner_are_totals_too(asking: Asking) -> None:
 
 
 def test_a_stateful_set_is_asked_for_by_its_own_resource(asking: Asking) -> None:
-    asking.world.change("llm-0", owners=(Owner("StatefulSet", "llm"),))
+    asking.world.change("llm-0", owners=(Owner("StatefulSet.apps", "llm"),))
     asking.world.advance()
     assert asking.values(f"default/statefulsets.apps/llm/{PENDING}") == {"llm": "4"}
     with pytest.raises(NotFound, match="has no pod with a source"):
         asking(f"default/deployments.apps/llm/{PENDING}")
+
+
+def test_a_custom_kind_of_the_settings_is_asked_for_as_any_other(asking: Asking) -> None:
+    owner = Owner("InferenceService.serving.kserve.io", "chat")
+    asking.world.change("llm-0", owners=(Owner("ReplicaSet.apps", "chat-1"), owner))
+    asking.world.advance()
+    answer = asking(f"default/inferenceservices.serving.kserve.io/chat/{PENDING}")
+    (item,) = answer["items"]
+    assert item["value"] == "4"
+    assert item["describedObject"]["kind"] == "InferenceService"
+    assert item["describedObject"]["apiVersion"] == "serving.kserve.io/v1beta1"
+    assert asking.values(f"default/replicasets.apps/chat-1/{PENDING}") == {"chat-1": "4"}
+
+
+def test_a_service_is_the_pods_that_it_chooses_and_an_ingress_those_behind_it(
+    asking: Asking,
+) -> None:
+    asking.world.change("llm-1", labels={"app": "llm-inference", "track": "canary"})
+    all_of_it, canary = parse("app=llm-inference"), parse("track=canary")
+    asking.world.selectors = {
+        ("default", Owner("Service", "llm")): (all_of_it,),
+        ("default", Owner("Service", "canary")): (canary,),
+        ("default", Owner("Service", "nobody")): (parse("app=nobody"),),
+        ("default", Owner("Ingress.networking.k8s.io", "web")): (canary, all_of_it),
+    }
+    asking.world.advance()
+    assert asking.values(f"default/services/llm/{PENDING}") == {"llm": "5500m"}
+    assert asking.values(f"default/services/canary/{PENDING}") == {"canary": "1500m"}
+    both = asking(f"default/ingresses.networking.k8s.io/web/{PENDING}")["items"]
+    assert [item["value"] for item in both] == ["5500m"]
+    assert both[0]["describedObject"]["apiVersion"] == "networking.k8s.io/v1"
+    for name in ("nobody", "none"):
+        with pytest.raises(NotFound, match=f"Service `{name}` .* has no pod with a source"):
+            asking(f"default/services/{name}/{PENDING}")
+
+
+def test_a_namespace_is_all_its_pods_and_is_in_no_namespace(asking: Asking) -> None:
+    answer = asking(f"default/{PENDING}")
+    assert [item["value"] for item in answer["items"]] == ["5500m"]
+    assert answer["items"][0]["describedObject"] == {
+        "kind": "Namespace",
+        "name": "default",
+        "apiVersion": "v1",
+    }
+    with pytest.raises(NotFound, match="Namespace `other`"):
+        asking(f"other/{PENDING}")
+
+
+def test_eight_pods_at_ninety_are_720_and_a_mean_where_that_is_asked_for() -> None:
+    world = World(*(serving_pod(f"llm-{number}") for number in range(8)))
+    world.say = {name: {"gpu_busy_percent": 90.0} for name in world.pods}
+    world.say["llm-7"] = {"gpu_busy_percent": 50.0}
+    world.advance(40)
+    asking, path = Asking(world), f"default/deployments.apps/{DEPLOYMENT}/{BUSY}"
+    assert asking.values(path) == {DEPLOYMENT: "680"}
+    assert asking.values(path, metricLabelSelector="agg=mean") == {DEPLOYMENT: "85"}
+    assert asking.values(path, metricLabelSelector="agg=max") == {DEPLOYMENT: "90"}
+    with pytest.raises(BadRequest, match="agg is for objects that have pods"):
+        asking(f"default/pods/*/{BUSY}", metricLabelSelector="agg=max")
+
+
+def test_all_objects_of_a_kind_are_answered_that_have_a_value(asking: Asking) -> None:
+    owners = (Owner("Deployment.apps", "another"),)
+    asking.world.change("llm-1", owners=owners)
+    asking.world.pods["mute"] = serving_pod("mute", owners=(Owner("Deployment.apps", "mute"),))
+    asking.world.advance()
+    path = f"default/deployments.apps/*/{PENDING}"
+    assert asking.values(path) == {"another": "1500m", DEPLOYMENT: "4"}
+    assert asking.values(f"elsewhere/deployments.apps/*/{PENDING}") == {}
+    asking.world.change("llm-1", terminating=True)
+    asking.world.change("llm-0", terminating=True)
+    asking.world.advance()
+    with pytest.raises(NoValue, match="ending or ended"):
+        asking(path)
 
 
 def test_all_pods_or_one_are_answered_with_millis_where_needed(asking: Asking) -> None:
@@ -169,7 +248,7 @@ def test_an_unknown_pod_is_not_found_and_told_why(asking: Asking) -> None:
 
 def test_an_unknown_kind_is_answered_with_the_known_ones(asking: Asking) -> None:
     with pytest.raises(NotFound, match=r"pods, deployments\.apps, statefulsets\.apps"):
-        asking(f"default/services/llm/{PENDING}")
+        asking(f"default/nodes/gpu-0/{PENDING}")
 
 
 def test_an_owner_takes_no_label_selector(asking: Asking) -> None:
@@ -237,10 +316,10 @@ def test_the_memory_for_encoded_answers_is_bounded(
     assert snapshot is not None
     memo = Memo()
     memo.get(snapshot, "")
-    for number in range(2 * customs.MEMO_ENTRIES):
+    for number in range(2 * answers.MEMO_ENTRIES):
         memo.put(str(number), b"x")
-    assert len(memo._bodies) == customs.MEMO_ENTRIES
-    monkeypatch.setattr(customs, "MEMO_BYTES", 10)
+    assert len(memo._bodies) == answers.MEMO_ENTRIES
+    monkeypatch.setattr(answers, "MEMO_BYTES", 10)
     memo = Memo()
     memo.get(snapshot, "")
     memo.put("/large", b"x" * 11)

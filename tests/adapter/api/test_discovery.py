@@ -6,12 +6,13 @@ import pytest
 
 from adapter.api.discovery import documents
 from adapter.model.catalogue import METRICS
+from adapter.model.owners import BUILT_IN, Owners
 
 GROUP = "/apis/custom.metrics.k8s.io"
 
 
 def document(path: str) -> dict[str, object]:
-    return json.loads(documents()[path])
+    return json.loads(documents(Owners.of(""))[path])
 
 
 def test_the_group_lists_both_versions_and_prefers_the_newer() -> None:
@@ -27,20 +28,21 @@ def test_every_metric_is_listed_for_pods_and_for_owners(version: str) -> None:
     listed = document(f"{GROUP}/{version}")
     assert listed["groupVersion"] == f"custom.metrics.k8s.io/{version}"
     names = [resource["name"] for resource in listed["resources"]]
-    for metric in METRICS:
-        assert {f"pods/{metric}", f"deployments.apps/{metric}", f"statefulsets.apps/{metric}"} <= {
-            *names
-        }
-    assert len(names) == len(set(names)) == 3 * len(METRICS)
+    parents = ["pods", "namespaces", *(kind.path for kind in BUILT_IN)]
+    assert "deployments.apps" in parents
+    assert "services" in parents
+    assert sorted(names) == sorted(f"{parent}/{name}" for parent in parents for name in METRICS)
 
 
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
-def test_a_resource_is_namespaced_and_can_only_be_read_one_by_one(version: str) -> None:
+def test_a_resource_can_only_be_read_one_by_one_and_has_the_scope_of_its_parent(
+    version: str,
+) -> None:
     # Another verb makes the garbage collector, quota or the namespace controller call us; a
     # parent with both kinds of scope makes the whole group version stale.
     for resource in document(f"{GROUP}/{version}")["resources"]:
         assert resource["verbs"] == ["get"]
-        assert resource["namespaced"] is True
+        assert resource["namespaced"] is not resource["name"].startswith("namespaces/")
         assert resource["kind"] == "MetricValueList"
         assert resource["singularName"] == ""
 
@@ -48,3 +50,22 @@ def test_a_resource_is_namespaced_and_can_only_be_read_one_by_one(version: str) 
 def test_openapi_documents_are_empty_but_there() -> None:
     assert document("/openapi/v2")["swagger"] == "2.0"
     assert document("/openapi/v3") == {"paths": {}}
+
+
+def test_external_metrics_are_listed_whether_they_are_registered_or_not() -> None:
+    group = document("/apis/external.metrics.k8s.io")
+    assert [v["version"] for v in group["versions"]] == ["v1beta1"]
+    listed = document("/apis/external.metrics.k8s.io/v1beta1")
+    assert listed["groupVersion"] == "external.metrics.k8s.io/v1beta1"
+    assert {resource["name"] for resource in listed["resources"]} == set(METRICS)
+    for resource in listed["resources"]:
+        assert resource["namespaced"] is True
+        assert resource["kind"] == "ExternalMetricValueList"
+        assert resource["verbs"] == ["get"]
+
+
+def test_kinds_of_the_settings_are_listed_too() -> None:
+    owners = Owners.of("inferenceservices.v1beta1.serving.kserve.io=InferenceService")
+    listed = json.loads(documents(owners)[f"{GROUP}/v1beta2"])["resources"]
+    names = {resource["name"] for resource in listed}
+    assert "inferenceservices.serving.kserve.io/nvidia_gpu_utilization" in names

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.api.query import parse
+from adapter.api.query import parse, parse_external
 from adapter.errors import AnswerError, BadRequest, MethodNotAllowed
-from adapter.model.catalogue import METRICS, RAW, WINDOWS_SECONDS, Stat, View
+from adapter.model.catalogue import METRICS, RAW, WINDOWS_SECONDS, Agg, Stat, View
 
 BUSY = METRICS["nvidia_gpu_utilization"]
 MEMORY = METRICS["nvidia_gpu_memory_used_bytes"]
@@ -87,6 +87,51 @@ def test_a_window_of_a_metric_that_is_usually_raw_asks_for_its_mean() -> None:
 def test_an_unknown_key_or_value_is_answered_with_the_known_ones(text: str, words: str) -> None:
     with pytest.raises(BadRequest) as caught:
         view(text)
+    assert words in str(caught.value)
+
+
+def test_how_pods_become_one_value_can_be_chosen() -> None:
+    assert parse(BUSY, "llm", {}).agg is None
+    query = parse(BUSY, "llm", {"metricLabelSelector": "agg=max"})
+    assert query.agg is Agg.MAX
+    assert query.view == BUSY.view
+    with pytest.raises(BadRequest, match=r"agg=`min` is not known; .*agg=sum\|mean\|max"):
+        parse(BUSY, "llm", {"metricLabelSelector": "agg=min"})
+
+
+def test_an_external_query_names_a_workload() -> None:
+    query = parse_external(BUSY, {"labelSelector": "workload=llm"})
+    assert (query.workload, query.kind, query.view, query.agg) == (
+        "llm",
+        "Deployment",
+        BUSY.view,
+        Agg.SUM,
+    )
+
+
+def test_an_external_query_chooses_kind_and_view() -> None:
+    chosen = "kind=Service,workload in (llm),stat=mean,window=60s,agg=mean"
+    query = parse_external(BUSY, {"labelSelector": chosen})
+    assert (query.workload, query.kind) == ("llm", "Service")
+    assert (query.view, query.agg) == (View(Stat.MEAN, 60), Agg.MEAN)
+    assert query.labels["window"] == "60s"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "say whose nvidia_gpu_utilization, as in workload=NAME; known are workload=NAME"),
+        ("kind=Deployment", "say whose"),
+        ("workload=", "workload=`` is not known"),
+        ("workload", "takes one value"),
+        ("workload in (a,b)", "takes one value"),
+        ("workload=a,workload=b", "two values"),
+        ("workload=a,app=b", "`app` is no key; known are workload=NAME, kind=NAME, stat="),
+    ],
+)
+def test_an_external_query_that_names_none_is_told_how(text: str, words: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse_external(BUSY, {"labelSelector": text})
     assert words in str(caught.value)
 
 

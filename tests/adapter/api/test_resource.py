@@ -256,7 +256,8 @@ async def test_discovery_says_what_metrics_server_would(merging: Merging) -> Non
         "pods": ("PodMetrics", True),
     }
     groups = json.loads((await merging.hpa("/apis"))[2])["groups"]
-    assert [group["name"] for group in groups] == ["custom.metrics.k8s.io", "metrics.k8s.io"]
+    names = [group["name"] for group in groups]
+    assert names == ["custom.metrics.k8s.io", "external.metrics.k8s.io", "metrics.k8s.io"]
     merging.upstream.answering.clear()
     assert (await merging.hpa("/apis/metrics.k8s.io/v1beta1"))[0] == 200
     merging.upstream.answering.set()

@@ -42,6 +42,9 @@ async def serving(tmp_path: Path) -> AsyncIterator[Serving]:
         "pods/%2a",
         "pods/llm-0",
         f"deployments.apps/{DEPLOYMENT}",
+        "deployments.apps/*",
+        f"replicasets.apps/{DEPLOYMENT}-1",
+        "metrics",
     ],
 )
 async def test_every_form_of_url_is_answered(
@@ -99,8 +102,10 @@ async def test_documents_are_there_with_and_without_a_slash(
         (f"{PODS}/*/nvidia_gpu_utilization?metricLabelSelector=a%3Db", 400, "stat=raw"),
         (f"{PODS}/*/nvidia_gpu_utilization?fieldSelector=metadata.name%3Dx", 400, "contradicts"),
         (f"{PODS}/*/nvidia_gpu_utilization?watch=true", 405, "cannot be watched"),
-        (f"{GROUP}/v1beta1/namespaces/default/services/a/nvidia_gpu_utilization", 404, "served"),
-        (f"{GROUP}/v1beta1/namespaces/default/metrics/nvidia_gpu_utilization", 404, "NAMESPACE"),
+        (f"{GROUP}/v1beta1/namespaces/default/services/a/nvidia_gpu_utilization", 404, "no pod"),
+        (f"{GROUP}/v1beta1/namespaces/default/nodes/a/nvidia_gpu_utilization", 404, "served"),
+        (f"{GROUP}/v1beta1/namespaces/x/metrics/nvidia_gpu_utilization", 404, "Namespace `x`"),
+        (f"{GROUP}/v1beta1/namespaces/default/nvidia_gpu_utilization", 404, "NAMESPACE"),
         (f"{GROUP}/v1beta1/nodes/a/nvidia_gpu_utilization", 404, "NAMESPACE"),
         (f"{GROUP}/v1beta3", 404, "nothing is served at"),
         (f"{PODS}/*/nvidia_gpu_utilization/more", 404, "nothing is served at"),

@@ -15,14 +15,15 @@ from tests.adapter.demo.props import pod
 
 
 def read(found: Pod) -> Any:
-    parents = {("default", "llm-6d5f7c9b84"): Owner("Deployment", "llm")}
-    return podjson.with_parent(podjson.pod(demo_pod.as_json(found)), parents)
+    replica_set = ("default", Owner("ReplicaSet.apps", "llm-6d5f7c9b84"))
+    parents = {replica_set: Owner("Deployment.apps", "llm")}
+    return podjson.with_parents(podjson.pod(demo_pod.as_json(found)), lambda *key: parents.get(key))
 
 
 def test_the_adapter_reads_its_address_its_owner_and_its_labels() -> None:
     found = read(pod(phase="Running", started_at=1_001.5))
     assert (found.ip, found.port) == ("127.9.9.1", 9_401)
-    assert Owner("Deployment", "llm") in found.owners
+    assert Owner("Deployment.apps", "llm") in found.owners
     assert found.labels["app"] == "llm-inference"
     assert found.labels["forescale.dev/source"] == "sidecar"
 

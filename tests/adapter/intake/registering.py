@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from adapter.intake.apiservice import PATH
+from adapter.intake.apiservice import CUSTOM, PATH, ApiGroup
 from adapter.intake.kube import Kube
 from adapter.intake.registration import Registration
 from adapter.settings import ApiServices, Settings
@@ -16,6 +16,7 @@ from tests.fakes.apiserver import FakeApiServer
 
 NAMES = ["v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"]
 BOTH = set(NAMES)
+EXTERNAL = "v1beta1.external.metrics.k8s.io"
 EVENTS = "/api/v1/namespaces/forescale-system/events"
 CA = b"-----BEGIN CERTIFICATE-----\nours\n"
 BUNDLE = base64.b64encode(CA).decode()
@@ -38,9 +39,11 @@ class Cluster:
         return self.authority
 
     @asynccontextmanager
-    async def running(self, *, takeover: bool = False) -> AsyncIterator[Registration]:
+    async def running(
+        self, *, takeover: bool = False, group: ApiGroup = CUSTOM
+    ) -> AsyncIterator[Registration]:
         settings = Settings(api_services=ApiServices(takeover=takeover))
-        registration = Registration(self.kube, settings, self.pem)
+        registration = Registration(self.kube, settings, self.pem, group)
         task = asyncio.create_task(registration.run())
         yield registration
         assert not task.done()

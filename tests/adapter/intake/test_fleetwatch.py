@@ -1,15 +1,20 @@
-"""Which pods are watched, and what of them is kept."""
+"""Which objects are watched, what of them is kept, and whose pods are found by that."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
-from adapter.intake.fleetwatch import PODS, REPLICA_SETS, FleetWatch
+import pytest
+
+from adapter.intake.fleetwatch import PODS, FleetWatch, path_of
 from adapter.intake.kube import Kube
 from adapter.intake.roster import Roster
-from tests.adapter.intake.test_podjson import pod_json
+from adapter.model.owners import DEPLOYMENT, INGRESS, REPLICA_SET, SERVICE
+from tests.adapter.intake.test_backends import ingress, service
+from tests.adapter.intake.test_podjson import owner, pod_json
 from tests.fakes.apiserver import FakeApiServer, Json
 
 
@@ -49,7 +54,7 @@ async def test_without_a_node_source_labelled_pods_alone_are_asked_for(
     async with watching(kube, Roster(), all_pods=False):
         asked = {query["labelSelector"] for query in server.queries if "labelSelector" in query}
         assert asked == {"forescale.dev/source in (sidecar,scrape,node)"}
-        assert server.calls[f"GET {REPLICA_SETS}"] >= 1
+        assert server.calls[f"GET {path_of(REPLICA_SET)}"] >= 1
 
 
 async def test_with_one_all_pods_are_asked_for_and_those_with_a_gpu_or_a_source_are_kept(
@@ -67,3 +72,68 @@ async def test_with_one_all_pods_are_asked_for_and_those_with_a_gpu_or_a_source_
         await until(lambda: names(roster) == {"train", "cpu-llm", "late"})
         server.put(PODS, a_pod("cpu-llm", gpu=False))  # its label was taken away
         await until(lambda: names(roster) == {"train", "late"})
+
+
+@pytest.fixture
+async def roster(server: FakeApiServer, kube: Kube) -> AsyncIterator[Roster]:
+    found = Roster()
+    watch = FleetWatch(kube, found)
+    server.put(PODS, pod_json())
+    task = asyncio.create_task(watch.run())
+    await until(watch.synced)
+    yield found
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def owned(roster: Roster, kind: str, name: str) -> tuple[str, ...]:
+    return roster.fleet().owned("default", kind, name).names
+
+
+def parent(kind: str, name: str, above: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default", "ownerReferences": [above]}
+    return {"kind": kind, "metadata": metadata}
+
+
+async def test_pods_are_found_by_every_owner_above_them(
+    server: FakeApiServer, roster: Roster
+) -> None:
+    server.put(path_of(REPLICA_SET), parent("ReplicaSet", "llm-5d", owner("Deployment", "llm")))
+    await until(lambda: owned(roster, "Deployment.apps", "llm") == ("llm-1",))
+    above = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
+    above |= {"name": "chat", "controller": True}
+    server.put(path_of(DEPLOYMENT), parent("Deployment", "llm", above))
+    await until(lambda: owned(roster, "InferenceService.serving.kserve.io", "chat") == ("llm-1",))
+    server.remove(path_of(REPLICA_SET), "llm-5d")
+    await until(lambda: owned(roster, "Deployment.apps", "llm") == ())
+
+
+async def test_services_and_ingresses_choose_pods(server: FakeApiServer, roster: Roster) -> None:
+    server.put(path_of(SERVICE), service("llm", {"app": "llm"}))
+    server.put(path_of(INGRESS), ingress("web", "llm"))
+    await until(lambda: owned(roster, "Ingress.networking.k8s.io", "web") == ("llm-1",))
+    assert owned(roster, "Service", "llm") == ("llm-1",)
+    server.put(path_of(SERVICE), service("llm", {"app": "other"}))
+    await until(lambda: owned(roster, "Service", "llm") == ())
+
+
+async def test_metadata_alone_is_asked_for_of_the_owners(
+    server: FakeApiServer, roster: Roster
+) -> None:
+    await until(lambda: server.calls[f"GET {path_of(INGRESS)}"] > 0)
+    assert roster.fleet().version > 0
+    accepts = [headers["Accept"] for headers in server.headers]
+    assert sum("PartialObjectMetadataList" in accept for accept in accepts) == 3
+
+
+async def test_an_adapter_that_may_not_list_services_is_synced(
+    server: FakeApiServer, kube: Kube
+) -> None:
+    refusal = {"code": 403, "reason": "Forbidden", "message": "no"}
+    server.refusals = {f"GET {path_of(kind)}": refusal for kind in (SERVICE, INGRESS, DEPLOYMENT)}
+    watch = FleetWatch(kube, Roster())
+    task = asyncio.create_task(watch.run())
+    await until(watch.synced)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

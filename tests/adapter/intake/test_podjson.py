@@ -5,11 +5,16 @@ from typing import Any
 import pytest
 
 from adapter.errors import IntakeError
-from adapter.intake.podjson import concerns, model_container, pod
+from adapter.intake.podjson import concerns, model_container, pod, with_parents
 from adapter.intake.roster import Roster
 from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
+from adapter.model.owners import REPLICA_SET
 
 STARTED = "2026-01-01T00:00:10Z"
+
+
+def owner(kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}
 
 
 def pod_json(*, ready: bool = True, since: str = "2026-01-01T00:01:00Z") -> dict[str, Any]:
@@ -21,7 +26,7 @@ def pod_json(*, ready: bool = True, since: str = "2026-01-01T00:01:00Z") -> dict
             "namespace": "default",
             "uid": "u1",
             "labels": {"app": "llm"},
-            "ownerReferences": [{"kind": "ReplicaSet", "name": "llm-5d", "controller": True}],
+            "ownerReferences": [owner("ReplicaSet", "llm-5d")],
         },
         "spec": {
             "initContainers": [
@@ -56,7 +61,7 @@ def pod_json(*, ready: bool = True, since: str = "2026-01-01T00:01:00Z") -> dict
 def test_a_pod_carries_what_the_model_needs() -> None:
     found = pod(pod_json())
     assert (found.uid, found.name, found.ip, found.port) == ("u1", "llm-1", "10.1.2.3", 9401)
-    assert found.owners == (Owner("ReplicaSet", "llm-5d"),)
+    assert found.owners == (Owner("ReplicaSet.apps", "llm-5d"),)
     assert found.model_ready
     assert found.standing() is Standing.SERVING
 
@@ -120,14 +125,14 @@ def test_the_deployment_is_found_through_the_replica_set_in_either_order() -> No
         "metadata": {
             "name": "llm-5d",
             "namespace": "default",
-            "ownerReferences": [{"kind": "Deployment", "name": "llm", "controller": True}],
+            "ownerReferences": [owner("Deployment", "llm")],
         }
     }
     roster = Roster()
     roster.put_pod(pod_json())
-    assert roster.fleet().pods["u1"].owners == (Owner("ReplicaSet", "llm-5d"),)
-    roster.put_parent(replica_set)
-    assert Owner("Deployment", "llm") in roster.fleet().pods["u1"].owners
+    assert roster.fleet().pods["u1"].owners == (Owner("ReplicaSet.apps", "llm-5d"),)
+    roster.parents[REPLICA_SET].put(replica_set)
+    assert Owner("Deployment.apps", "llm") in roster.fleet().pods["u1"].owners
 
 
 def test_the_fleet_is_the_same_object_until_something_changes() -> None:
@@ -263,3 +268,42 @@ def test_a_sidecars_request_counts_and_that_of_a_plain_init_container_does_not()
         {"name": "native", "resources": asks, "restartPolicy": "Always"},
     ]
     assert pod(raw).gpus == {"native": 1, "llm-server": 1}
+
+
+def test_owners_are_followed_as_far_up_as_they_are_known() -> None:
+    found = pod(pod_json())
+    above = {
+        ("default", Owner("ReplicaSet.apps", "llm-5d")): Owner("Deployment.apps", "llm"),
+        ("default", Owner("Deployment.apps", "llm")): Owner("InferenceService.kserve.io", "chat"),
+        ("other", Owner("InferenceService.kserve.io", "chat")): Owner("Foreign", "x"),
+    }
+    owners = with_parents(found, lambda *key: above.get(key)).owners
+    assert [owner.name for owner in owners] == ["llm-5d", "llm", "chat"]
+
+
+def test_owners_that_own_each_other_end_the_way() -> None:
+    one, other = Owner("ReplicaSet.apps", "llm-5d"), Owner("A.b", "x")
+    above = {("default", one): other, ("default", other): one}
+    assert with_parents(pod(pod_json()), lambda *key: above.get(key)).owners == (one, other)
+
+
+def test_a_pod_of_a_leader_worker_set_belongs_to_it_by_its_label() -> None:
+    raw = pod_json()
+    raw["metadata"]["labels"]["leaderworkerset.sigs.k8s.io/name"] = "big"
+    owner = Owner("LeaderWorkerSet.leaderworkerset.x-k8s.io", "big")
+    assert pod(raw).owners == (Owner("ReplicaSet.apps", "llm-5d"), owner)
+
+
+def test_a_core_owner_has_no_group() -> None:
+    raw = pod_json()
+    reference = {"apiVersion": "v1", "kind": "ReplicationController", "name": "x"}
+    raw["metadata"]["ownerReferences"] = [reference | {"controller": True}]
+    assert pod(raw).owners == (Owner("ReplicationController", "x"),)
+
+
+def test_before_the_pods_are_listed_the_fleet_has_no_version() -> None:
+    roster = Roster()
+    roster.backends.services.put({"metadata": {"name": "a"}, "spec": {"selector": {"a": "b"}}})
+    assert roster.fleet().version == 0
+    roster.replace_pods(())
+    assert roster.fleet().version == 1

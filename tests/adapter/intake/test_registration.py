@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from adapter.errors import KubeError, StartupError
+from adapter.intake import apiservice
 from adapter.intake.apiservice import PATH
 from tests.adapter.intake.registering import (
     BOTH,
     BUNDLE,
+    EXTERNAL,
     NAMES,
     Cluster,
     registered,
@@ -97,3 +99,26 @@ async def test_what_fails_is_told_once_and_tried_again(
         await until(lambda: registered(registration))
     failures = [r for r in caplog.records if r.getMessage() == "registration_failed"]
     assert len(failures) == 2
+
+
+async def test_the_external_group_has_one_version_of_its_own(cluster: Cluster) -> None:
+    async with cluster.running(group=apiservice.EXTERNAL) as registration:
+        await until(lambda: registration.states.get(EXTERNAL) == "registered")
+    spec = cluster.service(EXTERNAL)["spec"]
+    assert (spec["group"], spec["version"]) == ("external.metrics.k8s.io", "v1beta1")
+    assert spec["caBundle"] == BUNDLE
+
+
+async def test_the_external_group_is_left_to_whoever_has_it_takeover_or_not(
+    cluster: Cluster,
+) -> None:
+    keda = {"name": "keda-operator-metrics-apiserver", "namespace": "keda", "port": 443}
+    cluster.make_foreign(EXTERNAL, service=keda)
+    group = apiservice.EXTERNAL
+    async with cluster.running(takeover=True, group=group) as registration:
+        await until(lambda: EXTERNAL in registration.states)
+        await asyncio.sleep(0.5)
+        words = registration.states[EXTERNAL]
+        assert "belongs to Service keda/keda-operator-metrics-apiserver" in words
+        assert "set external.enabled to false" in words
+    assert cluster.service(EXTERNAL)["spec"]["service"] == keda

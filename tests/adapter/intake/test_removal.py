@@ -10,7 +10,7 @@ from adapter.errors import KubeError
 from adapter.intake.apiservice import PATH, UNINSTALLED
 from adapter.intake.removal import uninstall
 from adapter.settings import Settings
-from tests.adapter.intake.registering import NAMES, Cluster, registered, until
+from tests.adapter.intake.registering import EXTERNAL, NAMES, Cluster, registered, until
 
 
 async def test_a_list_anew_after_an_uninstallation_makes_nothing_again(cluster: Cluster) -> None:
@@ -60,7 +60,8 @@ async def test_uninstall_deletes_ours_and_no_running_adapter_makes_them_again(
     async with cluster.running() as registration:
         await until(lambda: registered(registration))
         removals = await uninstall(cluster.kube, Settings().api)
-        assert [(r.name, r.deleted) for r in removals] == [(NAMES[1], True), (NAMES[0], True)]
+        gone = [(removal.name, removal.deleted) for removal in removals]
+        assert gone == [(NAMES[1], True), (NAMES[0], True), (EXTERNAL, False)]
         await until(lambda: registration.states == dict.fromkeys(NAMES, "uninstalled"))
         await asyncio.sleep(0.3)
         assert cluster.server.collections[PATH] == {}

@@ -69,13 +69,22 @@ def test_nothing_changed_is_no_new_fleet(tmp_path: Path) -> None:
 
 
 def test_a_replica_set_in_a_file_leads_to_the_deployment(tmp_path: Path) -> None:
-    owner = {"kind": "Deployment", "name": "llm", "controller": True}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm", "controller": True}
     metadata = {"name": "llm-5d", "namespace": "default", "ownerReferences": [owner]}
     documents = [named("a"), {"kind": "ReplicaSet", "metadata": metadata}]
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(documents))
     roster = Roster()
     Directory(str(tmp_path), roster).poll()
-    assert Owner("Deployment", "llm") in roster.fleet().pods["u-a"].owners
+    assert Owner("Deployment.apps", "llm") in roster.fleet().pods["u-a"].owners
+
+
+def test_a_service_in_a_file_chooses_its_pods(tmp_path: Path) -> None:
+    service = {"kind": "Service", "metadata": {"name": "llm", "namespace": "default"}}
+    service["spec"] = {"selector": {"app": "llm"}}
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all([named("a"), service]))
+    roster = Roster()
+    Directory(str(tmp_path), roster).poll()
+    assert roster.fleet().owned("default", "Service", "llm").names == ("a",)
 
 
 def test_a_directory_that_is_none_is_refused_by_name() -> None:

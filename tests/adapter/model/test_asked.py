@@ -8,7 +8,9 @@ from adapter.model.catalogue import MEAN_15S, RAW
 from adapter.model.snapshot import TotalKey
 from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START
 
-KEY = TotalKey(NAMESPACE, "Deployment", DEPLOYMENT, "llm_inference_inflight_requests", MEAN_15S)
+KEY = TotalKey(
+    NAMESPACE, "Deployment.apps", DEPLOYMENT, "llm_inference_inflight_requests", MEAN_15S
+)
 
 
 def test_what_was_not_asked_for_in_five_minutes_is_forgotten() -> None:
@@ -29,7 +31,7 @@ def test_totals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(askeds, "MAX_TOTALS", 2)
     asked = Asked()
     for name in ("a", "b", "c"):
-        asked.total(TotalKey(NAMESPACE, "Deployment", name, "m", RAW), START)
+        asked.total(TotalKey(NAMESPACE, "Deployment.apps", name, "m", RAW), START)
     assert [key.name for key in asked.totals(START)] == ["a", "b"]
-    asked.total(TotalKey(NAMESPACE, "Deployment", "c", "m", RAW), START + FORGET_SECONDS + 1)
+    asked.total(TotalKey(NAMESPACE, "Deployment.apps", "c", "m", RAW), START + FORGET_SECONDS + 1)
     assert [key.name for key in asked.totals(START + FORGET_SECONDS + 1)] == ["c"]

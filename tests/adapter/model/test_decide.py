@@ -4,6 +4,9 @@ import pytest
 
 from adapter.errors import NoValue
 from adapter.model.batch import ModelState
+from adapter.model.catalogue import Agg
+from adapter.model.fleet import Owner
+from adapter.model.selector import parse
 from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, WALL, World, serving_pod
 
 PENDING = "llm_inference_pending_requests"
@@ -331,3 +334,35 @@ def test_the_nodes_word_does_not_hide_that_the_model_is_loading_and_both_reasons
     world.advance(1)
     with pytest.raises(NoValue, match="no proof; its node's source: the GPU is shared"):
         world.values(GPU)
+
+
+@pytest.mark.parametrize(("agg", "full"), [(Agg.MEAN, 60.0), (Agg.MAX, 90.0)])
+def test_a_mean_and_a_maximum_do_not_fall_because_pods_are_silent(agg: Agg, full: float) -> None:
+    world = fleet_of(4, gpu_busy_percent=50.0)
+    world.say["llm-0"] = {"gpu_busy_percent": 90.0}
+    world.advance(40)
+    assert world.total(GPU, agg=agg) == full
+    world.advance(1)
+    silence(world, "llm-0")
+    for _ in range(int(HOLD_SECONDS) + 10):
+        world.advance(1)
+        assert world.total(GPU, agg=agg) == full
+
+
+def test_a_mean_is_over_the_pods_that_serve() -> None:
+    world = fleet_of(3, gpu_busy_percent=60.0)
+    world.change("llm-2", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+    world.say["llm-2"] = {"gpu_busy_percent": 0.0}
+    world.advance(40)
+    assert world.total(GPU, agg=Agg.MEAN) == 60.0
+
+
+def test_a_service_has_a_total_of_its_own() -> None:
+    world = fleet_of(3, pending=10.0)
+    world.selectors = {("default", Owner("Service", "llm")): (parse("app=llm-inference"),)}
+    world.change("llm-2", labels={})
+    world.advance(20)
+    assert world.total(PENDING, "llm", kind="Service") == 20.0
+    silence(world, "llm-0")
+    world.advance(10)
+    assert world.total(PENDING, "llm", kind="Service") == 20.0

@@ -35,12 +35,12 @@ def test_a_selector_chooses_pods_of_its_namespace_alone() -> None:
 
 
 def test_an_owner_has_its_own_pods_alone() -> None:
-    other = (Owner("StatefulSet", "llm"),)
+    other = (Owner("StatefulSet.apps", "llm"),)
     fleet = Fleet.of([serving_pod("a"), serving_pod("b", owners=other), serving_pod("c")])
-    assert fleet.owned("default", "StatefulSet", "llm").names == ("b",)
-    assert fleet.owned("default", "Deployment", "llm-inference-deployment").names == ("a", "c")
-    assert fleet.owned("default", "Deployment", "llm").names == ()
-    assert fleet.owned("other", "StatefulSet", "llm").names == ()
+    assert fleet.owned("default", "StatefulSet.apps", "llm").names == ("b",)
+    assert fleet.owned("default", "Deployment.apps", "llm-inference-deployment").names == ("a", "c")
+    assert fleet.owned("default", "Deployment.apps", "llm").names == ()
+    assert fleet.owned("other", "StatefulSet.apps", "llm").names == ()
 
 
 def test_one_pod_can_be_named() -> None:
@@ -68,8 +68,32 @@ def test_of_many_selectors_the_ones_used_last_are_remembered() -> None:
 
 
 def test_a_fleet_of_nobody_has_no_groups() -> None:
-    assert fleets.EMPTY.matching("default", EVERYTHING) is fleets.NOBODY
-    assert fleets.EMPTY.owned("default", "Deployment", "x") is fleets.NOBODY
+    assert fleets.EMPTY.matching("default", EVERYTHING).pods == ()
+    assert fleets.EMPTY.owned("default", "Deployment.apps", "x").pods == ()
+    assert fleets.EMPTY.owned("default", "Namespace", "default").pods == ()
+
+
+def test_an_object_may_choose_pods_by_several_selectors_each_once() -> None:
+    pods = [serving_pod("a"), serving_pod("b", labels={"track": "x"}), serving_pod("c", labels={})]
+    chosen = (parse("app"), parse("track=x"), parse("app=llm-inference"))
+    fleet = Fleet.of(pods, by_selector={("default", Owner("Service", "llm")): chosen})
+    assert fleet.owned("default", "Service", "llm").names == ("a", "b")
+    assert fleet.owned("other", "Service", "llm").names == ()
+    assert fleet.objects("default", "Service") == ["llm"]
+
+
+def test_objects_are_those_of_a_kind_that_have_pods() -> None:
+    none = {("default", Owner("Service", "idle")): (parse("app=none"),)}
+    fleet = Fleet.of([serving_pod("a"), serving_pod("b", namespace="other")], by_selector=none)
+    assert fleet.objects("default", "Service") == []
+    assert fleet.objects("default", "Deployment.apps") == ["llm-inference-deployment"]
+    assert fleet.objects("nowhere", "Deployment.apps") == []
+
+
+def test_a_namespace_is_all_its_pods() -> None:
+    fleet = Fleet.of([serving_pod("a"), serving_pod("b", namespace="other")])
+    assert fleet.owned("default", "Namespace", "default").names == ("a",)
+    assert fleet.owned("default", "Namespace", "other").names == ()
 
 
 NAMES = st.sampled_from("abcdefgh")

@@ -12,9 +12,9 @@ import msgspec
 
 from adapter.loop import Loop
 from adapter.model.batch import Batch, Buckets, Column, ModelState, Origin, Point, Reading
-from adapter.model.catalogue import METRICS, View
-from adapter.model.fleet import Fleet, Owner, Pod
-from adapter.model.selector import EVERYTHING, parse
+from adapter.model.catalogue import METRICS, Agg, View
+from adapter.model.fleet import Fleet, Object, Owner, Pod
+from adapter.model.selector import EVERYTHING, Selector, parse
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.model.source import Dims
 from adapter.settings import Model
@@ -35,7 +35,7 @@ def serving_pod(name: str, **changes: object) -> Pod:
         namespace=NAMESPACE,
         name=name,
         labels={"app": "llm-inference"},
-        owners=(Owner("ReplicaSet", f"{DEPLOYMENT}-1"), Owner("Deployment", DEPLOYMENT)),
+        owners=(Owner("ReplicaSet.apps", f"{DEPLOYMENT}-1"), Owner("Deployment.apps", DEPLOYMENT)),
         phase="Running",
         ip="10.0.0.1",
         port=9401,
@@ -52,6 +52,7 @@ class World:
     def __init__(self, *pods: Pod) -> None:
         self.now = START
         self.pods = {pod.name: pod for pod in pods}
+        self.selectors: dict[Object, tuple[Selector, ...]] = {}
         self.say: dict[str, Mapping[str, float]] = {}
         self.model: dict[str, ModelState] = {}
         self.why: dict[str, Mapping[str, str]] = {}
@@ -97,11 +98,18 @@ class World:
         chosen = parse(selector) if selector else EVERYTHING
         return self.snapshot.pods(found, view or found.view, NAMESPACE, chosen, None, dims=dims)
 
-    def total(self, metric: str, name: str = DEPLOYMENT, dims: Dims = ()) -> float | None:
-        """Return the Deployment's total, and ask for it from now on."""
+    def total(
+        self,
+        metric: str,
+        name: str = DEPLOYMENT,
+        dims: Dims = (),
+        agg: Agg = Agg.SUM,
+        kind: str = "Deployment.apps",
+    ) -> float | None:
+        """Return the value of the object as a whole, and ask for it from now on."""
         assert self.snapshot is not None
         found = METRICS[metric]
-        key = TotalKey(NAMESPACE, "Deployment", name, metric, found.view, dims)
+        key = TotalKey(NAMESPACE, kind, name, metric, found.view, dims, agg)
         self.asked.add(key)
         total = self.snapshot.total(found, key)
         return total.milli[0] / 1000 if total.milli else None
@@ -110,7 +118,7 @@ class World:
         """Return the Deployment's quantile of all that its pods measured."""
         assert self.snapshot is not None
         found = METRICS[metric]
-        key = TotalKey(NAMESPACE, "Deployment", DEPLOYMENT, metric, view or found.view)
+        key = TotalKey(NAMESPACE, "Deployment.apps", DEPLOYMENT, metric, view or found.view)
         answer = self.snapshot.merged(found, key)
         return answer.milli[0] / 1000 if answer.milli else None
 
@@ -124,7 +132,7 @@ class World:
         return Batch(tuple(readings), self.troubles)
 
     def _fleet(self) -> Fleet:
-        return Fleet.of(self.pods.values())
+        return Fleet.of(self.pods.values(), by_selector=self.selectors)
 
     def _reading(self, name: str) -> Reading:
         return Reading(

@@ -1,0 +1,59 @@
+"""external.metrics.k8s.io: the answers about workloads that a metric's selector names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from adapter.api import query as queries
+from adapter.api import values
+from adapter.api.answers import Answers, metric_named
+from adapter.api.query import shown
+from adapter.errors import NotFound
+from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION
+from adapter.model.owners import Kind, Owners
+from adapter.model.snapshot import Snapshot, TotalKey
+
+PATH = (
+    f"/apis/{EXTERNAL_GROUP}/{{version:{EXTERNAL_VERSION}}}/namespaces/{{namespace}}"
+    "/{metric}{slash:/?}"
+)
+
+
+class External:
+    """Answers queries of external.metrics.k8s.io: one item, since an HPA adds up all there are."""
+
+    def __init__(self, answers: Answers, owners: Owners) -> None:
+        self._answers = answers
+        self._owners = owners
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one GET of `PATH`; raise an AnswerError where there is no value."""
+        return self._answers.respond(request, self._build)
+
+    def _build(self, snapshot: Snapshot, request: web.Request) -> bytes:
+        return self.answer(snapshot, request.match_info, request.query)
+
+    def answer(
+        self, snapshot: Snapshot, place: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> bytes:
+        """Return the encoded ExternalMetricValueList of one workload.
+
+        The metric's name is taken in any case: client-go writes all of them in small letters.
+        """
+        metric = metric_named(place["metric"].lower())
+        query = queries.parse_external(metric, parameters)
+        kind = self._kind(query.kind)
+        where = (place["namespace"], kind.qualified, query.workload)
+        key = TotalKey(*where, metric.name, query.view, query.dims, query.agg)
+        found = self._answers.whole(snapshot, metric, kind, key)
+        self._answers.observe(snapshot, metric, found)
+        return values.encode_external(metric.name, query.labels, found)
+
+    def _kind(self, word: str) -> Kind:
+        kind = self._owners.named(word)
+        if kind is None:
+            served = ", ".join(self._owners.names())
+            raise NotFound(f"labelSelector: kind={shown(word)} is not known; known are {served}")
+        return kind

@@ -1,0 +1,62 @@
+"""The shelf: of each object of one kind the little that is kept, put there by a watch or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from adapter.errors import IntakeError
+from adapter.telemetry import Once, warn
+
+Json = Mapping[str, Any]
+ObjectKey = tuple[str, str]  # namespace, name
+Kept = TypeVar("Kept")
+
+
+class Shelf(Generic[Kept]):
+    """Keeps what `read` returns of an object, nothing where that is None.
+
+    An object that cannot be read is told once and left out. `version` changes with what is kept.
+    """
+
+    def __init__(self, kind: str, read: Callable[[Json], Kept | None]) -> None:
+        self._kind = kind
+        self._read = read
+        self._once = Once(warn)
+        self.kept: dict[ObjectKey, Kept] = {}
+        self.version = 0
+
+    def put(self, raw: Json) -> None:
+        """Take in a new or changed object."""
+        key = key_of(raw)
+        found = self._readable(key, raw)
+        if found is None:
+            self.drop(key)
+        elif self.kept.get(key) != found:
+            self.kept[key] = found
+            self.version += 1
+
+    def drop(self, key: ObjectKey) -> None:
+        """Forget a deleted object."""
+        if self.kept.pop(key, None) is not None:
+            self.version += 1
+
+    def replace(self, raws: Iterable[Json]) -> None:
+        """Take a whole list in place of what was known, so that deletions are not missed."""
+        self.kept.clear()
+        self.version += 1
+        for raw in raws:
+            self.put(raw)
+
+    def _readable(self, key: ObjectKey, raw: Json) -> Kept | None:
+        try:
+            return self._read(raw)
+        except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            name = "/".join(key)
+            self._once("object_unreadable", name, str(error), kind=self._kind, object=name)
+            return None
+
+
+def key_of(raw: Json) -> ObjectKey:
+    metadata = raw.get("metadata") or {}
+    return metadata.get("namespace", ""), metadata.get("name", "")

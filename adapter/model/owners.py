@@ -1,0 +1,75 @@
+"""The owners: the kinds of objects that pods belong to, and that can be asked for as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+import msgspec
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of object; `group` is empty for the core group."""
+
+    kind: str
+    resource: str
+    group: str
+    version: str
+
+    @property
+    def qualified(self) -> str:
+        """Kind and group as Kubernetes writes them together: `Deployment.apps`, `Service`."""
+        return ".".join(filter(None, (self.kind, self.group)))
+
+    @property
+    def path(self) -> str:
+        """Resource and group as they stand in the path of a query: `deployments.apps`."""
+        return ".".join(filter(None, (self.resource, self.group)))
+
+    @property
+    def api_version(self) -> str:
+        return "/".join(filter(None, (self.group, self.version)))
+
+
+DEPLOYMENT = Kind("Deployment", "deployments", "apps", "v1")
+STATEFUL_SET = Kind("StatefulSet", "statefulsets", "apps", "v1")
+REPLICA_SET = Kind("ReplicaSet", "replicasets", "apps", "v1")
+SERVICE = Kind("Service", "services", "", "v1")
+INGRESS = Kind("Ingress", "ingresses", "networking.k8s.io", "v1")
+LEADER_WORKER_SET = Kind("LeaderWorkerSet", "leaderworkersets", "leaderworkerset.x-k8s.io", "v1")
+# Asked for in a form of its own, and not within itself.
+NAMESPACE = Kind("Namespace", "namespaces", "", "v1")
+BUILT_IN = (DEPLOYMENT, STATEFUL_SET, REPLICA_SET, SERVICE, INGRESS, LEADER_WORKER_SET)
+
+
+class Owners:
+    """The kinds that are served here, by what a client calls them."""
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self.by_path: Mapping[str, Kind] = {kind.path: kind for kind in kinds}
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return those of every cluster and those of the setting `api.objectKinds`.
+
+        It has been checked: `PLURAL.VERSION.GROUP=KIND`, separated by commas.
+        """
+        return cls((*BUILT_IN, *(_kind(term) for term in text.split(",") if term.strip())))
+
+    def named(self, word: str) -> Kind | None:
+        """Return the kind called `Deployment`, or `Deployment.apps` where that leaves a doubt."""
+        kinds = self.by_path.values()
+        exact = [kind for kind in kinds if word == kind.qualified]
+        return next(iter(exact or [kind for kind in kinds if word == kind.kind]), None)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(kind.kind for kind in self.by_path.values())
+
+
+KNOWN = Owners(BUILT_IN)
+
+
+def _kind(term: str) -> Kind:
+    described, _, kind = term.strip().partition("=")
+    resource, version, group = described.split(".", 2)
+    return Kind(kind, resource, group, version)

@@ -1,0 +1,87 @@
+"""Services choose pods by labels, Ingresses by the Services behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.intake.backends import MAX_BACKENDS, Backends, backends, selector, trim
+from adapter.model.fleet import Owner
+
+LABELS = {"app": "llm", "tier": "a"}
+
+
+def service(name: str, labels: object = LABELS) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": {"selector": labels}}
+
+
+def ingress(name: str, *services: str, default: str | None = None) -> dict[str, Any]:
+    paths = [{"path": "/", "backend": {"service": {"name": one}}} for one in services]
+    spec: dict[str, Any] = {"rules": [{"http": {"paths": paths}}, {"host": "no.paths"}]}
+    if default is not None:
+        spec["defaultBackend"] = {"service": {"name": default}}
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+def test_a_service_chooses_pods_that_have_all_its_labels() -> None:
+    found = selector(service("llm"))
+    assert found is not None
+    assert found.matches(LABELS | {"more": "x"})
+    assert not found.matches({"app": "llm"})
+
+
+@pytest.mark.parametrize("labels", [None, {}])
+def test_a_service_without_a_selector_chooses_nobody(labels: object) -> None:
+    assert selector(service("llm", labels)) is None
+    assert selector({"metadata": {"name": "llm"}}) is None
+
+
+def test_an_ingress_has_its_services_once_each_the_default_one_too() -> None:
+    assert backends(ingress("web", "b", "a", "b", default="c")) == ("a", "b", "c")
+    resource = {"spec": {"defaultBackend": {"resource": {"kind": "Bucket", "name": "x"}}}}
+    assert backends(resource) == ()
+    assert backends({"metadata": {"name": "empty"}}) == ()
+
+
+def test_an_ingress_of_a_thousand_services_is_cut() -> None:
+    many = ingress("web", *(f"s{number:04d}" for number in range(1000)))
+    assert len(backends(many)) == MAX_BACKENDS
+
+
+def test_an_ingress_stands_for_the_selectors_of_the_services_that_exist() -> None:
+    known = Backends()
+    known.services.put(service("a", {"app": "a"}))
+    known.ingresses.put(ingress("web", "a", "gone"))
+    found = known.selectors()
+    chosen = known.services.kept["default", "a"]
+    assert found["default", Owner("Service", "a")] == (chosen,)
+    assert found["default", Owner("Ingress.networking.k8s.io", "web")] == (chosen,)
+    assert known.selectors() is found
+    known.services.put(service("gone", {"app": "b"}))
+    behind = known.selectors()["default", Owner("Ingress.networking.k8s.io", "web")]
+    assert len(behind) == 2
+
+
+def test_what_is_trimmed_off_is_not_read() -> None:
+    raw = service("llm")
+    raw["metadata"] |= {"managedFields": [{"x": "y"}], "annotations": {"large": "z"}}
+    assert trim(raw) == service("llm")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_whatever_stands_in_a_spec_harms_nobody_else(spec: object) -> None:
+    known = Backends()
+    known.services.put(service("good"))
+    for shelf in (known.services, known.ingresses):
+        shelf.put({"metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
+    assert ("default", Owner("Service", "good")) in known.selectors()

@@ -1,0 +1,41 @@
+"""The kinds that can be asked for as a whole, as clients and settings spell them."""
+
+import pytest
+
+from adapter.model.owners import BUILT_IN, DEPLOYMENT, LEADER_WORKER_SET, SERVICE, Owners
+
+
+def test_a_kind_is_spelled_as_kubernetes_spells_it() -> None:
+    assert (DEPLOYMENT.qualified, DEPLOYMENT.path) == ("Deployment.apps", "deployments.apps")
+    assert DEPLOYMENT.api_version == "apps/v1"
+    assert (SERVICE.qualified, SERVICE.path, SERVICE.api_version) == ("Service", "services", "v1")
+    assert LEADER_WORKER_SET.path == "leaderworkersets.leaderworkerset.x-k8s.io"
+
+
+def test_kinds_of_the_settings_stand_beside_the_built_in_ones() -> None:
+    owners = Owners.of("rayclusters.v1.ray.io=RayCluster, services.v1.serving.knative.dev=Service")
+    assert len(owners.by_path) == len(BUILT_IN) + 2
+    ray = owners.by_path["rayclusters.ray.io"]
+    assert (ray.qualified, ray.api_version) == ("RayCluster.ray.io", "ray.io/v1")
+    assert Owners.of("").names() == tuple(kind.kind for kind in BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("Deployment", "deployments.apps"),
+        ("Deployment.apps", "deployments.apps"),
+        ("Service", "services"),
+        ("Service.serving.knative.dev", "services.serving.knative.dev"),
+    ],
+)
+def test_a_kind_is_found_by_its_name_and_by_its_whole_name(word: str, path: str) -> None:
+    owners = Owners.of("services.v1.serving.knative.dev=Service")
+    found = owners.named(word)
+    assert found is not None
+    assert found.path == path
+
+
+def test_an_unknown_kind_is_none() -> None:
+    assert Owners.of("").named("deployment") is None
+    assert Owners.of("").named("") is None
