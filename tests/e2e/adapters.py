@@ -24,6 +24,7 @@ DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/forescale-adapte
 APISERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 REPLICAS = 2  # in manifests/base
 VERSIONS = ("v1beta1", "v1beta2")
+EXTERNAL = "v1beta1.external.metrics.k8s.io"
 PROBE_SECONDS = 0.2
 STOP_SECONDS = 15.0  # draining takes five
 
@@ -92,11 +93,12 @@ class Adapters:
 
     async def uninstall(self) -> None:
         """Delete the APIServices first, then the adapter, as the documentation says."""
-        for version in VERSIONS:
+        names = [f"{version}.custom.metrics.k8s.io" for version in VERSIONS]
+        if "--external-enabled" in self.arguments:
+            names.append(EXTERNAL)
+        for name in names:
             with suppress(KubectlError):
-                await self._controlplane.kubectl(
-                    "delete", "apiservice", f"{version}.custom.metrics.k8s.io"
-                )
+                await self._controlplane.kubectl("delete", "apiservice", name)
         await self.scale(0)
         await self._kubelet.drained(NAMESPACE, timeout_seconds=60)
         await self.close()

@@ -1,0 +1,174 @@
+"""Objects and external metrics through the real aggregator, and what the real HPA makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from tests.controlplane.workloads import condition
+from tests.e2e.adapters import APISERVICES, EXTERNAL
+from tests.e2e.scene import DEPLOYMENT, GPU, HPA, Scene, quantity
+
+Json = dict[str, Any]
+
+PODS = 8
+BUSY = 90
+TARGET = 80
+KIND = "InferenceService"
+KIND_GROUP = "e2e.forescale.dev"
+ARGUMENTS = ["--external-enabled", "true"]
+ARGUMENTS += ["--api-object-kinds", f"inferenceservices.v1.{KIND_GROUP}={KIND}"]
+SERVICE = "llm-inference-service"
+RAW = {"stat": "raw"}  # the last reading: a mean would take its window to get there
+
+
+async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_its_pods(
+    scene: Scene,
+) -> None:
+    scene.adapters.arguments = ARGUMENTS
+    scene.llm.busy_percent = BUSY
+    await scene.adapters.install()
+    await scene.deploy(hpa=False, replicas=PODS)
+    await _owned_by_a_custom_object(scene)
+    await _until_total(scene, f"deployments.apps/{DEPLOYMENT}")
+    await _ask_for_every_kind(scene)
+    await _ask_for_external(scene)
+
+    scene.llm.cold_start_seconds = 300.0  # the ninth pod loads until the end: the total stays
+    await _autoscale(scene)
+    assert await scene.until_replicas(lambda count: count != PODS, 60) == PODS + 1
+    await scene.until_hpa_reads(GPU.upper())
+    assert set(await scene.watch_replicas(6)) == {PODS + 1}
+    hpa = await scene.hpa()
+    assert condition(hpa, "ScalingActive")["reason"] == "ValidMetricFound", json.dumps(hpa)
+    assert _read(hpa) == {
+        "Deployment": PODS * BUSY / (PODS + 1),
+        "Service": BUSY,  # the mean, for a target of type Value
+        "Namespace": PODS * BUSY / (PODS + 1),
+        GPU.upper(): PODS * BUSY / (PODS + 1),
+    }
+
+
+async def _ask_for_every_kind(scene: Scene) -> None:
+    (replica_set,) = {
+        pod["metadata"]["ownerReferences"][0]["name"]
+        for pod in scene.kubelet.ready(scene.namespace)
+    }
+    for place in (
+        f"replicasets.apps/{replica_set}",
+        f"services/{SERVICE}",
+        "ingresses.networking.k8s.io/llm-inference-ingress",
+        f"inferenceservices.{KIND_GROUP}/chat",
+        "deployments.apps/*",
+        "metrics",
+    ):
+        (item,) = (await scene.raw(_path(scene, place)))["items"]
+        assert quantity(item["value"]) == PODS * BUSY, place
+    (item,) = (await scene.raw(_path(scene, f"services/{SERVICE}", agg="max")))["items"]
+    assert quantity(item["value"]) == BUSY
+    assert item["describedObject"]["kind"] == "Service"
+
+
+async def _ask_for_external(scene: Scene) -> None:
+    await scene.api.until(
+        f"{APISERVICES}/{EXTERNAL}",
+        lambda found: condition(found, "Available").get("status") == "True",
+    )
+    group = "/apis/external.metrics.k8s.io/v1beta1"
+    assert GPU in {one["name"] for one in (await scene.raw(group))["resources"]}
+    selector = f"workload%3D{DEPLOYMENT}%2Cstat%3Draw"
+    found = await scene.raw(
+        f"{group}/namespaces/{scene.namespace}/{GPU.upper()}?labelSelector={selector}"
+    )
+    assert found["kind"] == "ExternalMetricValueList"
+    (item,) = found["items"]
+    assert (item["metricName"], quantity(item["value"])) == (GPU, PODS * BUSY)
+    assert item["metricLabels"] == {"workload": DEPLOYMENT, "stat": "raw"}
+
+
+async def _owned_by_a_custom_object(scene: Scene) -> None:
+    """Put the Deployment under an object of a kind that only this cluster knows."""
+    names = {"plural": "inferenceservices", "singular": "inferenceservice", "kind": KIND}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"inferenceservices.{KIND_GROUP}"},
+        "spec": {"group": KIND_GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    await scene.controlplane.kubectl("apply", "-f", "-", stdin=json.dumps(definition))
+    await scene.controlplane.kubectl(
+        "wait", "--for=condition=Established", f"crd/inferenceservices.{KIND_GROUP}"
+    )
+    base = f"/apis/{KIND_GROUP}/v1/namespaces/{scene.namespace}/inferenceservices"
+    body = {"apiVersion": f"{KIND_GROUP}/v1", "kind": KIND, "metadata": {"name": "chat"}}
+    made = await scene.api.post(base, body)
+    owner = {"apiVersion": f"{KIND_GROUP}/v1", "kind": KIND, "name": "chat", "controller": True}
+    owner["uid"] = made["metadata"]["uid"]
+    path = f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/{DEPLOYMENT}"
+    await scene.api.patch(path, {"metadata": {"ownerReferences": [owner]}})
+
+
+async def _until_total(scene: Scene, place: str, timeout_seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    found: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = (await scene.api.get(_path(scene, place)))["items"]
+        except Exception as error:  # noqa: BLE001 - shown below, if it stays
+            found = error
+        else:
+            if [quantity(item["value"]) for item in found] == [PODS * BUSY]:
+                return
+        await asyncio.sleep(0.5)
+    raise TimeoutError(f"{place} after {timeout_seconds:g} s: {found}")
+
+
+async def _autoscale(scene: Scene) -> None:
+    divided = {"type": "AverageValue", "averageValue": str(TARGET)}
+    as_it_is = {"type": "Value", "value": str(BUSY)}
+    workload = {"workload": DEPLOYMENT, "stat": "raw"}
+    external = {"name": GPU.upper(), "selector": {"matchLabels": workload}}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT},
+        "minReplicas": 1,
+        "maxReplicas": 12,
+        "metrics": [
+            _object("apps/v1", "Deployment", DEPLOYMENT, divided),
+            _object("v1", "Service", SERVICE, as_it_is, agg="mean"),
+            _object("v1", "Namespace", scene.namespace, divided),
+            {"type": "External", "external": {"metric": external, "target": divided}},
+        ],
+    }
+    path = f"/apis/autoscaling/v2/namespaces/{scene.namespace}/horizontalpodautoscalers"
+    await scene.api.post(path, {"metadata": {"name": HPA}, "spec": spec})
+
+
+def _object(version: str, kind: str, name: str, target: Json, **chosen: str) -> Json:
+    described = {"apiVersion": version, "kind": kind, "name": name}
+    metric = {"name": GPU, "selector": {"matchLabels": RAW | chosen}}
+    return {
+        "type": "Object",
+        "object": {"describedObject": described, "metric": metric, "target": target},
+    }
+
+
+def _read(hpa: Json) -> dict[str, float]:
+    """What the HPA says that it read, by the kind of the object or the external name."""
+    found = {}
+    for one in hpa["status"]["currentMetrics"]:
+        if one["type"] == "External":
+            name, current = one["external"]["metric"]["name"], one["external"]["current"]
+        else:
+            name, current = one["object"]["describedObject"]["kind"], one["object"]["current"]
+        found[name] = quantity(current.get("averageValue") or current["value"])
+    return found
+
+
+def _path(scene: Scene, place: str, **chosen: str) -> str:
+    base = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{scene.namespace}"
+    selector = "%2C".join(f"{key}%3D{value}" for key, value in (RAW | chosen).items())
+    return f"{base}/{place}/{GPU}?metricLabelSelector={selector}"
