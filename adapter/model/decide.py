@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from adapter.model.catalogue import METRICS
+from adapter.model.complete import complete_totals
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.freshness import grade
 from adapter.model.latency import FrozenTrails
@@ -50,13 +50,6 @@ def decide(
         debuting=np.fromiter(debuting, np.bool_, len(fleet.pods)),
         complete=complete,
     )
-    kept = {key: _last_complete(seen, key, complete) for key in asked}
-    totals = {key: total for key, total in kept.items() if total is not None}
-    return dataclasses.replace(seen, complete=totals)
-
-
-def _last_complete(
-    seen: Snapshot, key: TotalKey, complete: Mapping[TotalKey, float]
-) -> float | None:
-    total = seen.complete_total(METRICS[key.metric], key)
-    return complete.get(key) if total is None else total
+    asked = tuple(asked)
+    kept = {key: complete[key] for key in asked if key in complete}
+    return dataclasses.replace(seen, complete=kept | complete_totals(seen, asked))

@@ -137,9 +137,11 @@ class Group:
 
     def matching(self, *selectors: Selector) -> Group:
         """Return those whose labels one of the selectors matches, each once."""
-        labels = [pod.labels for pod in self.pods]
-        chosen = {n for it in selectors for n, found in enumerate(labels) if it.matches(found)}
-        return self._only(sorted(chosen))
+        numbers = [self._numbers(selector) for selector in selectors]
+        return self._only(numbers[0] if len(numbers) == 1 else sorted(set().union(*numbers)))
+
+    def _numbers(self, selector: Selector) -> list[int]:
+        return [n for n, pod in enumerate(self.pods) if selector.matches(pod.labels)]
 
     def named(self, name: str) -> Group:
         """Return the one of that name, or none."""

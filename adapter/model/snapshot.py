@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,11 +20,10 @@ from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
+from adapter.model.sight import Floats, Sight, one_value
 from adapter.model.source import NEW, Dims, Source
 from adapter.model.views import look
 from adapter.model.window import FrozenWindow
-
-Floats = NDArray[np.float64]
 
 
 class Answer(NamedTuple):
@@ -78,25 +77,6 @@ class Levels(NamedTuple):
     known: NDArray[np.bool_]
     fresh: NDArray[np.bool_]
     idle: NDArray[np.bool_]
-
-
-class Sight(NamedTuple):
-    """What is known of a group: of which of its pods (numbers within it), and how many should be.
-
-    `serving` marks the pods that could have a value, `idle` those that had nothing to measure.
-    """
-
-    seen: NDArray[np.int64]
-    values: Floats
-    at: Floats
-    fresh: NDArray[np.bool_]
-    expected: int
-    serving: NDArray[np.bool_]
-    idle: NDArray[np.bool_]
-
-    def complete(self) -> bool:
-        """Return whether every expected pod is fresh, and there is one."""
-        return 0 < self.expected == np.count_nonzero(self.fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +134,7 @@ class Snapshot:
             return NO_ANSWER
         group = self._of_dims(group, key.dims)
         sight = self._quorate(metric, key.view, group)
-        value = _total(sight, key.agg, self.complete.get(key))
+        value = one_value(sight, key.agg, self.complete.get(key))
         return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
 
     def merged(self, metric: Metric, key: TotalKey) -> Answer:
@@ -174,11 +154,6 @@ class Snapshot:
         except ValueError as error:
             raise NoValue(f"{metric.name} has no value: {error}") from error
         return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
-
-    def complete_total(self, metric: Metric, key: TotalKey) -> float | None:
-        """Return the value when every pod that one is expected of is fresh, else None."""
-        sight = self._sight(metric, key.view, self.saying(self.owned(metric, key), key.dims))
-        return _AGGREGATES[key.agg](sight.values) if sight.complete() else None
 
     def owned(self, metric: Metric, key: TotalKey) -> Group:
         """Return the object's pods that can have the metric."""
@@ -300,20 +275,3 @@ class Snapshot:
 def _readable(metric: Metric, group: Group) -> Group:
     """Return the pods that can have this metric: a node source tells of GPUs alone."""
     return group if metric.series.startswith(GPU) else group.read()
-
-
-_AGGREGATES: Mapping[Agg, Callable[[Floats], float]] = {
-    Agg.SUM: lambda values: float(values.sum()),
-    Agg.MEAN: lambda values: float(values.mean()),
-    Agg.MAX: lambda values: float(values.max()),
-}
-
-
-def _total(sight: Sight, agg: Agg, last_complete: float | None) -> float:
-    aggregate = _AGGREGATES[agg]
-    known = aggregate(sight.values)
-    if sight.complete():
-        return known
-    witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
-    scale = sight.expected / len(witnesses) if agg is Agg.SUM else 1.0
-    return max(aggregate(witnesses) * scale, known, last_complete or 0.0)
