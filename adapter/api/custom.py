@@ -108,7 +108,7 @@ def _subject(group_version: str, metric: Metric, kind: Kind | None, namespace: s
 
 def _of_pods(snapshot: Snapshot, metric: Metric, query: Query, namespace: str, name: str) -> Answer:
     if query.agg is not None:
-        raise BadRequest("metricLabelSelector: agg is for objects that have pods; ask for one")
+        raise BadRequest(f"metricLabelSelector: agg={query.agg} is for workloads, not for pods")
     wanted = None if name == "*" else name
     found = snapshot.pods(metric, query.view, namespace, query.selector, wanted, dims=query.dims)
     if wanted is not None and not found.names:

@@ -175,7 +175,7 @@ def test_eight_pods_at_ninety_are_720_and_a_mean_where_that_is_asked_for() -> No
     assert asking.values(path) == {DEPLOYMENT: "680"}
     assert asking.values(path, metricLabelSelector="agg=mean") == {DEPLOYMENT: "85"}
     assert asking.values(path, metricLabelSelector="agg=max") == {DEPLOYMENT: "90"}
-    with pytest.raises(BadRequest, match="agg is for objects that have pods"):
+    with pytest.raises(BadRequest, match="agg=max is for workloads, not for pods"):
         asking(f"default/pods/*/{BUSY}", metricLabelSelector="agg=max")
 
 

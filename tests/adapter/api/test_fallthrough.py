@@ -111,13 +111,18 @@ async def test_every_form_of_query_goes_on(falling: Falling, path: str) -> None:
         "/namespaces/a/b/c/d/e",
         "/x",
         "/namespaces/%2E%2E/pods/x/http_requests",
-        "/namespaces/default/metrics/nvidia_gpu_utilization",
         "/namespaces//pods/x/http_requests",
     ],
 )
 async def test_what_is_no_query_is_not_passed_on(falling: Falling, path: str) -> None:
     assert status(await falling.get(V1 + path))["code"] == 404
     assert falling.other.asked == []
+
+
+async def test_a_namespaces_own_metric_is_ours_or_passed_on_by_its_name(falling: Falling) -> None:
+    code, _, body = await falling.get(V1 + "/namespaces/default/metrics/nvidia_gpu_utilization")
+    assert (code, falling.other.asked) == (200, [])
+    assert json.loads(body)["items"][0]["describedObject"]["kind"] == "Namespace"
 
 
 async def test_its_errors_are_its_own_and_it_has_a_deadline(falling: Falling) -> None:

@@ -120,13 +120,13 @@ def test_an_external_query_chooses_kind_and_view() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "say whose nvidia_gpu_utilization, as in workload=NAME; known are workload=NAME"),
+        ("", "say whose nvidia_gpu_utilization, as in workload=NAME; known are workload=…"),
         ("kind=Deployment", "say whose"),
         ("workload=", "workload=`` is not known"),
         ("workload", "takes one value"),
         ("workload in (a,b)", "takes one value"),
         ("workload=a,workload=b", "two values"),
-        ("workload=a,app=b", "`app` is no key; known are workload=NAME, kind=NAME, stat="),
+        ("workload=a,app=b", "`app` is no key; known are workload=…, kind=…, stat="),
     ],
 )
 def test_an_external_query_that_names_none_is_told_how(text: str, words: str) -> None:
