@@ -56,6 +56,8 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """The stream is opened anew after that; a sidecar with longer heartbeats is given three."""
     first_try_seconds: float = 15.0
     """How long readiness waits at start for streams that do not answer."""
+    exporter_period_seconds: float = 30.0
+    """How often a DCGM exporter collects (its DCGM_EXPORTER_INTERVAL); ages are counted in it."""
     scrape_period_seconds: float = 5.0
     """Between two scrapes of a pod, a third of an HPA sync: 200 vLLM pods cost 0.15 of a core."""
     scrape_seconds: float = 3.0
@@ -217,12 +219,15 @@ def _port_problems(settings: Settings) -> list[str]:
 
 
 def _scrape_problems(intake: Intake) -> list[str]:
-    found = []
-    if intake.scrape_period_seconds > LONGEST_PERIOD_SECONDS:
-        found.append(
-            f"intake.scrapePeriodSeconds is {intake.scrape_period_seconds:g}: beyond"
-            f" {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
-        )
+    periods = {
+        "intake.scrapePeriodSeconds": intake.scrape_period_seconds,
+        "intake.exporterPeriodSeconds": intake.exporter_period_seconds,
+    }
+    found = [
+        f"{name} is {value:g}: beyond {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
+        for name, value in periods.items()
+        if value > LONGEST_PERIOD_SECONDS
+    ]
     if intake.scrape_seconds > intake.scrape_period_seconds:
         found.append(
             "intake.scrapeSeconds is above intake.scrapePeriodSeconds: a scrape must end before"
@@ -238,6 +243,7 @@ def _duration_problems(settings: Settings) -> list[str]:
         "intake.silenceSeconds": settings.intake.silence_seconds,
         "intake.firstTrySeconds": settings.intake.first_try_seconds,
         "intake.scrapePeriodSeconds": settings.intake.scrape_period_seconds,
+        "intake.exporterPeriodSeconds": settings.intake.exporter_period_seconds,
         "intake.scrapeSeconds": settings.intake.scrape_seconds,
         "model.tickSeconds": settings.model.tick_seconds,
         "model.holdSeconds": settings.model.hold_seconds,

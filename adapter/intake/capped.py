@@ -19,8 +19,6 @@ from adapter.errors import BadStream, IntakeError, NoPage
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 # As much as any stream may hold back anyway; what is beyond shares a budget.
 SMALL_PAGE_BYTES = 256 * 1024
-# 16 x 2 MiB at most are held in memory at a time, however many pods send much.
-LARGE_PAGES = 16
 
 # What a connection ends with where no server is; a full backlog times out instead.
 _NO_SERVER = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)

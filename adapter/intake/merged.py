@@ -27,6 +27,7 @@ def merged(readings: Sequence[EngineReading]) -> EngineReading:
         kv_percent=None if total_kv is None else total_kv / len(readings),
         hist=_histograms(readings) or None,
         dims=first.dims if all(one.dims == first.dims for one in readings) else None,
+        estimate=next((one.estimate for one in readings if one.estimate), None),
         why="; ".join(one.why for one in readings if one.why) or None,
     )
 

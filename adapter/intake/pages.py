@@ -1,4 +1,4 @@
-"""The pages: which metrics pages of a pod its annotation asks the adapter to scrape.
+"""The pages: which metrics pages of a pod the adapter is to scrape, by the pod's annotation.
 
 `forescale.dev/scrape: "vllm:8000"`, in full `engine[:port][/path]`, several with commas between.
 The host is never part of it: a page is only ever looked for at the pod's own address.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from adapter.errors import IntakeError
+from adapter.intake import dcgm
 from adapter.model.fleet import MetricsPage
 from sidecar import engines
 
@@ -34,13 +35,19 @@ def pages(annotation: str | None) -> tuple[MetricsPage, ...]:
     return tuple(_page(part) for part in parts)
 
 
+def exporter(annotation: str | None) -> MetricsPage:
+    """Return where a node source that is no agent of ours has its page: a DCGM exporter's.
+
+    Without the annotation it is where exporters have it; raises IntakeError as `pages` does.
+    """
+    match = _matched((annotation or dcgm.KIND).strip()[:MAX_CHARACTERS])
+    if match["engine"] != dcgm.KIND:
+        raise IntakeError(f"{ANNOTATION} of a node source is {dcgm.KIND}[:port][/path]")
+    return MetricsPage(dcgm.KIND, _port(match, dcgm.PORT), match["path"] or dcgm.PATH)
+
+
 def _page(text: str) -> MetricsPage:
-    match = _PAGE.fullmatch(text)
-    if match is None or ".." in text or "." in text.split("/"):
-        shown = text[:60].encode("unicode_escape").decode("ascii")
-        raise IntakeError(
-            f"{ANNOTATION} says `{shown}`: write engine[:port][/path], such as vllm:8000/metrics"
-        )
+    match = _matched(text)
     rows = engines.rows_of(match["engine"])
     if not rows:
         known = ", ".join(row.kind for row in engines.rows_of(engines.AUTO))
@@ -49,7 +56,22 @@ def _page(text: str) -> MetricsPage:
         )
     if match["engine"] == engines.AUTO and not match["port"]:
         raise IntakeError(f"{ANNOTATION} says auto without a port: write for example auto:8000")
-    port = int(match["port"] or rows[0].port)
+    port = _port(match, rows[0].port)
+    return MetricsPage(match["engine"], port, match["path"] or rows[0].path)
+
+
+def _matched(text: str) -> re.Match[str]:
+    match = _PAGE.fullmatch(text)
+    if match is None or ".." in text or "." in text.split("/"):
+        shown = text[:60].encode("unicode_escape").decode("ascii")
+        raise IntakeError(
+            f"{ANNOTATION} says `{shown}`: write engine[:port][/path], such as vllm:8000/metrics"
+        )
+    return match
+
+
+def _port(match: re.Match[str], usual: int) -> int:
+    port = int(match["port"] or usual)
     if not 0 < port <= HIGHEST_PORT:
         raise IntakeError(f"{ANNOTATION} has the port {port}: use 1 to {HIGHEST_PORT}")
-    return MetricsPage(match["engine"], port, match["path"] or rows[0].path)
+    return port

@@ -132,14 +132,15 @@ def _source(
         return (None if port is None else SourceKind.SIDECAR), (), None
     if label not in tuple(SourceKind):
         shown = str(label)[:63]  # the longest a label can be
-        return SourceKind.SIDECAR, (), f"{SOURCE_LABEL} is {shown}: use sidecar, scrape or node"
-    if label != SourceKind.SCRAPE:
-        return SourceKind(label), (), None
+        return SourceKind.SIDECAR, (), f"{SOURCE_LABEL} is {shown}: use {', '.join(SourceKind)}"
+    kind = SourceKind(label)
+    annotation = (metadata.get("annotations") or {}).get(pages.ANNOTATION)
     try:
-        annotation = (metadata.get("annotations") or {}).get(pages.ANNOTATION)
-        return SourceKind.SCRAPE, pages.pages(annotation), None
+        if kind is SourceKind.SCRAPE:
+            return kind, pages.pages(annotation), None
+        return kind, (pages.exporter(annotation),) if kind is SourceKind.NODE else (), None
     except IntakeError as error:
-        return SourceKind.SCRAPE, (), str(error)
+        return kind, (), str(error)
 
 
 def _asks_for_gpu(container: Json) -> bool:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 
-import aiohttp
 import msgspec
 
 from adapter.errors import IntakeError, NoPage
 from adapter.intake import frames
-from adapter.intake.capped import page, refuse_host_address, url
+from adapter.intake.capped import refuse_host_address, url
 from adapter.intake.merged import merged
+from adapter.intake.reader import PageReader
 from adapter.intake.rounds import Round, rounds
 from adapter.model.batch import ModelState, Reading
 from adapter.model.fleet import MetricsPage
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
 from sidecar import engines, wire
+
+LIFE = "scrape"  # what stands for a boot id: a page does not say one
 
 
 class ScrapeTarget(msgspec.Struct, frozen=True):
@@ -41,21 +41,17 @@ class Scrape:
     def __init__(
         self,
         target: ScrapeTarget,
-        session: aiohttp.ClientSession,
+        reader: PageReader,
         settings: Intake,
         metrics: Metrics,
         *,
-        parser: Executor,
-        large: asyncio.Semaphore,
-        deliver: Callable[[Reading], None],
-        fail: Callable[[ScrapeTarget, str, Reading | None], None],
+        deliver: Callable[[ScrapeTarget, tuple[Reading, ...]], None],
+        fail: Callable[[ScrapeTarget, str, tuple[Reading, ...]], None],
     ) -> None:
         self._target = target
-        self._session = session
+        self._reader = reader
         self._settings = settings
         self._metrics = metrics
-        self._parser = parser
-        self._large = large
         self._deliver = deliver
         self._fail = fail
         self._once = Once(warn)
@@ -82,17 +78,17 @@ class Scrape:
             return False
         except (IntakeError, ValueError) as error:
             self._count("refused")
-            self._fail(self._target, str(error), None)
+            self._fail(self._target, str(error), ())
             return False
         # A task boundary: what nobody foresaw costs this attempt, not the pod's scrapes for ever.
         except Exception as error:  # noqa: BLE001
             log.exception("scrape_broke", extra={"fields": {"pod": self._target.name}})
             words = f"the adapter could not read the page: {type(error).__name__}"
-            self._fail(self._target, words, None)
+            self._fail(self._target, words, ())
             return False
         self._answered = True
         self._count("taken")
-        self._deliver(self._reading(found, asked_at, clock()))
+        self._deliver(self._target, (self._reading(found, asked_at, clock()),))
         return True
 
     async def _read(self) -> wire.EngineReading:
@@ -108,15 +104,14 @@ class Scrape:
     async def _page(self, asked: MetricsPage) -> wire.EngineReading | NoPage:
         """Return what one page says; a missing page is returned, so that none cancels another."""
         there = url(self._target.ip, asked.port, asked.path)
-        loop = asyncio.get_running_loop()
-        seconds = self._settings.scrape_seconds
         try:
-            async with page(self._session, there, seconds=seconds, large=self._large) as body:
-                found, cost = await loop.run_in_executor(self._parser, _parsed, body, asked.engine)
-                self._cost_seconds += cost
+            found, cost = await self._reader.read(
+                there, self._settings.scrape_seconds, lambda body: engines.parse(body, asked.engine)
+            )
         except NoPage as error:
             hint = _hint(asked) if error.failure in ("no_page", "redirect") else ""
             return NoPage(f"{error}{hint}", error.failure)
+        self._cost_seconds += cost
         if found.reading is None:
             return NoPage(f"{there} has none of the metric names of {asked.engine}", "no_engine")
         return self._sound(found.reading, found.problems)
@@ -135,7 +130,7 @@ class Scrape:
         """
         frame = wire.Frame(
             schema=wire.SCHEMA,
-            boot="scrape",
+            boot=LIFE,
             seq=0,
             period_seconds=self._settings.scrape_period_seconds,
             age_seconds=wire.Ages(engine=now - asked_at),
@@ -156,7 +151,8 @@ class Scrape:
         state = ModelState.LOADING if loading else ModelState.FAILING
         period, why = self._settings.scrape_period_seconds, {"engine": str(error)}
         self._count(error.failure)
-        self._fail(self._target, str(error), Reading(self._target.uid, now, period, state, (), why))
+        missing = Reading(self._target.uid, now, period, state, (), why, life=LIFE)
+        self._fail(self._target, str(error), (missing,))
 
     def _drop(self, name: str, words: str) -> None:
         self._metrics.dropped_values.labels("page").inc()
@@ -164,13 +160,6 @@ class Scrape:
 
     def _count(self, result: str) -> None:
         self._metrics.scrapes.labels(result).inc()
-
-
-def _parsed(body: bytes, engine: str) -> tuple[engines.Page, float]:
-    """Return the page as the table reads it, and the seconds of processor time that took."""
-    began = time.thread_time()
-    found = engines.parse(body, engine)
-    return found, time.thread_time() - began
 
 
 def _hint(asked: MetricsPage) -> str:

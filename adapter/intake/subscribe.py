@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
-from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Self
 
 import aiohttp
 
 from adapter.intake import frames, join, nodesource
-from adapter.intake.capped import LARGE_PAGES
+from adapter.intake.exporter import Exporter, ExporterTarget
 from adapter.intake.nodeframes import NodeReader
+from adapter.intake.reader import PageReader
 from adapter.intake.scrape import Scrape, ScrapeTarget
 from adapter.intake.stream import Read, Stream, Target
 from adapter.model.batch import Batch, Reading
@@ -24,7 +25,7 @@ from sidecar import wire
 # Streams to a whole fleet are not opened in one burst: 1,000 a second.
 OPENINGS_PER_SECOND = 1000.0
 
-AnyTarget = Target | ScrapeTarget
+AnyTarget = Target | ScrapeTarget | ExporterTarget
 
 
 class Subscriber:
@@ -37,8 +38,7 @@ class Subscriber:
         self._settings = settings
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
-        self._parser = ThreadPoolExecutor(1, thread_name_prefix="pages")
-        self._large = asyncio.Semaphore(LARGE_PAGES)
+        self._pages: PageReader | None = None
         self._tasks: dict[AnyTarget, asyncio.Task[None]] = {}
         self._readings: list[Reading] = []
         self._troubles: dict[str, str] = {}
@@ -56,13 +56,15 @@ class Subscriber:
             read_bufsize=2**16,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._pages = PageReader(self._session)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._close(list(self._tasks))
         if self._session is not None:
             await self._session.close()
-        self._parser.shutdown(wait=False, cancel_futures=True)
+        if self._pages is not None:
+            self._pages.close()
 
     def apply(self, settings: Intake) -> None:
         """Open streams by other settings from now on."""
@@ -86,12 +88,12 @@ class Subscriber:
             self._explain(pod)
 
     def _speakers(self, fleet: Fleet) -> set[AnyTarget]:
-        """Return the node agents that may speak; each of the others is told once, with why not."""
+        """Return the node sources that may speak; each of the others is told once, with why not."""
         allowed, refused = nodesource.admitted(fleet, accounts(self._settings.node_sources))
         for uid, why in refused.items():
             pod = fleet.node_sources[uid]
             self._once("node_source_refused", uid, why, pod=f"{pod.namespace}/{pod.name}")
-        return {target for pod in allowed.values() if (target := _agent(pod)) is not None}
+        return {target for pod in allowed.values() if (target := _speaker(pod)) is not None}
 
     def collect(self) -> Batch:
         """Return what came since the last call."""
@@ -109,22 +111,25 @@ class Subscriber:
         self._untried.add(target.uid)
 
     def _work(self, target: AnyTarget, first_delay_seconds: float) -> Coroutine[None, None, None]:
-        if self._session is None:
+        if self._session is None or self._pages is None:
             raise RuntimeError("the subscriber is used outside its `async with`")
-        given = (self._session, self._settings, self._metrics)
+        settings, metrics = self._settings, self._metrics
         if isinstance(target, Target):
+            given = (self._session, settings, metrics)
             read = self._reader(target.uid)
             stream = Stream(target, *given, read=read, deliver=self._take, fail=self._fail)
             return stream.run(first_delay_seconds)
-        scrape = Scrape(
-            target,
-            *given,
-            parser=self._parser,
-            large=self._large,
-            deliver=self._deliver,
-            fail=self._miss,
-        )
-        return scrape.run(first_delay_seconds)
+        of_pages = (self._pages, settings, metrics)
+        if isinstance(target, ScrapeTarget):
+            scrape = Scrape(target, *of_pages, deliver=self._take, fail=self._miss)
+            return scrape.run(first_delay_seconds)
+        wards = functools.partial(self._wards, target.uid)
+        exporter = Exporter(target, *of_pages, wards=wards, deliver=self._take, fail=self._miss)
+        return exporter.run(first_delay_seconds)
+
+    def _wards(self, uid: str) -> Mapping[nodesource.PodKey, Pod]:
+        speaker = self._fleet.node_sources.get(uid)
+        return nodesource.wards(self._fleet, speaker) if speaker is not None else {}
 
     def _reader(self, uid: str) -> Read:
         if uid in self._fleet.node_sources:
@@ -150,17 +155,11 @@ class Subscriber:
             self._cancel(target)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _take(self, target: Target, readings: tuple[Reading, ...]) -> None:
+    def _take(self, target: AnyTarget, readings: tuple[Reading, ...]) -> None:
         self._readings.extend(readings)
         self._untried.discard(target.uid)
         if self._once.clear(target.uid):
             event("source_heard_again", uid=target.uid)
-
-    def _deliver(self, reading: Reading) -> None:
-        self._readings.append(reading)
-        self._untried.discard(reading.uid)
-        if self._once.clear(reading.uid):
-            event("source_heard_again", uid=reading.uid)
 
     def _fail(self, target: AnyTarget, reason: str) -> None:
         self._untried.discard(target.uid)
@@ -170,9 +169,8 @@ class Subscriber:
             self._readings.extend(agent.silent(reason, now))
         self._once("source_lost", target.uid, reason, pod=target.name)
 
-    def _miss(self, target: ScrapeTarget, reason: str, reading: Reading | None) -> None:
-        if reading is not None:
-            self._readings.append(reading)
+    def _miss(self, target: AnyTarget, reason: str, readings: tuple[Reading, ...]) -> None:
+        self._readings.extend(readings)
         self._fail(target, reason)
 
     def _explain(self, pod: Pod) -> None:
@@ -184,14 +182,18 @@ class Subscriber:
             self._troubles[pod.uid] = "no container port of the pod is named `forescale`"
 
 
-def _agent(pod: Pod) -> Target | None:
-    if pod.phase != "Running" or pod.terminating or pod.ip is None or pod.port is None:
+def _speaker(pod: Pod) -> AnyTarget | None:
+    """Return where a node source is heard: the stream of an agent, or the page of an exporter."""
+    if not _is_running(pod) or pod.ip is None:
         return None
-    return Target(pod.uid, f"{pod.namespace}/{pod.name}", pod.ip, pod.port)
+    name = f"{pod.namespace}/{pod.name}"
+    if pod.port is not None:
+        return Target(pod.uid, name, pod.ip, pod.port)
+    return ExporterTarget(pod.uid, name, pod.ip, pod.pages[0]) if pod.pages else None
 
 
 def _target(pod: Pod) -> AnyTarget | None:
-    if pod.phase != "Running" or pod.terminating or pod.ip is None:
+    if not _is_running(pod) or pod.ip is None:
         return None
     name = f"{pod.namespace}/{pod.name}"
     if pod.pages:
@@ -199,3 +201,7 @@ def _target(pod: Pod) -> AnyTarget | None:
     if pod.source is SourceKind.SIDECAR and pod.port is not None and pod.source_problem is None:
         return Target(pod.uid, name, pod.ip, pod.port)
     return None
+
+
+def _is_running(pod: Pod) -> bool:
+    return pod.phase == "Running" and not pod.terminating

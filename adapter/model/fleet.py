@@ -77,8 +77,9 @@ class Pod(msgspec.Struct, frozen=True):
 
     `ip` is None until the kubelet reported one; `port` is None where no container port is named
     `forescale`. `model_started_at` is None while the model container is not running. `pages` are
-    those to scrape; `source_problem` says why its source cannot be read as it is described. `node`
-    is None until the pod is scheduled; `source` is None where only a node source may speak for it.
+    those to scrape, an exporter's too; `source_problem` says why its source cannot be read as it is
+    described. `node` is None until the pod is scheduled; `source` is None where only a node source
+    may speak for it.
     """
 
     uid: str

@@ -145,8 +145,8 @@ HOSTILE = [
 @pytest.mark.parametrize(("path", "words"), HOSTILE)
 async def test_a_hostile_page_gives_no_figure_and_is_told_in_words(path: str, words: str) -> None:
     async with listening(bad_pages.application()) as port:
-        settings = Intake(allow_loopback=True, scrape_period_seconds=1.0, scrape_seconds=1.0)
-        batch = await heard(scraped(port, path=path), has_reading, settings)
+        settings = Intake(allow_loopback=True, scrape_period_seconds=3.0, scrape_seconds=3.0)
+        batch = await heard(scraped(port, path=path), has_reading, settings, seconds=20)
     assert figures(batch) == [{}]
     assert words in batch.troubles["u1"]
 
@@ -154,8 +154,8 @@ async def test_a_hostile_page_gives_no_figure_and_is_told_in_words(path: str, wo
 @pytest.mark.parametrize("path", ["/nan", "/inf", "/negative", "/huge", "/words", "/labels"])
 async def test_a_figure_that_is_none_is_left_out_and_the_others_stay(path: str) -> None:
     async with listening(bad_pages.application()) as port:
-        settings = Intake(allow_loopback=True, scrape_period_seconds=1.0, scrape_seconds=1.0)
-        batch = await heard(scraped(port, path=path), has_reading, settings)
+        settings = Intake(allow_loopback=True, scrape_period_seconds=3.0, scrape_seconds=3.0)
+        batch = await heard(scraped(port, path=path), has_reading, settings, seconds=20)
     assert figures(batch)[0] == {"running": 2.0}
     assert "vllm:num_requests_waiting" in batch.readings[0].why["engine"]
 

@@ -1,0 +1,148 @@
+"""The page of a DCGM exporter: which GPU figures it has of which pods. Pure: bytes -> figures.
+
+Its fields are per GPU or per MIG instance; labels name the pod that holds it. Memory is in MiB,
+DEV utilisation in percent, PROF activity a ratio. (NVIDIA/dcgm-exporter, render_metrics.go and
+transformation/const.go of 4.5; field ids and blank values from dcgm_fields.h and dcgm_structs.h)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from prometheus_client.samples import Sample
+
+from sidecar import exposition
+from sidecar.exposition import Exposition
+from sidecar.wire import GpuReading
+
+KIND = "dcgm"
+PORT = 9400
+PATH = "/metrics"
+_MIB = 1024 * 1024
+
+UTIL = "DCGM_FI_DEV_GPU_UTIL"
+USED, FREE, RESERVED = (f"DCGM_FI_DEV_FB_{part}" for part in ("USED", "FREE", "RESERVED"))
+POWER = "DCGM_FI_DEV_POWER_USAGE"
+ENERGY = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
+ENGINE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
+TENSOR = "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"
+DRAM = "DCGM_FI_PROF_DRAM_ACTIVE"
+NAMES = frozenset((UTIL, USED, FREE, RESERVED, POWER, ENERGY, ENGINE, TENSOR, DRAM))
+
+# What DCGM has instead of a value: blank, not found, not supported, not permitted; of an int32, an
+# int64 and a double. Older exporters print them as if they were figures.
+_BLANK_LINE = re.compile(
+    rb"^DCGM_FI_[^\n]*[ \t](?:214748363[2-5]|922337203685477579[2-5]|9\.223372036854776e\+18"
+    rb"|14073748835532[89]|14073748835533[01])(?:\.0+)?[ \t\r]*$",
+    re.MULTILINE,
+)
+_FIELD_LINE = re.compile(rb"^DCGM_FI_[^\n]*", re.MULTILINE)
+
+# How the labels of the holder are spelled: on a page that went through another scraper, on the
+# exporter's own, and on its own with --use-old-namespace. The first that is there counts.
+_HOLDERS = (
+    ("exported_namespace", "exported_pod"),
+    ("namespace", "pod"),
+    ("pod_namespace", "pod_name"),
+)
+
+PodKey = tuple[str, str]  # namespace, name
+Slot = tuple[str, str]  # GPU UUID, MIG instance id or ""
+Figures = Mapping[str, float]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What a page said: `gpus` of each pod that holds one, in the order of their UUIDs.
+
+    `shared` names a GPU of each pod that holds one together with others.
+    `digest` changes with any field of the page; `moves` tells that one is on it that always does
+    (power, energy), so that an equal digest means that nothing was read anew. `fields` is False for
+    a page without DCGM's fields.
+    """
+
+    gpus: Mapping[PodKey, tuple[GpuReading, ...]]
+    shared: Mapping[PodKey, str]
+    problems: tuple[str, ...]
+    digest: bytes
+    moves: bool
+    fields: bool
+
+
+def read(page: bytes) -> Page:
+    """Return what the page says; never raise for what it holds."""
+    lines = _BLANK_LINE.sub(b"", page)
+    found = exposition.read(lines, NAMES)
+    figures: dict[tuple[PodKey, Slot], dict[str, float]] = {}
+    virtual: set[Slot] = set()
+    for name, sample in _samples(found):
+        slot, holder = _slot(sample.labels), _holder(sample.labels)
+        if slot is None or holder is None:
+            continue
+        figures.setdefault((holder, slot), {})[name] = sample.value
+        if sample.labels.get("vgpu"):
+            virtual.add(slot)
+    holders = Counter(slot for _, slot in figures)
+    shared = virtual | {slot for slot, count in holders.items() if count > 1}
+    return Page(
+        gpus=_by_pod(figures),
+        shared={holder: slot[0] for holder, slot in figures if slot in shared},
+        problems=tuple(f"{name}: {why}" for name, why in sorted(found.bad.items())),
+        digest=hashlib.blake2b(b"\n".join(_FIELD_LINE.findall(lines)), digest_size=16).digest(),
+        moves=bool(found.samples.get(POWER) or found.samples.get(ENERGY)),
+        fields=bool(found.present),
+    )
+
+
+def _samples(found: Exposition) -> Iterable[tuple[str, Sample]]:
+    for name, samples in found.samples.items():
+        if name not in found.bad:
+            yield from ((name, sample) for sample in samples)
+
+
+def _slot(labels: Mapping[str, str]) -> Slot | None:
+    uuid = labels.get("UUID") or labels.get("uuid")
+    return (uuid, labels.get("GPU_I_ID", "")) if uuid else None
+
+
+def _holder(labels: Mapping[str, str]) -> PodKey | None:
+    """Return the pod that holds the GPU; None for one that nobody holds."""
+    for namespace, pod in _HOLDERS:
+        if pod in labels:
+            return (labels.get(namespace, ""), labels[pod]) if labels[pod] else None
+    return None
+
+
+def _by_pod(
+    figures: Mapping[tuple[PodKey, Slot], Figures],
+) -> dict[PodKey, tuple[GpuReading, ...]]:
+    out: dict[PodKey, list[GpuReading]] = {}
+    for holder, slot in sorted(figures):
+        out.setdefault(holder, []).append(_gpu(slot, figures[holder, slot]))
+    return {holder: tuple(gpus) for holder, gpus in out.items()}
+
+
+def _gpu(slot: Slot, figures: Figures) -> GpuReading:
+    """Return one GPU's figures; a MIG instance has its own memory and activity, but no power."""
+    uuid, instance = slot
+    busy = figures.get(UTIL) if not instance else None
+    used, free = figures.get(USED), figures.get(FREE)
+    total = None if used is None or free is None else used + free + figures.get(RESERVED, 0.0)
+    return GpuReading(
+        uuid=f"{uuid}/{instance}" if instance else uuid,
+        busy_percent=_percent(figures.get(ENGINE)) if busy is None else busy,
+        memory_used_bytes=_bytes(used),
+        memory_total_bytes=_bytes(total),
+        power_watts=None if instance else figures.get(POWER),
+    )
+
+
+def _percent(ratio: float | None) -> float | None:
+    return None if ratio is None else 100.0 * ratio
+
+
+def _bytes(mib: float | None) -> int | None:
+    return None if mib is None else round(mib * _MIB)
