@@ -19,10 +19,10 @@ from sidecar import line
 # Real lines have under 10 labels and 1 KB, and eight vLLM engines in one pod 500 wanted lines of
 # 150 bytes. These caps keep the worst page made of them within 50 ms of a core (bench/hostile.py).
 MAX_LINE_BYTES = 8 * 1024
-MAX_LABELS = 64
+MAX_LABELS = 32
 MAX_ESCAPES = 32
 MAX_LINES = 1_500
-MAX_WANTED_BYTES = 256 * 1024
+MAX_WANTED_BYTES = 192 * 1024
 MAX_LOOKED_AT = 10_000  # lines of wanted names, parsed or not
 # Each line of a page costs its look, wanted or not. A node's page of Ray has some thousands.
 MAX_PAGE_LINES = 200_000

@@ -38,10 +38,10 @@ class FetchError(Exception):
 
 
 class NoPage(FetchError):
-    """A server that is up and has no such page: no model is being waited for, it has no queue."""
+    """A server that is up and shows no such page: no model is being waited for."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why, "no_page")
+    def __init__(self, why: str, failure: str = "no_page") -> None:
+        super().__init__(why, failure)
 
 
 class JsonPage(NoPage):
@@ -157,7 +157,7 @@ def _check(answer: aiohttp.ClientResponse, candidate: Candidate) -> None:
         raise NoPage(f"{candidate.url} answers {answer.status}: {candidate.hint}")
     if answer.status in UNAUTHORIZED:
         said = f"{candidate.url} answers {answer.status}: name a file that holds its bearer token"
-        raise FetchError(f"{said} with --engine-token-file", "unauthorized")
+        raise NoPage(f"{said} with --engine-token-file", "unauthorized")
     if 300 <= answer.status < 400:  # noqa: PLR2004 - the statuses themselves are clearest
         raise NoPage(f"{candidate.url} redirects, which is not followed: {candidate.hint}")
     if answer.status != 200:  # noqa: PLR2004

@@ -66,7 +66,7 @@ EXPECTED = {
         hist={TTFT: ((0.5,), (30.0, 42.0), 21.5)},
         dims={"model": "Qwen/Qwen2.5-7B-Instruct"},
     ),
-    "sglang_0_5_9": read(
+    "sglang_0_5": read(
         # 7 + 2 of the two data-parallel ranks and 1 of grammar; their copies are not counted.
         "sglang", 10.0, 8.0, 37.5, 40.0, 1200.0, 2.0,
         hist={
@@ -102,20 +102,20 @@ EXPECTED = {
         },
     ),
     # Of the ensemble's steps only the one with the queue counts requests.
-    "triton-trtllm_25_08": read(
+    "triton-trtllm_readme": read(
         "triton-trtllm", 21.0, 64.0, 48.75, 90.0, dims={"model": "tensorrt_llm"}
     ),
     # Success and every reason of failure: both left the queue.
     "triton_2_60": read("triton", 14.0, None, None, 157.0),
     "triton_captured": read("triton", 19.0, None, None, 13.0, dims={"model": "llm"}),
-    "llama.cpp_b6700": read("llama.cpp", 46.0, 4.0, None, None, 17029.0),
-    "llama.cpp_b4000": read("llama.cpp", 46.0, 4.0, 32.0, None, 17029.0),
-    "lmdeploy_0_10": read(
+    "llama.cpp_readme": read("llama.cpp", 46.0, 4.0, None, None, 17029.0),
+    "llama.cpp_kv": read("llama.cpp", 46.0, 4.0, 32.0, None, 17029.0),
+    "lmdeploy_first": read(
         "lmdeploy", 4.0, 14.0, 50.0, None, 1000.0,
         hist={TTFT: ((0.1,), (9.0, 12.0), 1.75), QUEUE_TIME: ((0.3,), (11.0, 12.0), 0.5)},
         dims={"model": "internlm3-8b"},
     ),
-    "lmdeploy_0_12": read(
+    "lmdeploy_newer": read(
         "lmdeploy", 9.0, 14.0, 50.0, 12.0, 1000.0,
         hist={TTFT: ((0.1,), (9.0, 12.0), 1.75), QUEUE_TIME: ((0.3,), (11.0, 12.0), 0.5)},
         dims={"model": "internlm3-8b"},
@@ -125,18 +125,18 @@ EXPECTED = {
         hist={TTFT: ((0.5,), (32.0, 34.0), 6.5)},
         dims={"model": "meta/llama-3.1-8b-instruct"},
     ),
-    "ray_2_52": read(
+    "ray_underscore": read(
         "ray", 6.0, 5.0, 25.0, 20.0, 777.0, 1.0,
         hist={TTFT: ((0.3,), (18.0, 20.0), 3.5), QUEUE_TIME: ((0.3,), (18.0, 20.0), 3.5)},
         dims={"model": "qwen-0.5b"},
     ),
-    "ray_2_44": read(
+    "ray_colon": read(
         "ray", 6.0, 5.0, 25.0, 20.0, 777.0,
         hist={TTFT: ((0.3,), (18.0, 20.0), 3.5)},
         dims={"model": "qwen-0.5b"},
     ),
-    "ray_2_48": read("ray", 1.0, None, 50.0, dims={"model": "qwen-0.5b"}),
-    "ray-serve_2_52": read("ray-serve", 9.0, 3.0, dims={"model": "Model"}, estimate=True),
+    "ray_older_kv": read("ray", 1.0, None, 50.0, dims={"model": "qwen-0.5b"}),
+    "ray-serve_replica": read("ray-serve", 9.0, 3.0, dims={"model": "Model"}, estimate=True),
     "ray-serve_handle": read("ray-serve", 9.0, 6.0, dims={"model": "Model"}, estimate=True),
     # 10 in flight, of which 7 have no first token yet.
     "dynamo_1_5": read(
@@ -160,7 +160,7 @@ EXPECTED = {
 # The same pages with `_` for `:`, as newer exporters print them: llm-d#1970, KServe's SGLang notes;
 # Dynamo prints TensorRT-LLM's with a colon (its 0.7 observability page).
 RESPELT = {
-    "sglang_0_5_9": (b"sglang:", b"sglang_"),
+    "sglang_0_5": (b"sglang:", b"sglang_"),
     "sglang_0_4": (b"sglang:", b"sglang_"),
     "sglang_prefill": (b"sglang:", b"sglang_"),
     "sglang_decode": (b"sglang:", b"sglang_"),

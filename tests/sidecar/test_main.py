@@ -12,11 +12,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from sidecar import wire
 from sidecar.wire import EngineState, Frame
@@ -40,6 +43,10 @@ class Sidecar:
     async def sample(self) -> Frame:
         async with self.http.get(f"{self.url}/v1/sample") as answer:
             return wire.decode(await answer.read())
+
+    async def text(self, path: str) -> str:
+        async with self.http.get(f"{self.url}{path}") as answer:
+            return await answer.text()
 
     async def wait_for(self, seen: Callable[[Frame], object], seconds: float = 10) -> float:
         async def matches() -> bool:
@@ -246,6 +253,36 @@ async def refused(*argv: str) -> tuple[int | None, str]:
     )
     _, said = await asyncio.wait_for(process.communicate(), 10)
     return process.returncode, said.decode()
+
+
+async def test_the_token_of_the_model_server_is_in_nothing_that_leaves_the_process(
+    free_port: int, tmp_path: Path
+) -> None:
+    told, asked = "t0ken-0f-the-p0d", []
+
+    async def page(request: web.Request) -> web.Response:
+        asked.append(request.headers["Authorization"])
+        return web.Response(status=401, text=told)
+
+    app = web.Application()
+    app.router.add_get("/metrics", page)
+    server = TestServer(app)
+    await server.start_server(shutdown_timeout=0.1)
+    token = tmp_path / "token"
+    token.write_text(told)
+    argv = ("--engine", "sglang", "--engine-url", str(server.make_url("/metrics")))
+    async with sidecar(
+        free_port, *argv, "--engine-token-file", str(token), "--log-level", "debug"
+    ) as running:
+        await running.wait_for(lambda frame: frame.engine and "401" in (frame.engine.why or ""))
+        shown = [await running.text(path) for path in ("/v1/sample", "/metrics")]
+        await stop(running)
+        assert running.process.stderr is not None
+        shown.append((await running.process.stderr.read()).decode())
+    await server.close()
+    assert asked[0] == f"Bearer {told}"
+    assert [text for text in shown if told in text] == []
+    assert str(token) in shown[-1]
 
 
 async def test_a_request_that_is_no_http_is_refused_and_does_not_fill_the_log(
