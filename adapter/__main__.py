@@ -258,6 +258,7 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
     ]
     behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
     stack.push_async_callback(behind.close)
+    certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
     for work in behind.works:
         spawn(work())
 

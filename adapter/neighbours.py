@@ -66,6 +66,15 @@ class Neighbours:
         """Return how their APIServices stand, in words."""
         return self.service.states if self.service else {}
 
+    def look(self) -> None:
+        """Compare their caBundles again: the CAs have changed."""
+        if self.service is not None:
+            self.service.look()
+
+    def announced(self, authority_pem: bytes) -> bool:
+        """Return whether kube-apiserver verifies us by this CA, too, wherever it asks for them."""
+        return self.service is None or self.service.announced(authority_pem)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._stack.aclose()

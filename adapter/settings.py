@@ -121,8 +121,12 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
     secret: str = "forescale-ca"  # noqa: S105 - the name of an object
     """Secret in api.namespace that holds the self-issued CA; the first replica creates it."""
+    ca_days: float = 3650.0
+    """Life of that CA; it is replaced at two thirds of it."""
     leaf_days: float = 30.0
     """Life of a replica's own certificate; it is renewed at two thirds of it."""
+    folder: str = ""
+    """Folder with tls.crt, tls.key and ca.crt to serve, watched; empty: self-issued ones."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -162,8 +166,13 @@ def problems(settings: Settings) -> list[str]:
     found += _account_problems(settings.intake.node_sources)
     if settings.log.level not in ("debug", "info", "warning", "error"):
         found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
-    found += _behind_problems("resourceMetrics", settings.resource_metrics)
-    found += _behind_problems("fallthrough", settings.fallthrough)
+    for key, behind in (
+        ("resourceMetrics", settings.resource_metrics),
+        ("fallthrough", settings.fallthrough),
+    ):
+        found += _behind_problems(key, behind)
+        if settings.tls.folder and behind.secret:
+            found.append(f"{key}.secret needs a CA of ours, and tls.folder has none: use caFile")
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     found += _scrape_problems(settings.intake)
@@ -247,6 +256,7 @@ def _duration_problems(settings: Settings) -> list[str]:
         "intake.scrapeSeconds": settings.intake.scrape_seconds,
         "model.tickSeconds": settings.model.tick_seconds,
         "model.holdSeconds": settings.model.hold_seconds,
+        "tls.caDays": settings.tls.ca_days,
         "tls.leafDays": settings.tls.leaf_days,
         "resourceMetrics.deadlineSeconds": settings.resource_metrics.deadline_seconds,
         "fallthrough.deadlineSeconds": settings.fallthrough.deadline_seconds,

@@ -1,94 +1,104 @@
-"""The certificate that is served: one CA for all replicas, a leaf of each replica's own, renewed.
+"""The certificate that is served: renewed, and changed over to another CA, without a lost query.
 
-The CA lives in one named Secret that is only ever created: of two replicas that start at the same
-moment the second finds the name taken and reads the first one's. Whoever deletes the Secret gets a
-new CA: replicas notice when they look after the APIServices, and issue themselves a new leaf.
+A new CA is announced before anything is served under it: kube-apiserver trusts both meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Self
+from contextlib import suppress
+from typing import Protocol, Self
 
 from adapter.api import tls
-from adapter.api.tls import Authority, Leaf, Verifier
-from adapter.cluster import Cluster, Json
+from adapter.api.authority import Issuer, SecretAuthority, SelfIssued, Source
+from adapter.api.certfiles import Files
+from adapter.api.tls import Leaf, Verifier
+from adapter.cluster import Cluster
 from adapter.errors import KubeError, StartupError
+from adapter.model.bundle import OVERLAP_SECONDS
 from adapter.settings import Settings
-from adapter.telemetry import event, warn
+from adapter.telemetry import Once, event, warn
 
-CERTIFICATE = "tls.crt"
-KEY = "tls.key"
-_DAY = 86_400.0
-_RETRY_SECONDS = 60.0
-_NOT_FOUND = 404
-_CONFLICT = 409
+# Not in one sleep: a suspended machine's monotonic clock does not go on.
+_LONGEST_SECONDS = 60.0
+# Where others keep the caBundles nobody announces: a new CA is served after that all the same.
+ANNOUNCE_SECONDS = 120.0
+SETTLE_SECONDS = 5.0  # until every kube-apiserver has heard of the new caBundle
+_POLL_SECONDS = 0.2
+
+
+class Keeper(Protocol):
+    """Who keeps the caBundle of APIServices."""
+
+    def look(self) -> None:
+        """Compare it with our CAs again."""
+
+    def announced(self, authority_pem: bytes) -> bool:
+        """Return whether kube-apiserver trusts this CA, wherever it asks for us."""
 
 
 class Certificate:
     """This replica's serving certificate. `context` is for the server and stays the same object."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        settings: Settings,
-        authority: Authority,
-        clock: Callable[[], float],
-    ) -> None:
-        self._cluster = cluster
-        self._settings = settings
-        self._authority = authority
+    def __init__(self, source: Source, issuer: Issuer, clock: Callable[[], float]) -> None:
+        self._source = source
+        self._issuer = issuer
+        self._next: Issuer | None = None
+        self._past: list[tuple[bytes, float]] = []  # CAs before, and until when they count
         self._clock = clock
         self._verifier = Verifier()
         self._client_authorities: tuple[str, ...] = ()
-        self._leaf = self._issue()
+        self._leaf = issuer.leaf()
         self._current = tls.server_context(self._leaf, ())
         # Every handshake is handed over to the newest context: a live one could take in a new
         # chain, but never let go of a CA.
         self.context = tls.server_context(self._leaf, ())
         self.context.sni_callback = self._choose
+        self._wake = asyncio.Event()
+        self._once = Once(warn)
+        self.keepers: Sequence[Keeper] = ()  # empty: others keep the caBundles, and do not tell
 
     @classmethod
     async def obtain(
         cls, cluster: Cluster, settings: Settings, clock: Callable[[], float] = time.time
     ) -> Self:
-        """Return a certificate of the CA in the Secret, which is created where there is none.
+        """Return a certificate of the files, or else of the CA in the Secret.
 
-        Raises KubeError when the API server does not answer or refuses, StartupError when the
-        Secret holds no CA.
+        Raises KubeError when the API server does not answer or refuses, StartupError when there is
+        something that is no certificate.
         """
-        return cls(cluster, settings, await _authority(cluster, settings, clock), clock)
+        if settings.tls.folder:
+            files = Files(settings.tls.folder)
+            return cls(files, await files.current(), clock)
+        authority = SecretAuthority(cluster, settings, clock)
+        return cls(authority, await authority.first(), clock)
 
     async def authority_pem(self) -> bytes:
-        """Return the CA as the Secret has it now; a new one is taken over with a new leaf.
+        """Return the CAs that kube-apiserver has to trust: ours, and one that is about to be.
 
-        Raises as `obtain`.
+        Empty where that is not ours to say. Raises KubeError and StartupError when it cannot be
+        seen whether they changed.
         """
-        found = await _authority(self._cluster, self._settings, self._clock)
-        if found.pem != self._authority.pem:
-            event("authority_replaced", secret=self._settings.tls.secret)
-            self._authority = found
-            self._renew()
-        return self._authority.pem
+        await self._look()
+        return self._issuer.pem + (self._next.pem if self._next else b"")
 
     @property
     def bundle(self) -> bytes:
-        """The CAs (PEM) of which a certificate that we issued may be."""
-        return self._authority.pem
+        """The CAs (PEM) of which a certificate that we issued may be, those before included."""
+        past = [pem for pem, until in self._past if self._clock() < until]
+        coming = [self._next.pem] if self._next else []
+        return b"".join([self._issuer.pem, *coming, *past])
 
     def issue(self, names: Sequence[str]) -> Leaf:
-        """Return a serving certificate of the CA for other DNS names."""
-        days = self._settings.tls.leaf_days
-        return tls.new_leaf(self._authority, names, days, self._clock())
+        """Return a serving certificate for other DNS names; StartupError without a CA of ours."""
+        return self._self_issued().issue(names)
 
     def renewal_of(self, pem: bytes) -> float:
         """Return when a certificate is to be renewed (Unix seconds); 0.0 if it is not of the CA."""
-        return tls.renewal(pem, self._authority)
+        return tls.renewal(pem, self._self_issued().authority)
 
     def trust(self, front_proxies: str, clients: str) -> None:
         """Take these CAs (PEM) in place of those before; only the first make a front proxy.
@@ -109,91 +119,79 @@ class Certificate:
         return self._verifier.common_name(der, self._clock())
 
     async def run(self) -> None:
-        """Renew the leaf at two thirds of its life, until cancelled."""
+        """Renew the leaf at two thirds of its life and follow the source, until cancelled."""
         while True:
-            wait = self._leaf.renew_at - self._clock()
-            if wait > 0:
-                # Not in one sleep: a suspended machine's monotonic clock does not go on.
-                await asyncio.sleep(min(wait, _RETRY_SECONDS))
-                continue
+            await self._wait()
             try:
-                await self.authority_pem()
+                await self._look()
             except (KubeError, StartupError) as error:
-                warn("authority_unreadable", why=str(error))
-            self._renew()
+                self._once("authority_unreadable", "source", str(error))
+            else:
+                self._once.clear("source")
+            if self._leaf.renew_at <= self._clock():
+                self._renew()
+            if self._next is not None:
+                await self._settle(self._next)
+
+    async def _wait(self) -> None:
+        due_seconds = self._leaf.renew_at - self._clock()
+        seconds = min(due_seconds, self._source.look_seconds, _LONGEST_SECONDS)
+        self._wake.clear()
+        if self._next is None and seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+
+    async def _look(self) -> None:
+        """Take note of what the source has now."""
+        found = await self._source.current()
+        known = self._next or self._issuer
+        if found.pem == known.pem:
+            if found is not known and not isinstance(found, SelfIssued):
+                self._take(found)
+            return
+        event("authority_coming", replaces=self._next is not None)
+        self._next = found
+        self._tell()
+        self._wake.set()
+
+    def _tell(self) -> None:
+        for keeper in self.keepers:
+            keeper.look()
+
+    def _announced(self, authority_pem: bytes) -> bool:
+        told = [keeper.announced(authority_pem) for keeper in self.keepers]
+        return bool(told) and all(told)
+
+    def _take(self, found: Issuer) -> None:
+        """Serve another certificate of the same CA; one that is coming waits for its turn."""
+        if self._next is not None:
+            self._next = found
+            return
+        self._issuer = found
+        self._renew()
+
+    async def _settle(self, coming: Issuer) -> None:
+        """Change over to the CA that is coming, once kube-apiserver trusts it."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + ANNOUNCE_SECONDS
+        while not self._announced(coming.pem) and loop.time() < latest:  # noqa: ASYNC110 - derived
+            await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
+        self._past = [(self._issuer.pem, self._clock() + OVERLAP_SECONDS), *self._past][:3]
+        self._issuer, self._next = self._next or coming, None
+        self._renew()
+        self._tell()
 
     def _renew(self) -> None:
-        self._leaf = self._issue()
+        self._leaf = self._issuer.leaf()
         self._current = tls.server_context(self._leaf, self._client_authorities)
         event("certificate_renewed", until=self._leaf.renew_at)
 
-    def _issue(self) -> Leaf:
-        api = self._settings.api
-        names = (
-            f"{api.service}.{api.namespace}.svc",  # what the aggregator asks for
-            f"{api.service}.{api.namespace}.svc.cluster.local",
-            api.service,
-            "localhost",  # for a person behind kubectl port-forward
-        )
-        return self.issue(names)
+    def _self_issued(self) -> SelfIssued:
+        if not isinstance(self._issuer, SelfIssued):
+            raise StartupError("tls.folder: its CA can issue nothing: use caFile there")
+        return self._issuer
 
     def _choose(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         connection.context = self._current
-
-
-async def _authority(cluster: Cluster, settings: Settings, clock: Callable[[], float]) -> Authority:
-    """Return the CA in the Secret; create it where there is none, and read it where that lost."""
-    collection = f"/api/v1/namespaces/{settings.api.namespace}/secrets"
-    path = f"{collection}/{settings.tls.secret}"
-    try:
-        return _read(await cluster.get(path), settings, clock())
-    except KubeError as error:
-        if error.code != _NOT_FOUND:
-            raise
-    fresh = tls.new_authority(f"{settings.api.service}-ca", clock())
-    try:
-        await cluster.create(collection, _secret(settings, fresh))
-    except KubeError as error:
-        if error.code != _CONFLICT:
-            raise
-        return _read(await cluster.get(path), settings, clock())
-    event("authority_created", secret=settings.tls.secret)
-    return fresh
-
-
-def _secret(settings: Settings, authority: Authority) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "kubernetes.io/tls",
-        "metadata": {
-            "name": settings.tls.secret,
-            "namespace": settings.api.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "forescale"},
-        },
-        "data": {
-            CERTIFICATE: base64.b64encode(authority.pem).decode(),
-            KEY: base64.b64encode(authority.key_pem).decode(),
-        },
-    }
-
-
-def _read(secret: Json, settings: Settings, now: float) -> Authority:
-    data = secret.get("data") or {}
-    try:
-        parts = [base64.b64decode(data.get(key) or "", validate=True) for key in (CERTIFICATE, KEY)]
-        authority = tls.read_authority(*parts)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise _unusable(settings, str(error)) from error
-    # A leaf must never outlive its CA.
-    if authority.expires_at < now + settings.tls.leaf_days * _DAY:
-        raise _unusable(settings, "its certificate ends before a new leaf would")
-    return authority
-
-
-def _unusable(settings: Settings, why: str) -> StartupError:
-    name, namespace = settings.tls.secret, settings.api.namespace
-    return StartupError(
-        f"Secret {namespace}/{name} holds no usable CA ({why}): delete it"
-        f" (kubectl -n {namespace} delete secret {name}) and a new one is made"
-    )

@@ -11,7 +11,8 @@ import base64
 import binascii
 from collections.abc import Callable
 
-from adapter.api.certificate import CERTIFICATE, KEY, Certificate
+from adapter.api.authority import CERTIFICATE, KEY
+from adapter.api.certificate import Certificate
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
 from adapter.telemetry import Once, event, warn

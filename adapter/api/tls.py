@@ -29,7 +29,6 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-CA_DAYS = 3650.0  # replacing it means deleting its Secret
 BACKDATED = timedelta(hours=1)  # clocks of nodes may differ by that much
 RENEW_AT = 2 / 3  # of a leaf's life
 _REMEMBERED = 1000  # certificates whose verdict is kept; kube-apiservers have a handful
@@ -54,6 +53,10 @@ class Authority:
     def expires_at(self) -> float:
         return self.certificate.not_valid_after_utc.timestamp()
 
+    @property
+    def renew_at(self) -> float:
+        return _renew_at(self.certificate)
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -65,14 +68,14 @@ class Leaf:
 
     @property
     def pem(self) -> bytes:
-        return self.certificate_pem + self.key_pem
+        return self.certificate_pem + b"\n" + self.key_pem
 
 
-def new_authority(common_name: str, now: float) -> Authority:
+def new_authority(common_name: str, days: float, now: float) -> Authority:
     """Return a fresh CA (ECDSA P-256); `now` is Unix seconds."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(common_name)
-    builder = _builder(name, key, now, CA_DAYS).issuer_name(name)
+    builder = _builder(name, key, now, days).issuer_name(name)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return Authority(builder.sign(key, hashes.SHA256()), key)
@@ -115,8 +118,26 @@ def renewal(pem: bytes, authority: Authority) -> float:
         found.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return 0.0
-    begin = (found.not_valid_before_utc + BACKDATED).timestamp()
-    return begin + (found.not_valid_after_utc.timestamp() - begin) * RENEW_AT
+    return _renew_at(found)
+
+
+def read_leaf(certificate_pem: bytes, key_pem: bytes, authority_pem: bytes) -> Leaf:
+    """Return a pair that was issued elsewhere, which never asks for its renewal.
+
+    Raises ValueError when they are no pair, or the CAs are no PEM; those may be empty.
+    """
+    certificate = x509.load_pem_x509_certificates(certificate_pem)[0]
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    if certificate.public_key() != key.public_key():
+        raise ValueError("its key belongs to another certificate")
+    if authority_pem.strip():
+        x509.load_pem_x509_certificates(authority_pem)
+    return Leaf(certificate_pem, key_pem, float("inf"))
+
+
+def _renew_at(certificate: x509.Certificate) -> float:
+    begin = (certificate.not_valid_before_utc + BACKDATED).timestamp()
+    return begin + (certificate.not_valid_after_utc.timestamp() - begin) * RENEW_AT
 
 
 class Verifier:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 
 from adapter.cluster import Event, Json
+from adapter.model.bundle import NEVER, Bundle
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, VERSIONS
 from adapter.settings import Api
 
@@ -40,7 +43,7 @@ def spec(name: str, api: Api, bundle: str) -> Json:
         "group": group,
         "version": version,
         "service": {"name": api.service, "namespace": api.namespace, "port": PORT},
-        "caBundle": bundle,
+        "caBundle": bundle or None,
         "groupPriorityMinimum": GROUP_PRIORITY,
         "versionPriority": VERSION_PRIORITIES[version],
     }
@@ -66,6 +69,29 @@ def left_by(change: Event) -> Json | None:
     if change.kind == "list":
         found = change.body[0] if change.body else None
     return None if change.kind == "DELETED" else found
+
+
+def correction(found: Json, ours: bytes, bundle: Bundle, now: float) -> tuple[Json | None, float]:
+    """Return the change that makes the spec verify us, None where it is right.
+
+    The second figure says in how many seconds to look again. Without CAs of ours (PEM) somebody
+    else keeps the bundle.
+    """
+    if not ours:
+        return None, NEVER
+    wanted, wait_seconds = bundle.corrected(ours.decode(), trusted(found), now)
+    if wanted is None and not found["spec"].get("insecureSkipTLSVerify"):
+        return None, wait_seconds
+    text = base64.b64encode((wanted or trusted(found)).encode()).decode()
+    return {"caBundle": text, "insecureSkipTLSVerify": None}, NEVER
+
+
+def trusted(found: Json) -> str:
+    """Return the CAs (PEM) that kube-apiserver verifies us by; empty where it has none."""
+    try:
+        return base64.b64decode(found["spec"].get("caBundle") or "").decode()
+    except (ValueError, TypeError):
+        return ""
 
 
 def is_uninstalled(found: Json) -> bool:

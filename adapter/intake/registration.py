@@ -26,6 +26,7 @@ from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
 from adapter.intake import apiservice, notice
 from adapter.intake.apiservice import CUSTOM, LABELS, PATH, ApiGroup, owner_words
+from adapter.model.bundle import Bundle, blocks
 from adapter.settings import Settings
 from adapter.telemetry import Once, event, warn
 
@@ -61,6 +62,7 @@ class Registration:
         self._authority_pem = authority_pem
         self._found: dict[str, Json | None] = {}  # by name, as last heard; None is known to be gone
         self._uninstalled: set[str] = set()
+        self._bundles = {name: Bundle() for name in self._names}
         self._changed = asyncio.Event()
         self._changed_at: dict[str, float] = {}
         self._retry_at: dict[str, float] = {}
@@ -76,6 +78,18 @@ class Registration:
             for name in self._names:
                 tasks.create_task(self._follow(name))
             tasks.create_task(self._keep())
+
+    def look(self) -> None:
+        """Compare the bundles again: the CAs have changed."""
+        self._changed.set()
+
+    def announced(self, authority_pem: bytes) -> bool:
+        """Return whether all that point to us are verified by this CA, too; False before that."""
+        found = [it for it in self._found.values() if it and apiservice.is_ours(it, self._api)]
+        return len(self._found) == len(self._names) and all(
+            set(blocks(authority_pem.decode())) <= set(blocks(apiservice.trusted(it)))
+            for it in found
+        )
 
     async def _follow(self, name: str) -> None:
         selector = {"fieldSelector": f"metadata.name={name}"}
@@ -192,16 +206,15 @@ class Registration:
         self._stand(name, "registered")
 
     async def _correct(self, name: str, found: Json) -> float:
-        spec = found["spec"]
-        bundle = await self._bundle()
-        if spec.get("caBundle") == bundle and not spec.get("insecureSkipTLSVerify"):
+        ours = await self._authority_pem()
+        change, again = apiservice.correction(found, ours, self._bundles[name], _now())
+        if change is None:
             if not self.states.get(name, "").startswith("registered"):
                 self._stand(name, "registered")
-            return _NEVER
+            return again
         wait = self._pace(name, PACE_SECONDS)
         if wait > 0:
             return wait
-        change = {"caBundle": bundle, "insecureSkipTLSVerify": None}
         if await self._patch(name, found, {"spec": change}):
             event("ca_bundle_set", apiservice=name)
             self._stand(name, "registered")

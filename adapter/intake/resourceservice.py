@@ -9,17 +9,19 @@ Event and not contradicted.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
 from adapter.intake import apiservice, notice
 from adapter.intake.apiservice import PATH, owner_words
+from adapter.model.bundle import Bundle, blocks
 from adapter.settings import Settings
 from adapter.telemetry import Once, event, warn
 
 NAME = "v1beta1.metrics.k8s.io"
+LOOK_SECONDS = 60.0  # how long an old CA may stay in the bundle too long
 PACE_SECONDS = 2.0  # two programs that put it right in turn do not do so at the speed of a watch
 _GONE = (404, 409)  # deleted or changed meanwhile: the watch brings what it is now
 
@@ -34,6 +36,9 @@ class ResourceService:
         self._api = settings.api
         self._authority_pem = authority_pem
         self._found: Json | None = None
+        self._heard = False
+        self._bundle = Bundle()
+        self._now = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
         self._was_ours = False
         self._once = Once(warn)
@@ -49,14 +54,23 @@ class ResourceService:
         """Compare the caBundle again: the CAs have changed."""
         self._changed.set()
 
+    def announced(self, authority_pem: bytes) -> bool:
+        """Return whether it is verified by this CA, too, where it points to us."""
+        found = self._found
+        if found is None or not apiservice.is_ours(found, self._api):
+            return self._heard
+        return set(blocks(authority_pem.decode())) <= set(blocks(apiservice.trusted(found)))
+
     async def _follow(self) -> None:
         async for change in self._cluster.watch(PATH, {"fieldSelector": f"metadata.name={NAME}"}):
-            self._found = apiservice.left_by(change)
+            self._found, self._heard = apiservice.left_by(change), True
             self._changed.set()
 
     async def _keep(self) -> None:
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 await self._attend(self._found)
@@ -66,6 +80,8 @@ class ResourceService:
             await asyncio.sleep(PACE_SECONDS)
 
     async def _attend(self, found: Json | None) -> None:
+        if not self._heard:
+            return
         if found is None:
             self._stand("not there: metrics-server is not installed")
         elif apiservice.is_ours(found, self._api):
@@ -75,18 +91,15 @@ class ResourceService:
             await self._leave(found)
 
     async def _correct(self, found: Json) -> None:
-        bundle = base64.b64encode(await self._authority_pem()).decode()
-        spec = found["spec"]
-        if spec.get("caBundle") == bundle and not spec.get("insecureSkipTLSVerify"):
+        ours = await self._authority_pem()
+        change, _ = apiservice.correction(found, ours, self._bundle, self._now())
+        if change is None:
             self._once.clear(NAME)
             self._stand("registered, in front of metrics-server")
             return
-        change = {
-            "metadata": {"resourceVersion": found["metadata"].get("resourceVersion")},
-            "spec": {"caBundle": bundle, "insecureSkipTLSVerify": None},
-        }
+        metadata = {"resourceVersion": found["metadata"].get("resourceVersion")}
         try:
-            await self._cluster.patch(f"{PATH}/{NAME}", change)
+            await self._cluster.patch(f"{PATH}/{NAME}", {"metadata": metadata, "spec": change})
         except KubeError as error:
             if error.code not in _GONE:
                 raise

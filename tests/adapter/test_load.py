@@ -202,3 +202,11 @@ def test_kinds_of_objects_are_checked_term_by_term() -> None:
     assert "api.objectKinds has `RayJob.ray.io`: write PLURAL.VERSION.GROUP=KIND" in str(
         caught.value
     )
+
+
+def test_a_certificate_from_files_can_issue_none_for_what_stands_behind() -> None:
+    with pytest.raises(SettingsError, match=r"fallthrough\.secret needs a CA of ours"):
+        load(
+            ["--tls-folder=/tls", "--fallthrough-url=https://a.b.svc", "--fallthrough-secret=a/b"],
+            {},
+        )

@@ -47,9 +47,11 @@ async def _ask(api: Api, path: str, asked: Asked) -> None:
     asked.count += 1
     try:
         async with api.session.get(path, timeout=TIMEOUT) as answer:
-            if answer.ok:
+            body = await answer.text()
+            # An empty list is no answer for an HPA: it says `no metrics returned`.
+            if answer.ok and '"items":[]' not in body:
                 return
-            words = f"{answer.status} {(await answer.text())[:300]}"
+            words = f"{answer.status} {body[:300]}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         words = repr(error)
     asked.failures.append(f"{began:.2f} +{time.time() - began:.2f} {path}: {words}")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from cryptography import x509
 
-from adapter.api import certificate as module
-from adapter.api import tls
+from adapter.api.authority import SecretAuthority
 from adapter.api.certificate import Certificate
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
@@ -83,19 +83,6 @@ async def test_two_replicas_that_start_at_the_same_moment_end_with_one_ca(kube: 
         await handshake(replica, authorities.copy().pop())
 
 
-async def test_a_ca_that_was_replaced_is_taken_over_with_a_new_leaf(
-    kube: Kube, server: FakeApiServer
-) -> None:
-    certificate = await Certificate.obtain(kube, SETTINGS)
-    before = await certificate.authority_pem()
-    server.remove(SECRETS, "forescale-ca")
-    after = await certificate.authority_pem()
-    assert after != before
-    await handshake(certificate, after)
-    with pytest.raises(ssl.SSLCertVerificationError):
-        await handshake(certificate, before)
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -112,11 +99,17 @@ async def test_a_secret_without_a_ca_says_what_to_do(
         await Certificate.obtain(kube, SETTINGS)
 
 
-async def test_a_ca_that_ends_before_its_leaf_is_not_used(kube: Kube) -> None:
-    await Certificate.obtain(kube, SETTINGS)
-    late = time.time() + (tls.CA_DAYS - 10) * 86_400
-    with pytest.raises(StartupError, match="ends before"):
-        await Certificate.obtain(kube, SETTINGS, clock=lambda: late)
+async def test_a_ca_that_has_ended_is_replaced_and_no_leaf_outlives_its_ca(kube: Kube) -> None:
+    first = await Certificate.obtain(kube, SETTINGS)
+    late = time.time() + 3640 * 86_400
+    near = await Certificate.obtain(kube, SETTINGS, clock=lambda: late)
+    leaf, authority = (
+        x509.load_pem_x509_certificate(pem)
+        for pem in (near._leaf.certificate_pem, near._issuer.pem)
+    )
+    assert leaf.not_valid_after_utc <= authority.not_valid_after_utc
+    after_all = await Certificate.obtain(kube, SETTINGS, clock=lambda: late + 11 * 86_400)
+    assert after_all._issuer.pem != first._issuer.pem
 
 
 async def test_a_refusal_of_the_api_server_is_passed_on(kube: Kube, server: FakeApiServer) -> None:
@@ -132,7 +125,7 @@ async def test_a_refusal_of_the_api_server_is_passed_on(kube: Kube, server: Fake
 async def test_the_leaf_is_renewed_after_two_thirds_of_its_life_without_a_restart(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(SecretAuthority, "look_seconds", 0.01)
     behind = TWENTY_DAYS
     certificate = await Certificate.obtain(kube, SETTINGS, clock=lambda: time.time() - behind)
     authority = await certificate.authority_pem()
@@ -150,7 +143,7 @@ async def test_the_leaf_is_renewed_after_two_thirds_of_its_life_without_a_restar
 async def test_the_leaf_is_renewed_while_the_api_server_is_away(
     kube: Kube, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(SecretAuthority, "look_seconds", 0.01)
     behind = TWENTY_DAYS
     certificate = await Certificate.obtain(kube, SETTINGS, clock=lambda: time.time() - behind)
     authority = await certificate.authority_pem()

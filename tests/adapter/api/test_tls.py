@@ -162,14 +162,14 @@ def test_verdicts_that_are_kept_are_bounded(authority: Pair) -> None:
 
 
 def test_an_authority_survives_being_written_and_read() -> None:
-    made = tls.new_authority("forescale-ca", NOW)
+    made = tls.new_authority("forescale-ca", 3650.0, NOW)
     read = tls.read_authority(made.pem, made.key_pem)
     assert read.pem == made.pem
-    assert made.expires_at == pytest.approx(NOW + tls.CA_DAYS * DAY, abs=2)
+    assert made.expires_at == pytest.approx(NOW + 3650.0 * DAY, abs=2)
 
 
 def test_parts_that_do_not_belong_together_are_no_authority() -> None:
-    one, two = tls.new_authority("a", NOW), tls.new_authority("a", NOW)
+    one, two = tls.new_authority("a", 3650.0, NOW), tls.new_authority("a", 3650.0, NOW)
     with pytest.raises(ValueError, match="belongs to another"):
         tls.read_authority(one.pem, two.key_pem)
     with pytest.raises(ValueError):  # noqa: PT011 - the library's own words
@@ -177,7 +177,7 @@ def test_parts_that_do_not_belong_together_are_no_authority() -> None:
 
 
 def test_a_leaf_is_for_its_names_and_is_renewed_after_two_thirds() -> None:
-    leaf = tls.new_leaf(tls.new_authority("ca", NOW), NAMES, 30.0, NOW)
+    leaf = tls.new_leaf(tls.new_authority("ca", 3650.0, NOW), NAMES, 30.0, NOW)
     certificate = x509.load_pem_x509_certificate(leaf.pem)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == NAMES
@@ -190,7 +190,7 @@ def test_a_leaf_is_for_its_names_and_is_renewed_after_two_thirds() -> None:
 def test_a_handshake_holds_in_strict_clients_and_shows_the_chain(
     strict: int, newest: ssl.TLSVersion
 ) -> None:
-    authority = tls.new_authority("ca", NOW)
+    authority = tls.new_authority("ca", 3650.0, NOW)
     server = tls.server_context(tls.new_leaf(authority, NAMES, 30.0, NOW), ())
     client = ssl.create_default_context(cadata=authority.pem.decode())
     client.verify_flags |= strict
@@ -201,7 +201,9 @@ def test_a_handshake_holds_in_strict_clients_and_shows_the_chain(
 
 
 def test_old_protocols_are_refused() -> None:
-    server = tls.server_context(tls.new_leaf(tls.new_authority("ca", NOW), NAMES, 1.0, NOW), ())
+    server = tls.server_context(
+        tls.new_leaf(tls.new_authority("ca", 3650.0, NOW), NAMES, 1.0, NOW), ()
+    )
     assert server.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
@@ -219,3 +221,16 @@ def _shaken(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[s
     found = there.getpeercert()
     assert found is not None
     return dict(found)
+
+
+def test_a_ca_is_due_at_two_thirds_of_its_life() -> None:
+    made = tls.new_authority("ca", 30.0, NOW)
+    assert made.renew_at == pytest.approx(NOW + 20 * DAY, abs=2)
+
+
+def test_a_leaf_of_another_ca_is_due_at_once() -> None:
+    one, two = tls.new_authority("a", 30.0, NOW), tls.new_authority("a", 30.0, NOW)
+    leaf = tls.new_leaf(one, NAMES, 3.0, NOW)
+    assert tls.renewal(leaf.certificate_pem, one) == pytest.approx(leaf.renew_at, abs=2)
+    assert tls.renewal(leaf.certificate_pem, two) == 0.0
+    assert tls.renewal(b"no PEM", one) == 0.0

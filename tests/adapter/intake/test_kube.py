@@ -166,4 +166,4 @@ async def test_the_pods_token_is_read_again_when_the_kubelet_replaced_it(
 def _some_certificate() -> str:
     from adapter.api import tls  # noqa: PLC0415
 
-    return tls.new_authority("a", time.time()).pem.decode()
+    return tls.new_authority("a", 3650.0, time.time()).pem.decode()
