@@ -23,7 +23,7 @@ demo: setup ## sidecars, adapter and an HPA loop on this machine: no cluster, no
 	@$(VENV)/bin/forescale demo $(ARGS)
 
 check: setup ## fast: lint, types, import directions, unit tests (under 2 minutes)
-	@bash scripts/debian.sh gcc promtool
+	@bash scripts/debian.sh gcc promtool prometheus
 	@bash scripts/check.sh
 
 test: setup ## everything, on the real parts; builds the control plane once (about 10 minutes)

@@ -27,6 +27,7 @@ from adapter.errors import ForescaleError, KubeError, SettingsError
 from adapter.intake import apiservice, requestheader
 from adapter.intake.fleetwatch import FleetWatch
 from adapter.intake.kube import Kube
+from adapter.intake.prometheus import PrometheusSource
 from adapter.intake.registration import Registration
 from adapter.intake.roster import Roster
 from adapter.intake.standalone import Directory
@@ -141,6 +142,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             tasks.append(group.create_task(work))
 
         spawn(loop.run())
+        if settings.prometheus.url:
+            spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
         spawn(Reload(spelled, settings, lambda found: _apply(core, found), metrics).run())
         surround = _from_files if settings.standalone else _from_cluster
         around = await _unless(stop, surround(core, spawn, stack))

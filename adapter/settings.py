@@ -66,6 +66,21 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """`namespace/serviceaccount` of agents and exporters that may speak for a node, by commas."""
 
 
+class Prometheus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A Prometheus as a source: the past of windows at the start, and pods that ask for it."""
+
+    url: str = ""
+    """Such as http://prometheus.monitoring.svc:9090; empty means that none is asked."""
+    period_seconds: float = 15.0
+    """Its scrape interval: it is asked this often, and ages are counted in it."""
+    seconds: float = 5.0
+    """For one query; a Prometheus that is busy or gone must not hold up the next."""
+    ca_file: str = ""
+    """PEM file of the authority to trust for https; empty means the system's."""
+    token_file: str = ""
+    """File with a bearer token, read anew for each query."""
+
+
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What becomes of readings."""
 
@@ -142,6 +157,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     api: Api = Api()
     ops: Ops = Ops()
     intake: Intake = Intake()
+    prometheus: Prometheus = Prometheus()
     model: Model = Model()
     api_services: ApiServices = ApiServices()
     external: External = External()
@@ -175,7 +191,7 @@ def problems(settings: Settings) -> list[str]:
             found.append(f"{key}.secret needs a CA of ours, and tls.folder has none: use caFile")
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
-    found += _scrape_problems(settings.intake)
+    found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found
@@ -245,6 +261,20 @@ def _scrape_problems(intake: Intake) -> list[str]:
     return found
 
 
+def _prometheus_problems(prometheus: Prometheus) -> list[str]:
+    found = []
+    if prometheus.url and not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", prometheus.url):
+        found.append(
+            f"prometheus.url is `{prometheus.url}`: write http://host:9090, without a user"
+        )
+    if prometheus.period_seconds > LONGEST_PERIOD_SECONDS:
+        found.append(
+            f"prometheus.periodSeconds is {prometheus.period_seconds:g}: beyond"
+            f" {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
+        )
+    return found
+
+
 def _duration_problems(settings: Settings) -> list[str]:
     durations = {
         "api.stallSeconds": settings.api.stall_seconds,
@@ -254,6 +284,8 @@ def _duration_problems(settings: Settings) -> list[str]:
         "intake.scrapePeriodSeconds": settings.intake.scrape_period_seconds,
         "intake.exporterPeriodSeconds": settings.intake.exporter_period_seconds,
         "intake.scrapeSeconds": settings.intake.scrape_seconds,
+        "prometheus.periodSeconds": settings.prometheus.period_seconds,
+        "prometheus.seconds": settings.prometheus.seconds,
         "model.tickSeconds": settings.model.tick_seconds,
         "model.holdSeconds": settings.model.hold_seconds,
         "tls.caDays": settings.tls.ca_days,

@@ -130,6 +130,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.prometheus_rounds = Counter(
+            "forescale_adapter_prometheus_rounds_total",
+            "Rounds of questions to Prometheus, by what became of them.",
+            ["result"],
+            registry=self.registry,
+        )
         self.dropped_values = Counter(
             "forescale_adapter_dropped_values_total",
             "Readings that were no measurement and were left out.",

@@ -9,6 +9,7 @@ declare -A package=(
   [curl]="curl"              # the demo's and the tests' hands
   [promtool]="prometheus"    # lints the sidecar's /metrics
   [ps]="procps"
+  [prometheus]="prometheus"  # scrapes real sidecars
 )
 [ $# -gt 0 ] || set -- "${!package[@]}"
 missing=""

@@ -101,6 +101,14 @@ class Subscriber:
         self._readings, self._troubles = [], {}
         return batch
 
+    def add(self, reading: Reading) -> None:
+        """Add a reading of a source that is not followed here, such as Prometheus."""
+        self._readings.append(reading)
+
+    def report(self, uid: str, why: str) -> None:
+        """Say why such a source has nothing for a pod."""
+        self._troubles[uid] = why
+
     def tried(self) -> bool:
         """Return whether each pod that is followed has answered, or failed, at least once."""
         return not self._untried
@@ -178,6 +186,8 @@ class Subscriber:
             return
         if pod.source_problem is not None:
             self._troubles[pod.uid] = pod.source_problem
+        elif pod.source is SourceKind.PROMETHEUS:
+            self._troubles[pod.uid] = "Prometheus has not answered for it yet (prometheus.url)"
         elif pod.source is SourceKind.SIDECAR and pod.port is None:
             self._troubles[pod.uid] = "no container port of the pod is named `forescale`"
 

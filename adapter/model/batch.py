@@ -79,6 +79,7 @@ class Origin(StrEnum):
     """Who said a reading."""
 
     POD = "pod"  # the pod's own source: queue and GPUs
+    HISTORY = "history"  # the past of its figures, from elsewhere: it says nothing of the present
     NODE = "node"  # a source of its node, which speaks of GPUs alone
 
 

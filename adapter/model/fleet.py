@@ -37,6 +37,7 @@ class SourceKind(StrEnum):
 
     SIDECAR = "sidecar"
     SCRAPE = "scrape"
+    PROMETHEUS = "prometheus"  # a Prometheus that scrapes it
     NODE = "node"  # it speaks for other pods of its node, not for itself
 
 

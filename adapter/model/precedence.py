@@ -40,4 +40,4 @@ def chosen(stands: Standings, batch: Batch) -> Batch:
 
 
 def _counts(reading: Reading, stands: Standings) -> bool:
-    return reading.origin is Origin.POD or reading.uid not in stands
+    return reading.origin is not Origin.NODE or reading.uid not in stands

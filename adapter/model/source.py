@@ -93,6 +93,8 @@ def stand(fleet: Fleet, sources: Mapping[str, Source]) -> dict[str, Standing]:
 
 
 def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
+    if reading.origin is Origin.HISTORY:
+        return source
     if reading.origin is Origin.NODE:
         return msgspec.structs.replace(source, node_why=reading.why.get("gpu"))
     ready = reading.model is ModelState.READY

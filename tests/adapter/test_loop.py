@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from msgspec import structs
 
 from adapter.loop import Loop
 from adapter.model import fleet as fleets
-from adapter.model.batch import Batch, ModelState, Point, Reading
-from adapter.model.catalogue import METRICS, RAW
+from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
+from adapter.model.catalogue import METRICS, RAW, Stat, View
 from adapter.model.fleet import Exit, Fleet, Memory
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Snapshot, TotalKey
@@ -128,3 +129,17 @@ def test_an_exit_for_want_of_memory_is_counted_for_its_workload() -> None:
     }
     count = metrics.registry.get_sample_value
     assert count("forescale_adapter_out_of_memory_exits_total", labels) == 1.0
+
+
+def test_a_past_from_elsewhere_fills_the_window_and_says_nothing_of_the_present() -> None:
+    intake, fleet = Delivered(), Fleet.of([serving_pod("llm-0")], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    column = Column("pending", START - 5.0, 10.0, (4.0,) * 12)
+    past = Reading("uid-llm-0", START, 15.0, ModelState.UNKNOWN, (), history=(column,))
+    past = structs.replace(past, origin=Origin.HISTORY)
+    intake.batch = Batch((*says(4.0, START).readings, past))
+    loop.tick(START, WALL)
+    assert loop.snapshot is not None
+    assert loop.snapshot.sources["uid-llm-0"].model is ModelState.READY
+    seen = loop.snapshot.pods(PENDING, View(Stat.MEAN, 60), "default", EVERYTHING, None)
+    assert seen.milli == [4000]

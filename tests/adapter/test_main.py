@@ -179,3 +179,26 @@ def test_a_port_in_use_ends_it_with_1_and_says_which_and_what_to_do(
     assert (last["event"], last["level"]) == ("stopped", "error")
     assert f"cannot listen on 127.0.0.1 port {port}" in last["why"]
     assert f"set {name}.port or {name}.host to another" in last["why"]
+
+
+def test_a_prometheus_that_is_not_there_does_not_keep_it_from_serving(
+    adapter: Adapter, tmp_path: Path
+) -> None:
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    raw = pod_json()
+    raw["metadata"]["labels"] |= {"forescale.dev/source": "prometheus"}
+    (pods / "llm.json").write_text(json.dumps(raw))
+    url = f"--prometheus-url=http://127.0.0.1:{free_port()}"
+    adapter.start(f"--standalone={pods}", url)
+    failed = 'forescale_adapter_prometheus_rounds_total{result="failed"}'
+    adapter.until("/metrics", 200, failed)
+    adapter.until("/readyz", 200)
+    assert "prometheus_unreadable" in adapter.log()
+    assert adapter.stop()[0] == 0
+
+
+def test_the_client_of_prometheus_is_not_loaded_where_none_is_set() -> None:
+    code = "import adapter.__main__, sys; print('prometheus_api_client' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert found.stdout == b"False\n"

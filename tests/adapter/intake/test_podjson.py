@@ -181,8 +181,10 @@ def test_an_annotation_that_cannot_be_read_leaves_the_pod_and_says_why() -> None
 
 
 def test_an_unknown_source_is_told_with_the_known_ones() -> None:
-    found = pod(with_source("prometheus"))
-    assert found.source_problem == ("forescale.dev/source is prometheus: use sidecar, scrape, node")
+    found = pod(with_source("grafana"))
+    assert found.source_problem == (
+        "forescale.dev/source is grafana: use sidecar, scrape, prometheus, node"
+    )
 
 
 def test_the_ends_for_want_of_memory_of_every_container_are_kept() -> None:

@@ -37,3 +37,9 @@ def test_another_pods_word_is_no_reason_to_leave_one_out() -> None:
     other = Reading("v", 100.0, 2.0, ModelState.READY, OWN.points)
     both = Batch((other, NODE))
     assert chosen(fold({}, both, 100.0), both) == both
+
+
+def test_a_past_from_elsewhere_is_taken_beside_the_pods_own_word() -> None:
+    past = Reading("u", 100.0, 15.0, ModelState.UNKNOWN, (), origin=Origin.HISTORY)
+    both = Batch((OWN, past))
+    assert chosen(fold({}, both, 100.0), both) == both
