@@ -85,6 +85,8 @@ class Exporter:
         try:
             refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
             found = await self._read()
+            self._date(found, asked_at)
+            self._hand_on(found, clock())
         except NoPage as error:
             self._missing(str(error), error.failure)
             return False
@@ -98,8 +100,6 @@ class Exporter:
             self._missing(words, "refused")
             return False
         self._metrics.scrapes.labels("taken").inc()
-        self._date(found, asked_at)
-        self._hand_on(found, clock())
         return True
 
     async def _read(self) -> dcgm.Page:

@@ -73,6 +73,8 @@ class Scrape:
         try:
             refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
             found = await self._read()
+            self._answered = True
+            self._deliver(self._target, (self._reading(found, asked_at, clock()),))
         except NoPage as error:
             self._missing(error, clock())
             return False
@@ -86,9 +88,7 @@ class Scrape:
             words = f"the adapter could not read the page: {type(error).__name__}"
             self._fail(self._target, words, ())
             return False
-        self._answered = True
         self._count("taken")
-        self._deliver(self._target, (self._reading(found, asked_at, clock()),))
         return True
 
     async def _read(self) -> wire.EngineReading:

@@ -2,12 +2,16 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from adapter.intake.frames import reading
+from adapter.intake.reader import PageReader
+from adapter.intake.scrape import Scrape, ScrapeTarget
 from adapter.intake.subscribe import Subscriber
-from adapter.model.batch import Batch, ModelState
+from adapter.model.batch import Batch, ModelState, Reading
+from adapter.model.fleet import MetricsPage
 from adapter.settings import Intake
 from adapter.telemetry import Metrics
 from sidecar import engines, wire
@@ -264,3 +268,34 @@ async def test_what_became_of_each_scrape_is_counted() -> None:
         await collect(subscriber, has_reading)
     count = metrics.registry.get_sample_value
     assert count("forescale_adapter_scrapes_total", {"result": "status"}) == 1.0
+
+
+async def test_what_nobody_foresaw_costs_one_scrape_and_not_the_next() -> None:
+    """The hand that takes a Reading breaks once; a pod's scrapes go on."""
+    taken: list[Reading] = []
+    failed: list[str] = []
+
+    def deliver(_: ScrapeTarget, readings: tuple[Reading, ...]) -> None:
+        if not failed:
+            raise RuntimeError("broken")
+        taken.extend(readings)
+
+    async with (
+        listening(bad_pages.application()) as port,
+        aiohttp.ClientSession() as session,
+        asyncio.timeout(5),
+    ):
+        target = ScrapeTarget("u1", "a/b", "127.0.0.1", (MetricsPage("vllm", port, "/good"),))
+        scrape = Scrape(
+            target,
+            PageReader(session),
+            SETTINGS,
+            Metrics(),
+            deliver=deliver,
+            fail=lambda _, why, __: failed.append(why),
+        )
+        going = asyncio.create_task(scrape.run(0.0))
+        while not taken:
+            await asyncio.sleep(0.05)
+        going.cancel()
+    assert failed == ["the adapter could not read the page: RuntimeError"]
