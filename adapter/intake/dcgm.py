@@ -8,6 +8,7 @@ transformation/const.go of 4.5; field ids and blank values from dcgm_fields.h an
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,12 +43,21 @@ _BLANK_LINE = re.compile(
 )
 _FIELD_LINE = re.compile(rb"^DCGM_FI_[^\n]*", re.MULTILINE)
 
+# An exporter adds labels of the node and, if told to, every label of the pod: with MIG that is more
+# than a page may have, and none of it is read here.
+_LABELED = re.compile(rb"^(DCGM_FI_[A-Z0-9_]+)\{([^\n]*)\}([^\n}]*)$", re.MULTILINE)
+_LABEL = re.compile(rb'(\w+)="((?:[^"\\\n]|\\.)*)"')
+
 # How the labels of the holder are spelled: on a page that went through another scraper, on the
 # exporter's own, and on its own with --use-old-namespace. The first that is there counts.
 _HOLDERS = (
     ("exported_namespace", "exported_pod"),
     ("namespace", "pod"),
     ("pod_namespace", "pod_name"),
+)
+
+_READ_LABELS = frozenset(
+    label.encode() for label in ("UUID", "uuid", "GPU_I_ID", "vgpu", *itertools.chain(*_HOLDERS))
 )
 
 PodKey = tuple[str, str]  # namespace, name
@@ -75,7 +85,7 @@ class Page(msgspec.Struct, frozen=True):
 def read(page: bytes) -> Page:
     """Return what the page says; never raise for what it holds."""
     lines = _BLANK_LINE.sub(b"", page)
-    found = exposition.read(lines, NAMES)
+    found = exposition.read(_LABELED.sub(_lean, lines), NAMES)
     figures: dict[tuple[PodKey, Slot], dict[str, float]] = {}
     virtual: set[Slot] = set()
     for name, sample in _samples(found):
@@ -95,6 +105,12 @@ def read(page: bytes) -> Page:
         moves=bool(found.samples.get(POWER) or found.samples.get(ENERGY)),
         fields=bool(found.present),
     )
+
+
+def _lean(line: re.Match[bytes]) -> bytes:
+    """Return the line with the labels alone that are read here."""
+    kept = (pair[0] for pair in _LABEL.finditer(line[2]) if pair[1] in _READ_LABELS)
+    return b"%b{%b}%b" % (line[1], b",".join(kept), line[3])
 
 
 def _samples(found: Exposition) -> Iterable[tuple[str, Sample]]:

@@ -106,6 +106,24 @@ def test_the_digest_tells_whether_anything_was_read_anew() -> None:
     assert not dcgm.read(b'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-x"} 5\n').moves
 
 
+def test_a_node_of_mig_whose_exporter_adds_every_label_of_the_pods_is_read_whole() -> None:
+    extra = ",".join(f'label_{n}="{"x" * 40}"' for n in range(60))
+    lines = [
+        f'{name}{{UUID="GPU-{gpu}",GPU_I_ID="{slice_}",{extra},namespace="a",pod="p{gpu}"}} 0.5\n'
+        for name in (dcgm.ENGINE, dcgm.USED, dcgm.FREE, dcgm.DRAM, dcgm.TENSOR)
+        for gpu in range(8)
+        for slice_ in range(7)
+    ]
+    found = dcgm.read("".join(lines).encode())
+    assert found.problems == ()
+    assert [len(gpus) for gpus in found.gpus.values()] == [7] * 8
+
+
+def test_what_stands_in_the_value_of_a_label_is_no_label() -> None:
+    line = 'DCGM_FI_DEV_GPU_UTIL{UUID="u",note=",pod=\\"x\\"",namespace="default",pod="llm-0"} 5\n'
+    assert one(line).keys() == {LLM_0}
+
+
 def test_a_page_of_something_else_has_no_fields() -> None:
     assert not dcgm.read(b"vllm:num_requests_waiting 3\n").fields
     assert not dcgm.read(b"").fields
