@@ -6,6 +6,7 @@ figure is the same, and objects of each item would take four times as long.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -28,11 +29,22 @@ class Subject(msgspec.Struct, frozen=True):
 
 def encode(subject: Subject, answer: Answer) -> bytes:
     """Return the JSON of the list; a raw reading has no window."""
-    items = _items(subject, answer) if answer.names else ""
+    if answer.windows is not None:
+        items = ",".join(_items(subject, group) for group in _by_window(answer))
+    else:
+        items = _items(subject, answer) if answer.names else ""
     return (
         f'{{"kind":"MetricValueList","apiVersion":{_json(subject.group_version)},"metadata":{{}},'
         f'"items":[{items}]}}'
     ).encode()
+
+
+def _by_window(answer: Answer) -> Iterable[Answer]:
+    """Part the answer into one for each window; young pods have shorter ones."""
+    columns = zip(answer.names, answer.milli, answer.taken_at, answer.windows or (), strict=True)
+    for seconds, group in itertools.groupby(columns, key=lambda column: column[3]):
+        names, milli, taken_at, _ = zip(*group, strict=True)
+        yield Answer(names, list(milli), list(taken_at), seconds)
 
 
 def _items(subject: Subject, answer: Answer) -> str:
@@ -51,16 +63,17 @@ def _items(subject: Subject, answer: Answer) -> str:
 
 def encode_external(metric: str, labels: Mapping[str, str], answer: Answer) -> bytes:
     """Return the JSON of the ExternalMetricValueList."""
-    window = {"window": answer.window_seconds} if answer.window_seconds else {}
     items = [
         {
             "metricName": metric,
             "metricLabels": labels,
             "timestamp": _stamp(int(at)),
-            **window,
+            **({"window": seconds} if seconds else {}),
             "value": format_milli(milli),
         }
-        for at, milli in zip(answer.taken_at, answer.milli, strict=True)
+        for at, milli, seconds in zip(
+            answer.taken_at, answer.milli, answer.each_window(), strict=True
+        )
     ]
     group_version = f"{EXTERNAL_GROUP}/{EXTERNAL_VERSION}"
     found = {"kind": "ExternalMetricValueList", "apiVersion": group_version, "metadata": {}}

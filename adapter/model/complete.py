@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.model.catalogue import METRICS, Agg, View
-from adapter.model.snapshot import Levels, Snapshot, TotalKey
+from adapter.model.sight import Levels
+from adapter.model.snapshot import Snapshot, TotalKey
 
 Integers = NDArray[np.int64]
 

@@ -70,11 +70,11 @@ class Meters:
 
     def forget(self, keep: Iterable[str]) -> None:
         """Drop every pod UID that is not in `keep`."""
-        for uid in self._row_of.keys() - set(keep):
-            row = self._row_of.pop(uid)
-            self._life.pop(uid, None)
+        for uid in self._life.keys() - set(keep):
+            del self._life[uid]
             self._begun.discard(uid)
-            self._free.append(row)
+            if uid in self._row_of:  # one that counts nothing has none
+                self._free.append(self._row_of.pop(uid))
 
     def _begin(self, reading: Reading) -> None:
         """Give a pod its first values, from its backlog where it sent one."""

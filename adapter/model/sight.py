@@ -13,6 +13,22 @@ from adapter.model.catalogue import Agg
 Floats = NDArray[np.float64]
 
 
+class Levels(NamedTuple):
+    """One view of one series, in the order of the fleet or a group; NaN where there is no value.
+
+    `at` is monotonic seconds, `known` says which values may be served. `idle` are the pods that are
+    heard and had nothing to measure: no value is expected of them. `seconds` of the view's window
+    are known.
+    """
+
+    values: Floats
+    at: Floats
+    known: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    idle: NDArray[np.bool_]
+    seconds: Floats
+
+
 class Sight(NamedTuple):
     """What is known of a group: of which of its pods (numbers within it), and how many should be.
 
@@ -26,6 +42,7 @@ class Sight(NamedTuple):
     expected: int
     serving: NDArray[np.bool_]
     idle: NDArray[np.bool_]
+    seconds: Floats
 
     def complete(self) -> bool:
         """Return whether every expected pod is fresh, and there is one."""
@@ -48,3 +65,8 @@ def one_value(sight: Sight, agg: Agg, last_complete: float | None) -> float:
     witnesses = sight.values[sight.fresh] if sight.fresh.any() else sight.values
     scale = sight.expected / len(witnesses) if agg is Agg.SUM else 1.0
     return max(aggregate(witnesses) * scale, known, last_complete or 0.0)
+
+
+def together(value: float, sight: Sight) -> tuple[Floats, Floats, Floats]:
+    """Return a workload's value, as old as its oldest reading, over its longest window."""
+    return np.array([value]), sight.at.min(keepdims=True), sight.seconds.max(keepdims=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adapter.errors import NoValue
 from adapter.model import excuses, latency
-from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, Stat, View
+from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, View
 from adapter.model.fleet import Fleet, Group, Pod, Standing
 from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
@@ -20,7 +20,7 @@ from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selector import Selector
-from adapter.model.sight import Floats, Sight, one_value
+from adapter.model.sight import Floats, Levels, Sight, one_value, together
 from adapter.model.source import NEW, Dims, Source
 from adapter.model.views import look
 from adapter.model.window import FrozenWindow
@@ -29,13 +29,15 @@ from adapter.model.window import FrozenWindow
 class Answer(NamedTuple):
     """The values of one query, column by column: who, in thousandths, read when (Unix seconds).
 
-    `window_seconds` is 0 for raw readings.
+    `window_seconds` is 0 for raw readings. `windows` is None where it is the same for all: a pod
+    that is younger than the window has a shorter one.
     """
 
     names: Sequence[str]
     milli: list[int]
     taken_at: list[float]
     window_seconds: int
+    windows: list[int] | None = None
 
     @classmethod
     def joined(cls, answers: Sequence[Answer]) -> Answer:
@@ -46,8 +48,12 @@ class Answer(NamedTuple):
             [name for answer in answers for name in answer.names],
             [milli for answer in answers for milli in answer.milli],
             [at for answer in answers for at in answer.taken_at],
-            answers[0].window_seconds,
+            *_windows([seconds for answer in answers for seconds in answer.each_window()]),
         )
+
+    def each_window(self) -> list[int]:
+        """Return the window of each value."""
+        return self.windows or [self.window_seconds] * len(self.names)
 
 
 NO_ANSWER = Answer((), [], [], 0)
@@ -63,20 +69,6 @@ class TotalKey(msgspec.Struct, frozen=True):
     view: View
     dims: Dims = ()
     agg: Agg = Agg.SUM
-
-
-class Levels(NamedTuple):
-    """One view of one series, in the order of the fleet or a group; NaN where there is no value.
-
-    `at` is monotonic seconds, `known` says which values may be served. `idle` are the pods that are
-    heard and had nothing to measure: no value is expected of them.
-    """
-
-    values: Floats
-    at: Floats
-    known: NDArray[np.bool_]
-    fresh: NDArray[np.bool_]
-    idle: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +112,7 @@ class Snapshot:
         names = group.names
         if len(sight.seen) < len(names):
             names = tuple(names[number] for number in sight.seen.tolist())
-        return self._answer(names, sight.values, sight.at, view)
+        return self._answer(names, sight.values, sight.at, sight.seconds)
 
     def total(self, metric: Metric, key: TotalKey) -> Answer:
         """Return the object's value, `key.agg` over its pods; empty where none has a source.
@@ -135,7 +127,7 @@ class Snapshot:
         group = self._of_dims(group, key.dims)
         sight = self._quorate(metric, key.view, group)
         value = one_value(sight, key.agg, self.complete.get(key))
-        return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
+        return self._answer((key.name,), *together(value, sight))
 
     def merged(self, metric: Metric, key: TotalKey) -> Answer:
         """Return the quantile of all that the workload's pods measured; empty without such a pod.
@@ -153,7 +145,7 @@ class Snapshot:
             value = latency.merged(trails, key.view)
         except ValueError as error:
             raise NoValue(f"{metric.name} has no value: {error}") from error
-        return self._answer((key.name,), np.array([value]), sight.at.min(keepdims=True), key.view)
+        return self._answer((key.name,), *together(value, sight))
 
     def owned(self, metric: Metric, key: TotalKey) -> Group:
         """Return the object's pods that can have the metric."""
@@ -188,11 +180,13 @@ class Snapshot:
         rows = self.window.by_series.get(series, NONE).of(self.fleet)
         have = rows != NO_ROW
         values = np.full(len(rows), np.nan)
-        values[have] = look(view, self.window, rows[have])
+        seconds = np.zeros(len(rows))
+        values[have], seconds[have] = look(view, self.window, rows[have])
         grades = self.grades[rows]  # without a row those of another one, which `have` masks
         known = have & (grades < Freshness.GONE) & is_quantity(values)
         fresh = known & (grades == Freshness.FRESH)
-        return Levels(values, self.window.last_at[rows], known, fresh, np.zeros_like(known))
+        at, idle = self.window.last_at[rows], np.zeros_like(known)
+        return Levels(values, at, known, fresh, idle, seconds)
 
     def _observed(self, view: View, series: str, group: Group) -> Levels:
         """Return the quantiles of the group's histograms, in its order.
@@ -203,9 +197,11 @@ class Snapshot:
         at = np.array([trail.last.at if trail else np.nan for trail in trails])
         period = np.array([trail.period_seconds if trail else np.nan for trail in trails])
         grades = grade(self.at - at, period, self.trails.hold_seconds)
-        values, heard = latency.quantiles(trails, view), grades < Freshness.GONE
+        values, seconds = latency.quantiles(trails, view)
+        heard = grades < Freshness.GONE
         known = heard & is_quantity(values)
-        return Levels(values, at, known, known & (grades == Freshness.FRESH), heard & ~known)
+        fresh = known & (grades == Freshness.FRESH)
+        return Levels(values, at, known, fresh, heard & ~known, seconds)
 
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
         if metric.distribution:
@@ -226,6 +222,7 @@ class Snapshot:
             int(np.count_nonzero(expected)),
             serving,
             idle,
+            levels.seconds[places[seen]],
         )
 
     def _quorate(self, metric: Metric, view: View, group: Group) -> Sight:
@@ -242,10 +239,10 @@ class Snapshot:
             raise NoValue(self._blind_words(metric, group, sight))
         return sight
 
-    def _answer(self, names: Sequence[str], values: Floats, at: Floats, view: View) -> Answer:
-        window = 0 if view.stat is Stat.RAW else view.window_seconds
+    def _answer(self, names: Sequence[str], values: Floats, at: Floats, seconds: Floats) -> Answer:
         taken_at = self.wall - (self.at - at)
-        return Answer(names, to_milli(values).tolist(), taken_at.tolist(), window)
+        windows = _windows(np.rint(seconds).astype(np.int64).tolist())
+        return Answer(names, to_milli(values).tolist(), taken_at.tolist(), *windows)
 
     def excuse(self, metric: Metric, pod: Pod) -> str:
         """Return in words why the pod has no value of the metric."""
@@ -270,6 +267,12 @@ class Snapshot:
             f"{metric.name} is known for {known} of {known + len(silent)} pods,"
             f" fewer than half: {excuses.listed(told, len(silent))}"
         )
+
+
+def _windows(seconds: list[int]) -> tuple[int, list[int] | None]:
+    """Return the longest window, and all of them where they are not the same."""
+    longest = max(seconds)
+    return longest, None if min(seconds) == longest else seconds
 
 
 def _readable(metric: Metric, group: Group) -> Group:

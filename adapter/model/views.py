@@ -6,12 +6,13 @@ the part of the oldest one that is still in the window, and the seconds since th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from adapter.model import smooth
 from adapter.model.catalogue import QUANTILES, Stat, View
-from adapter.model.rings import COARSE_SECONDS, COARSE_SLOTS, FINE_SLOTS, Floats, Integers
+from adapter.model.rings import COARSE_SECONDS, COARSE_SLOTS, FINE_SLOTS, Floats, Integers, Ring
 from adapter.model.window import FrozenWindow
 
 # How fast the rising view follows a rise: one default window of a queue.
@@ -19,24 +20,45 @@ RISE_SECONDS = 15
 # Half-lives after which an exponential mean has forgotten: 1/16 is left.
 _HALF_LIVES = 4
 
-Columns = tuple[NDArray[np.float32], Floats]  # [rows, columns], and how many seconds each is
+Columns = tuple[Ring, Floats]  # [rows, columns], and how many seconds each is
 
 
-def look(view: View, window: FrozenWindow, rows: Integers) -> Floats:
-    """Return the level of each row in this view, NaN where it has none."""
-    seconds, share = view.window_seconds, QUANTILES.get(view.stat)
+class Look(NamedTuple):
+    """The level of each row in one view, NaN where it has none, and how much of it is known.
+
+    `seconds` is the part of the view's window in which the row was known: less than the window for
+    a pod that is younger, 0 for the last reading alone.
+    """
+
+    levels: Floats
+    seconds: Floats
+
+
+def look(view: View, window: FrozenWindow, rows: Integers) -> Look:
+    """Return what each row is in this view."""
     if view.stat is Stat.RAW:
-        return window.last_value[rows]
-    if view.stat is Stat.EWMA:
-        return smooth.ewma(*_columns(window, rows, _memory(seconds)), seconds)
-    if view.stat is Stat.MAX:
-        return smooth.highest(_columns(window, rows, seconds, COARSE_SECONDS)[0])
-    if share is not None:
-        return smooth.quantile(*_columns(window, rows, seconds), share)
-    level = smooth.mean(*_columns(window, rows, seconds))
-    if view.stat is Stat.RISE and seconds > RISE_SECONDS:
-        level = np.fmax(level, smooth.mean(*_columns(window, rows, RISE_SECONDS)))
-    return level
+        return Look(window.last_value[rows], np.zeros(len(rows)))
+    seconds = _memory(view.window_seconds) if view.stat is Stat.EWMA else view.window_seconds
+    columns, weights = _columns(window, rows, seconds)
+    levels = _levels(view, window, rows, columns, weights)
+    return Look(levels, np.minimum(~np.isnan(columns) @ weights, view.window_seconds))
+
+
+def _levels(
+    view: View, window: FrozenWindow, rows: Integers, columns: Ring, weights: Floats
+) -> Floats:
+    match view.stat:
+        case Stat.EWMA:
+            return smooth.ewma(columns, weights, view.window_seconds)
+        case Stat.MAX:
+            return smooth.highest(_columns(window, rows, view.window_seconds, COARSE_SECONDS)[0])
+        case Stat.MEAN:
+            return smooth.mean(columns, weights)
+        case Stat.RISE:
+            recent = smooth.mean(*_columns(window, rows, min(RISE_SECONDS, view.window_seconds)))
+            return np.fmax(smooth.mean(columns, weights), recent)
+        case _:
+            return smooth.quantile(columns, weights, QUANTILES[view.stat])
 
 
 def _memory(half_life_seconds: int) -> int:
@@ -61,6 +83,6 @@ def _columns(window: FrozenWindow, rows: Integers, seconds: int, tail: int = 0) 
     return (values, weights) if begun < COARSE_SECONDS else (values[:, 1:], weights[1:])
 
 
-def _mean_of_known(seconds: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean_of_known(seconds: Ring) -> Ring:
     found = smooth.mean(seconds, np.ones(seconds.shape[1]))
     return found.astype(np.float32)[:, np.newaxis]

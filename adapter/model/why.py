@@ -120,8 +120,7 @@ def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple
 
 def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total:
     try:
-        merged = metric.distribution
-        answer = snapshot.merged(metric, key) if merged else snapshot.total(metric, key)
+        answer = snapshot.total(metric, key)
     except NoValue as error:
         return Total(None, str(error))
     return Total(format_milli(answer.milli[0]), None)

@@ -52,3 +52,16 @@ def test_a_time_is_a_whole_second_in_utc() -> None:
     body = values.encode(subject("v1beta2"), answer([("a", 1, 0.0), ("b", 2, 61.9)], 0))
     stamps = [item["timestamp"] for item in json.loads(body)["items"]]
     assert stamps == ["1970-01-01T00:00:00Z", "1970-01-01T00:01:01Z"]
+
+
+@pytest.mark.parametrize(("version", "key"), [("v1beta1", "window"), ("v1beta2", "windowSeconds")])
+def test_young_pods_have_windows_of_their_own(version: str, key: str) -> None:
+    items = [("a", 1, 0.0), ("b", 2, 1.0), ("c", 3, 2.0), ("d", 4, 3.0)]
+    uneven = answer(items, 60)._replace(windows=[60, 60, 7, 60])
+    found = json.loads(values.encode(subject(version), uneven))["items"]
+    assert [(item["describedObject"]["name"], item["value"], item[key]) for item in found] == [
+        ("a", "1m", 60),
+        ("b", "2m", 60),
+        ("c", "3m", 7),
+        ("d", "4m", 60),
+    ]

@@ -133,6 +133,14 @@ def test_an_unknown_queue_gives_no_arrival_rate() -> None:
     assert meter.take(reading(102.0, 9.0, None, tokens=20.0)) == [5.0]  # of tokens alone
 
 
+def test_pods_that_count_nothing_are_forgotten_too() -> None:
+    meters = Meters()
+    silent = Reading("w", 100.0, 2.0, ModelState.READY, (), life="b")
+    meters.measure(Batch((silent, reading(100.0, 0.0))))
+    meters.forget(("u",))
+    assert set(meters._life) == set(meters._row_of) == {"u"}
+
+
 def test_a_forgotten_pod_begins_anew() -> None:
     meter = Meter()
     meter.take(reading(100.0, 0.0))

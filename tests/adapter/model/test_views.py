@@ -31,7 +31,10 @@ class Series:
             self.window.append(Batch((Reading("u", at, 2.0, ModelState.READY, points),)), at)
 
     def level(self, view: View) -> float:
-        return float(look(view, self.window.freeze(), ROW)[0])
+        return float(look(view, self.window.freeze(), ROW).levels[0])
+
+    def seconds(self, view: View) -> float:
+        return float(look(view, self.window.freeze(), ROW).seconds[0])
 
 
 @pytest.mark.parametrize("start", [1000, 1003, 1009])
@@ -65,6 +68,17 @@ def test_a_level_that_stands_is_that_level() -> None:
     series = Series()
     series.say(7.25, 640)
     assert {view: series.level(view) for view in VIEWS} == pytest.approx(dict.fromkeys(VIEWS, 7.25))
+
+
+def test_the_window_of_a_young_series_is_what_is_known_of_it() -> None:
+    series = Series(1003)
+    series.say(5.0, 42)
+    assert series.seconds(RAW) == 0.0
+    found = {view.window_seconds: series.seconds(view) for view in VIEWS}
+    assert [found[seconds] for seconds in (15, 30, 60)] == [15, 30, 42]
+    assert all(42 <= found[seconds] < 52 for seconds in (120, 300, 600))  # in whole steps
+    series.say(5.0, 620)
+    assert {series.seconds(view) - view.window_seconds for view in VIEWS} == {0.0}
 
 
 def test_one_reading_is_enough_for_every_view() -> None:

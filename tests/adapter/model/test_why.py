@@ -96,3 +96,22 @@ def test_who_has_no_source_has_no_story() -> None:
     for kind, name in (("Deployment", "other"), ("Pod", "b"), ("Service", DEPLOYMENT)):
         place = {"namespace": NAMESPACE, "kind": kind, "name": name}
         assert tell(world.snapshot, KV, RAW, **place) is None
+
+
+def test_a_latency_is_told_as_it_is_served_and_an_idle_pod_as_idle() -> None:
+    queue = METRICS["llm_inference_queue_time_seconds"]
+    world = World(serving_pod("a"), serving_pod("b"))
+    world.say = {"a": {}, "b": {}}
+    none = {queue.series: ((1.0,), (0.0, 0.0))}
+    world.counts = {"a": none, "b": none}
+    world.advance(2)
+    world.counts["a"] = {queue.series: ((1.0,), (20.0, 20.0))}
+    world.advance(1)
+    assert world.snapshot is not None
+    where = {"namespace": NAMESPACE, "kind": "Deployment", "name": DEPLOYMENT}
+    found = tell(world.snapshot, queue, queue.view, **where)
+    assert found is not None
+    served, idle = (pod.figure for pod in found.pods)
+    assert served == Figure(0.95, 0.0, "fresh", "950m", None)
+    assert (idle.served, idle.why) == (None, "no request was measured in the window")
+    assert found.total is None

@@ -20,7 +20,7 @@ def reading(at: float, value: float, uid: str = "u", series: str = "pending") ->
 
 def level(frozen: FrozenWindow, seconds: int) -> float:
     rows = np.array([row_of(frozen)])
-    return float(look(View(Stat.MEAN, seconds), frozen, rows)[0])
+    return float(look(View(Stat.MEAN, seconds), frozen, rows).levels[0])
 
 
 def row_of(frozen: FrozenWindow, uid: str = "u", series: str = "pending") -> int:
