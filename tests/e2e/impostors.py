@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 ANNOTATION = "test.forescale.dev/impostor"
 PORT = 9401
+PAGE_PORT = 8000
+PAGE = "vllm:num_requests_waiting 7\nvllm:num_requests_running 1\n"
 
 
 def frame(uid: str, **changes: object) -> bytes:
@@ -76,10 +78,15 @@ class Impostors:
         async def answer(request: web.Request) -> web.StreamResponse:
             return await _stream(request, says(meta["uid"]))
 
+        async def page(_: web.Request) -> web.Response:
+            return web.Response(text=PAGE)
+
         app.router.add_get("/v1/stream", answer)
+        app.router.add_get("/metrics", page)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
-        await web.TCPSite(runner, pod["status"]["podIP"], PORT).start()
+        for port in (PORT, PAGE_PORT):
+            await web.TCPSite(runner, pod["status"]["podIP"], port).start()
         self._runners[meta["name"]] = runner
 
     async def restart(self, pod: Json) -> None:

@@ -16,7 +16,9 @@ from tests.e2e.scene import GPU, GROUP, PENDING, Scene, quantity
 
 Json = dict[str, Any]
 
-GOOD = {"honest", "unknown-fields"}
+GOOD = {"honest", "unknown-fields", "page"}
+# Pods without a sidecar: the page that each asks to have scraped.
+PAGES = {"page": "vllm:8000", "no-page": "vllm:8000/nowhere", "elsewhere": "vllm:8000@1.2.3.4/x"}
 # What the answer says of each, as a person would read it in the HPA's events.
 WORDS = {
     "negative": "says -7, which is no measurement",
@@ -27,9 +29,11 @@ WORDS = {
     "other-uid": "belongs to pod UID 11111111",
     "future-schema": "update the adapter first",
     "endless-line": "longer than",
+    "no-page": "answers 404",
+    "elsewhere": "write engine[:port][/path]",
 }
 DROPPED = {"negative", "huge"}  # the figure alone; the others end their stream
-REFUSED = set(WORDS) - DROPPED
+REFUSED = set(WORDS) - DROPPED - set(PAGES)
 
 
 def impostor(kind: str) -> Json:
@@ -40,6 +44,16 @@ def impostor(kind: str) -> Json:
     return {
         "metadata": {"name": kind, "labels": labels, "annotations": {ANNOTATION: kind}},
         "spec": {"containers": [container], "initContainers": [sidecar]},
+    }
+
+
+def scraped(name: str, page: str) -> Json:
+    """Return a pod without a sidecar, whose model server's page is to be scraped."""
+    labels = {"forescale.dev/source": "scrape", "app": name}
+    annotations = {ANNOTATION: "honest", "forescale.dev/scrape": page}
+    return {
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "spec": {"containers": [{"name": "llm", "image": "model:1"}]},
     }
 
 
@@ -55,14 +69,17 @@ async def asked(scene: Scene, name: str, metric: str = PENDING) -> float | str:
 
 async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -> None:
     await scene.adapters.install()
-    for kind in KINDS:
-        await scene.api.post(f"/api/v1/namespaces/{scene.namespace}/pods", impostor(kind))
-    await scene.kubelet.wait_running(scene.namespace, len(KINDS))
-    for kind in KINDS:
-        await scene.kubelet.set_ready(scene.namespace, kind, is_ready=True)
+    pods = [impostor(kind) for kind in KINDS]
+    pods += [scraped(name, page) for name, page in PAGES.items()]
+    names = [pod["metadata"]["name"] for pod in pods]
+    for pod in pods:
+        await scene.api.post(f"/api/v1/namespaces/{scene.namespace}/pods", pod)
+    await scene.kubelet.wait_running(scene.namespace, len(pods))
+    for name in names:
+        await scene.kubelet.set_ready(scene.namespace, name, is_ready=True)
     await asyncio.sleep(5)
-    answers = {kind: await asked(scene, kind) for kind in KINDS}
-    assert {kind: answers[kind] for kind in GOOD} == {"honest": 7.0, "unknown-fields": 7.0}
+    answers = {name: await asked(scene, name) for name in names}
+    assert {kind: answers[kind] for kind in GOOD} == dict.fromkeys(GOOD, 7.0)
     for kind, words in WORDS.items():
         assert words in str(answers[kind]), (kind, answers[kind])
 
