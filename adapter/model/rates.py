@@ -55,8 +55,6 @@ class Meters:
             if reading.origin is not Origin.POD:  # it counts nothing, and lives a life of its own
                 continue
             uid = reading.uid
-            if reading.origin is not Origin.POD:
-                continue  # another source's word: it has no counters and no life of theirs
             if self._life.get(uid) != reading.life or reading.model is ModelState.LOADING:
                 self._life[uid] = reading.life
                 self._begun.discard(uid)

@@ -120,10 +120,11 @@ def test_a_counter_that_jumps_beyond_any_server_gives_no_rate() -> None:
     assert meter.take(reading(104.0, 1e15 + 2)) == [1.0]
 
 
-def test_what_the_node_says_of_the_gpus_interrupts_no_count() -> None:
+@pytest.mark.parametrize("origin", [Origin.NODE, Origin.HISTORY])
+def test_what_others_say_of_a_pod_interrupts_no_count(origin: Origin) -> None:
     meter = Meter()
     meter.take(reading(100.0, 0.0))
-    meter.take(Reading("u", 101.0, 2.0, ModelState.UNKNOWN, (), life="node", origin=Origin.NODE))
+    meter.take(Reading("u", 101.0, 2.0, ModelState.UNKNOWN, (), life="another", origin=origin))
     assert meter.take(reading(102.0, 6.0)) == [3.0]
 
 
