@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from adapter.model.catalogue import METRICS, WINDOWS_SECONDS
+from adapter.model.catalogue import METRICS, QUANTILES, WINDOWS_SECONDS
 from adapter.model.measures import MEASURES, Kind, Measure
 
 MAX_SHOWN_CHARACTERS = 120
@@ -27,6 +27,9 @@ _PLACE = frozenset(
     {"__name__", "node", "kubernetes_namespace"}
     | {f"{by}{of}" for by in ("", "exported_") for of in ("namespace", "pod", "container")}
 )
+
+_MODEL = ("model_name", "model")  # vLLM's and Triton's label; here it is a dimension
+EXTERNAL = "as External add the selector workload: NAME, or use it as an Object metric"
 
 _SERIES = r"<<\.Series>>(?:_bucket)?(?:\{[^}]*\})?"
 _GROUP = r"(?:by\((?P<by>[^)]*)\))?"
@@ -157,18 +160,20 @@ def _one(rule: Rule, series: str, matchers: list[tuple[str, str, str]]) -> Trans
         view = _view(str(rule.body.get("metricsQuery") or ""), found)
     except _RefusalError as error:
         return Translated(rule.place, series, old_name, why=str(error))
+    models = {value for label, op, value in matchers if label in _MODEL and op == "="}
+    of_model = {"model": models.pop()} if len(models) == 1 else {}
     unused = [
         f'{label}{op}"{value}" is not applied: a metric here is of the whole pod'
         for label, op, value in matchers
-        if label not in _PLACE
+        if label not in _PLACE and not (of_model and label in _MODEL and op == "=")
     ]
-    place = ["use it as an Object metric of the workload"] if rule.external else []
+    place = [EXTERNAL] if rule.external else []
     return Translated(
         place=rule.place,
         series=series,
         old_name=old_name,
         metric=found.metric,
-        selector=view.selector,
+        selector={**view.selector, **of_model},
         factor=view.factor,
         source=found.source,
         notes=(*found.notes, *view.notes, *unused, *place),
@@ -188,6 +193,8 @@ def _view(query: str, measure: Measure) -> _View:
         raise _RefusalError("its metricsQuery treats a counter as a level, or the other way round")
     if parts["over"] == "increase":
         raise _RefusalError("an increase is not served: scale on the rate, per second")
+    if (measure.kind is Kind.HISTOGRAM) is not bool(parts["quantile"]):
+        raise _RefusalError("of a histogram a quantile is served, and of nothing else")
     return _View(_selector(parts), _factor(parts, measure), _notes(parts, measure))
 
 
@@ -197,6 +204,8 @@ def _selector(parts: Mapping[str, str | None]) -> dict[str, str]:
         found["stat"] = _STATS[parts["over"]]
     if parts["quantile"]:
         found["stat"] = f"p{round(100 * float(parts['quantile']))}"
+        if found["stat"] not in tuple(QUANTILES):
+            raise _RefusalError(f"{found['stat']} is not served: use {', '.join(QUANTILES)}")
     if parts["range"] and parts["unit"]:
         seconds = int(parts["range"]) * _SECONDS[parts["unit"]]
         nearest = min(WINDOWS_SECONDS, key=lambda known: abs(known - seconds))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.api.query import view as query_of
 from adapter.model.catalogue import METRICS
 from adapter.model.measures import MEASURES, Kind, Measure
 from adapter.model.translation import Rule, Translated, rules_of, translate
@@ -65,8 +66,29 @@ def test_a_sum_over_gpus_is_a_mean_here_and_that_is_said() -> None:
 
 
 def test_a_filter_that_is_not_applied_is_named() -> None:
+    found = one('vllm:num_requests_waiting{pod!="",engine="0",model_name=~"llama.*"}')
+    assert found.notes == (
+        'engine="0" is not applied: a metric here is of the whole pod',
+        'model_name=~"llama.*" is not applied: a metric here is of the whole pod',
+    )
+
+
+def test_the_model_of_a_series_is_a_dimension_here() -> None:
     found = one('vllm:num_requests_waiting{pod!="",model_name="llama"}')
-    assert found.notes == ('model_name="llama" is not applied: a metric here is of the whole pod',)
+    assert (found.selector, found.notes) == ({"model": "llama"}, ())
+
+
+QUANTILE = "histogram_quantile({}, sum(rate(<<.Series>>{{}}[2m])) by (le, <<.GroupBy>>))"
+TTFT = "vllm:time_to_first_token_seconds_bucket"
+
+
+def test_a_quantile_of_a_histogram_is_ours_where_it_is_served() -> None:
+    found = one(TTFT, QUANTILE.format("0.95"))
+    assert found.metric == "llm_inference_time_to_first_token_seconds"
+    assert found.selector == {"stat": "p95", "window": "120s"}
+    assert "p75 is not served: use p50" in (one(TTFT, QUANTILE.format("0.75")).why or "")
+    rate = "sum(rate(<<.Series>>{}[2m])) by (<<.GroupBy>>)"
+    assert "of a histogram a quantile is served" in (one(TTFT, rate).why or "")
 
 
 def test_a_pattern_finds_every_known_series_that_its_filters_leave() -> None:
@@ -119,7 +141,7 @@ def test_rules_are_found_in_a_configuration_and_in_helm_values() -> None:
 
 def test_an_external_rule_says_how_it_is_asked_for_here() -> None:
     (rule,) = rules_of({"externalRules": [{"seriesQuery": WAITING}]})
-    assert "Object metric" in translate(rule)[0].notes[0]
+    assert "selector workload: NAME" in translate(rule)[0].notes[0]
 
 
 @pytest.mark.parametrize("document", [None, [], "rules", {}, {"rules": None}])
@@ -150,4 +172,7 @@ def test_whatever_a_rule_says_it_is_translated_or_refused_in_words(
         "name": {"matches": "".join(name), "as": "".join(name)},
     }
     for found in translate(Rule("rules[0]", body)):
-        assert found.why or (found.metric in METRICS and found.factor > 0)
+        assert found.why or found.factor > 0
+        if found.metric is not None:
+            chosen = ",".join(f"{key}={value}" for key, value in found.selector.items())
+            assert query_of(METRICS[found.metric], chosen)
