@@ -20,6 +20,7 @@ BENCHES = {
     "age": "age of a reading when it is served, 100 pods (2 minutes)",
     "coldstart": "how often the next start is within the learnt P90 (1 minute)",
     "rolling": "20 rolling restarts and 10 new CAs under the queries of an HPA (12 minutes)",
+    "replay": "late requests and GPU-hours with and without the forecast (10 minutes)",
     "api": "list queries against the Go library's adapter, 1 to 1,000 pods (10 minutes)",
 }
 

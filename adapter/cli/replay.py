@@ -15,7 +15,7 @@ from adapter.replay.answers import Chain
 from adapter.replay.autoscaler import Autoscaler, Hpa
 from adapter.replay.clairvoyant import Clairvoyant
 from adapter.replay.play import play, queue_of
-from adapter.replay.policies import CLAIRVOYANT, POLICIES
+from adapter.replay.policies import ABLATIONS, CLAIRVOYANT, POLICIES, Make
 from adapter.replay.requests import Requests
 from adapter.replay.score import Score, score, score_of_bound
 from adapter.replay.trace import Trace, load
@@ -66,11 +66,12 @@ def _policies(
     chain = Chain(delay_seconds=chosen.scrape_delay)
     found: list[tuple[str, Callable[[], Autoscaler]]] = []
     problems: list[str] = []
+    named = {**POLICIES, **ABLATIONS}
     for name in chosen.policy or list(POLICIES):
-        if name in POLICIES:
-            found.append((name, _named(name, workload, chosen.target, chain)))
+        if name in named:
+            found.append((name, _named(named[name][0], workload, chosen.target, chain)))
         elif name != CLAIRVOYANT and not Path(name).exists():
-            known = ", ".join([*POLICIES, CLAIRVOYANT])
+            known = ", ".join([*named, CLAIRVOYANT])
             problems.append(f"--policy {name} is no file: name a manifest or one of {known}")
         elif name != CLAIRVOYANT:
             try:
@@ -82,8 +83,7 @@ def _policies(
     return found
 
 
-def _named(name: str, workload: Workload, target: float, chain: Chain) -> Callable[[], Autoscaler]:
-    make, _ = POLICIES[name]
+def _named(make: Make, workload: Workload, target: float, chain: Chain) -> Callable[[], Autoscaler]:
     return lambda: make(workload, target, chain)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adapter.cli.duration import duration, some_time
 from adapter.errors import SettingsError
-from adapter.replay.policies import CLAIRVOYANT, POLICIES
+from adapter.replay.policies import ABLATIONS, CLAIRVOYANT, POLICIES
 from adapter.replay.trace import Columns, Trace
 from adapter.replay.workload import ColdStart, GpuModel, Workload
 
@@ -31,11 +31,13 @@ Fewer than 50 requests/s are played one by one, more as a liquid."""
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    names = "\n".join(f"  {name:12} {words}" for name, (_, words) in POLICIES.items())
+    names = "\n".join(
+        f"  {name:18} {words}" for name, (_, words) in {**POLICIES, **ABLATIONS}.items()
+    )
     made = argparse.ArgumentParser(
         prog="forescale replay",
         description=_ABOUT,
-        epilog=f"policies:\n{names}\n  {CLAIRVOYANT:12} the least GPU time with nobody late\n",
+        epilog=f"policies:\n{names}\n  {CLAIRVOYANT:18} the least GPU time with nobody late\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

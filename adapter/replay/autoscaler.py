@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
+from adapter.model.forecast import Forecaster
 from adapter.model.hpa import DEFAULT_FLAGS, Answer, reconcile
 from adapter.model.hpa_behavior import History
-from adapter.model.hpa_policy import Flags, Metric, Policy
+from adapter.model.hpa_policy import Flags, Metric, Policy, TotalMetric
 from adapter.replay import answers
 from adapter.replay.answers import Chain
 from adapter.replay.pods import Pods
-from adapter.replay.seen import Seen
+from adapter.replay.seen import Seen, Series
+from adapter.replay.workload import Workload
+
+LEAST_DRAIN_SECONDS = 30.0
 
 
 class Autoscaler(Protocol):
@@ -50,3 +55,49 @@ class Hpa:
 
     def answer(self, metric: Metric, seen: Seen, pods: Pods, now: float) -> Answer:
         return answers.answer(metric, seen, pods, self.chain, now)
+
+
+class Forescale(Hpa):
+    """The same HPA on the forecast of the same metrics: what forescale would have served."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        workload: Workload,
+        chain: Chain | None = None,
+        *,
+        forecaster: Forecaster | None = None,
+        drain: bool = True,
+    ) -> None:
+        super().__init__(policy, chain)
+        cold = workload.cold_start.usual_seconds
+        self.horizon_seconds = cold + self.period_seconds + self.chain.delay_seconds
+        self._drain_seconds = max(LEAST_DRAIN_SECONDS, cold / 2.0) if drain else math.inf
+        self._forecaster = forecaster or Forecaster()
+        self._workload = workload
+
+    def decide(self, seen: Seen, pods: Pods, now: float) -> int:
+        demand = self._demand(seen, now)
+        self._forecaster.observe(now, demand)
+        return super().decide(seen, pods, now)
+
+    def answer(self, metric: Metric, seen: Seen, pods: Pods, now: float) -> Answer:
+        present = super().answer(metric, seen, pods, now)
+        if not isinstance(metric, TotalMetric) or not isinstance(present, int):
+            return present
+        found = self._forecaster.publish(
+            present / 1000.0,
+            self.horizon_seconds,
+            now,
+            floor=metric.target_milli / 1000.0,
+        )
+        return round(found.value * 1000.0)
+
+    def _demand(self, seen: Seen, now: float) -> float | None:
+        """Return arrivals, and what would drain the queue."""
+        delay = self.chain.delay_seconds
+        rate = seen.mean(Series.ARRIVALS, self.period_seconds, now=now, delay_seconds=delay)
+        waiting = seen.mean(Series.PENDING, self.period_seconds, now=now, delay_seconds=delay)
+        if rate is None or waiting is None:
+            return None
+        return rate + waiting / self._drain_seconds

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from adapter.model.forecast import TAU, Forecaster
 from adapter.model.hpa_policy import Metric, PodsMetric, Policy, ResourceMetric, TotalMetric
 from adapter.replay.answers import GPU_RESOURCE, Chain
-from adapter.replay.autoscaler import Autoscaler, Hpa
+from adapter.replay.autoscaler import Autoscaler, Forescale, Hpa
 from adapter.replay.kpa import Kpa
 from adapter.replay.workload import Workload
 
@@ -35,9 +36,19 @@ def _seed(workload: Workload, _: float, __: Chain) -> Autoscaler:
     return _hpa(workload, TODAY, ResourceMetric(GPU_RESOURCE, 80), pending)
 
 
-def _reactive(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+def _reactive(workload: Workload, target_ratio: float, chain: Chain) -> Hpa:
     target = _milli(target_ratio * workload.pod_rate)
     return _hpa(workload, chain, TotalMetric("llm_inference_arrival_rate", target))
+
+
+def _forescale(tau: float, *, drain: bool = True) -> Make:
+    """Return the maker of `reactive` on the forecast's tau-quantile instead of the reading."""
+
+    def make(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+        plain = _reactive(workload, target_ratio, chain)
+        return Forescale(plain.policy, workload, chain, forecaster=Forecaster(tau), drain=drain)
+
+    return make
 
 
 def _inflight(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
@@ -57,7 +68,15 @@ def _kpa(workload: Workload, _: float, chain: Chain) -> Autoscaler:
 POLICIES: Mapping[str, tuple[Make, str]] = {
     "seed": (_seed, "HPA on GPU 80 % and 5 pending per pod, through exporter and Prometheus"),
     "reactive": (_reactive, "HPA on the arrival rate, at --target of what a pod serves"),
+    "forescale": (_forescale(TAU), "reactive on the forecast of its metric, a cold start ahead"),
     "inflight": (_inflight, "HPA on requests in flight, at --target of a pod's concurrency"),
     "keda": (_keda, "KEDA on waiting requests above 5, from Prometheus"),
     "kpa": (_kpa, "Knative's windows of 60 s and 6 s, at 70 % of a pod's concurrency"),
+}
+
+# What the parts of the forecast are worth: played when asked for by name.
+ABLATIONS: Mapping[str, tuple[Make, str]] = {
+    "forescale-mean": (_forescale(0.5), "forescale without a margin: the median"),
+    "forescale-q99": (_forescale(0.99), "forescale at the 99th percentile"),
+    "forescale-no-drain": (_forescale(TAU, drain=False), "forescale that does not see the queue"),
 }

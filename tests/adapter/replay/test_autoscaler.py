@@ -6,7 +6,7 @@ import itertools
 
 from adapter.model.hpa_policy import PodsMetric, Policy, TotalMetric
 from adapter.replay.answers import Chain
-from adapter.replay.autoscaler import Hpa
+from adapter.replay.autoscaler import Forescale, Hpa
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen
 from tests.adapter.replay.worlds import trace, workload
@@ -33,3 +33,50 @@ def test_a_controller_that_has_just_begun_does_not_scale_down() -> None:
 def test_the_highest_wish_of_several_metrics_wins() -> None:
     running = PodsMetric("llm_inference_running_requests", 1_000)
     assert decided(RATE, running, rate=6.0, pods=2) == 4  # at most doubled, or four
+
+
+def forescaled(
+    rates: list[float],
+    *,
+    waiting: float = 0.0,
+    unknown: tuple[int, ...] = (),
+    kind: type[Hpa] = Forescale,
+) -> int:
+    """Replicas that are asked for after these rates, with three pods ready throughout."""
+    load, pods = trace(rates, unknown=unknown), workload(300.0)
+    seen, held = Seen(load, pods), Pods(3, itertools.repeat(300.0))
+    policy = Policy("h", "Deployment/d", 1, 10, (RATE,))
+    plain = kind is Hpa
+    scaler = Hpa(policy, Chain(0.0)) if plain else Forescale(policy, pods, Chain(0.0))
+    wanted = 0
+    for step in range(len(rates)):
+        seen.note(waiting=waiting, running=0.0, ready=3)
+        now = 5.0 * (step + 1)
+        if now % scaler.period_seconds == 0:
+            wanted = scaler.decide(seen, held, now)
+    return wanted
+
+
+# Five and eight a second in turn, ten minutes each.
+WAVES = ([5.0] * 120 + [8.0] * 120) * 10
+
+
+def test_the_forecast_asks_for_the_pods_of_a_cold_start_later() -> None:
+    """Nine minutes into the low half: the next high one is nearer than a pod's start."""
+    rates = [*WAVES, *[5.0] * 108]
+    assert forescaled(rates, kind=Hpa) == 3
+    assert forescaled(rates) >= 4
+
+
+def test_too_young_a_forecast_leaves_the_reading_as_it_is() -> None:
+    assert forescaled([6.0] * 60) == 3
+
+
+def test_a_queue_asks_for_the_pods_that_drain_it() -> None:
+    """150 waiting are to be gone in half a cold start: one a second more than the arrivals."""
+    steady = [6.0] * 720
+    assert forescaled(steady, waiting=150.0) == forescaled(steady) + 1
+
+
+def test_in_a_gap_the_forecast_changes_nothing() -> None:
+    assert forescaled([6.0] * 720, unknown=tuple(range(600, 720))) == 3

@@ -1,0 +1,213 @@
+"""The forecast: how much demand there may be once pods that are asked for now serve.
+
+    readings -> half-minute means -> experts -> margin -> hedge -> margin -> published
+
+Every prediction is of an upper quantile, tau, and for a ladder of horizons, so that a workload
+whose cold start changes keeps what was learnt. It may raise a value and never lowers it; where it
+cannot be trusted the value stays as it is, with the reason. What is forecast must be demand from
+outside (arrivals, or all requests in flight): a queue, or a figure per pod, falls when pods are
+added.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from adapter.model.coverage import Coverage
+from adapter.model.experts import (
+    LADDER_SECONDS,
+    LADDER_TICKS,
+    NAMES,
+    RUNGS,
+    TICK_SECONDS,
+    Experts,
+)
+from adapter.model.hedge import Hedge
+from adapter.model.panic import Panic
+from adapter.model.past import Past
+from adapter.model.residuals import LOG_CAP, LOG_FLOOR, Residuals
+
+Figures = NDArray[np.float64]
+
+TAU = 0.95  # a pod too few is taken to cost nineteen times a pod too many
+MOST_RATIO = 3.0  # of the present: a retry storm must not feed on itself
+
+LEAST_HORIZON_SECONDS, MOST_HORIZON_SECONDS = 15.0, 1_800.0
+ENOUGH_TICKS = 60  # half an hour
+STALE_SECONDS = 3 * TICK_SECONDS
+CHECKED_TICKS = 720  # six hours
+FEWEST_CHECKED = 120
+SHORT_OF_TAU = 0.15
+MOST_EXCESS = 1.0
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The value to serve, at least the present one; `predicted` is None where there is no forecast.
+
+    `why` is the reason in words, also where the present value is served.
+    """
+
+    value: float
+    predicted: float | None
+    why: str
+
+
+class Forecaster:
+    """Owns what was learnt of one demand. Times are seconds of one clock that does not jump."""
+
+    def __init__(self, tau: float = TAU) -> None:
+        self._tau = tau
+        self._experts = Experts()
+        shape = (len(NAMES), RUNGS)
+        self._margins = Residuals(shape, tau, TICK_SECONDS)
+        self._last_margin = Residuals((RUNGS,), tau, TICK_SECONDS)
+        self._hedge = Hedge(len(NAMES), RUNGS, tau)
+        self._past = Past(
+            LADDER_TICKS,
+            predicted=shape,
+            upper=shape,
+            size=shape,
+            combined=(RUNGS,),
+            combined_size=(RUNGS,),
+            forecast=(RUNGS,),
+            features=(9, RUNGS),
+        )
+        self._coverage = Coverage(RUNGS, CHECKED_TICKS)
+        self._panic = Panic()
+        self._forecast: Figures | None = None
+        self._tick = -1
+        self._total, self._count, self._ticks = 0.0, 0, 0
+        self._before: tuple[int, float] | None = None
+        self._at = -math.inf
+
+    def observe(self, now: float, demand: float | None) -> None:
+        """Take in a reading; None, and what is no figure, is a gap and never 0."""
+        if demand is None or not math.isfinite(demand) or demand < 0 or now <= self._at:
+            return
+        tick = math.ceil(now / TICK_SECONDS) - 1
+        if tick > self._tick:
+            self._close()
+        self._at, self._tick = now, tick
+        self._total += demand
+        self._count += 1
+        self._panic.add(now, demand, float(self._margins.size[0, 0]))
+        if now >= (tick + 1) * TICK_SECONDS:
+            self._close()
+
+    def predicted(self, horizon_seconds: float) -> float | None:
+        """Return the most that is forecast from a minute up to the horizon; None before any."""
+        if self._forecast is None:
+            return None
+        horizon = min(max(horizon_seconds, LEAST_HORIZON_SECONDS), MOST_HORIZON_SECONDS)
+        at = float(np.interp(horizon, LADDER_SECONDS, self._forecast))
+        return max(at, float(self._forecast[horizon > LADDER_SECONDS].max(initial=0.0)))
+
+    def publish(
+        self, present: float, horizon_seconds: float, now: float, *, floor: float = 0.0
+    ) -> Published:
+        """Return what to serve for the present value, which is in the units of the demand.
+
+        At most MOST_RATIO times the present and `floor`, one pod's worth, are served.
+        """
+        predicted = self.predicted(horizon_seconds)
+        reason = self._distrust(horizon_seconds, now)
+        held = self._panic.held(now, horizon_seconds)
+        wanted = max(present, held)
+        why = reason or "forecast"
+        if reason is None and predicted is not None:
+            wanted = max(wanted, predicted)
+        if held > present and held >= wanted:
+            why = "a burst is held until its pods serve"
+        most = MOST_RATIO * present + floor
+        if wanted > most:
+            wanted, why = max(present, most), f"{why}, cut at {MOST_RATIO:g} times the present"
+        return Published(wanted, predicted, why)
+
+    def coverage(self, horizon_seconds: float) -> tuple[float, float] | None:
+        """Return the share covered and the mean excess over six hours, or None of too few."""
+        return self._coverage.of(_rung(horizon_seconds), FEWEST_CHECKED)
+
+    def weights(self, horizon_seconds: float) -> dict[str, float]:
+        """Return each expert's weight at the rung of this horizon."""
+        found = self._hedge.weights[:, _rung(horizon_seconds)].tolist()
+        return dict(zip(NAMES, found, strict=True))
+
+    def _distrust(self, horizon_seconds: float, now: float) -> str | None:
+        if self._ticks < ENOUGH_TICKS:
+            minutes = self._ticks * TICK_SECONDS / 60
+            return f"present value: {minutes:.0f} of 30 minutes known"
+        if now < self._at:
+            return "present value: the clock went back"
+        if now - self._at > STALE_SECONDS:
+            return f"present value: no reading for {now - self._at:.0f} s"
+        return self._miscovered(horizon_seconds)
+
+    def _miscovered(self, horizon_seconds: float) -> str | None:
+        covered, excess = self.coverage(horizon_seconds) or (1.0, 0.0)
+        if covered < self._tau - SHORT_OF_TAU:
+            return f"present value: only {covered:.0%} of six hours were covered"
+        if excess > MOST_EXCESS:
+            return f"present value: forecasts of six hours were {excess:.0%} too high"
+        return None
+
+    def _close(self) -> None:
+        """End the tick: learn from its outcome, then predict anew."""
+        tick, count = self._tick, self._count
+        if not count:
+            return
+        value = self._total / count
+        self._total, self._count = 0.0, 0
+        self._ticks += 1
+        now = (tick + 1) * TICK_SECONDS
+        self._experts.add(now, value)
+        before, self._before = self._before, (tick, value)
+        outcome = None
+        if before is not None and before[0] == tick - 1:
+            outcome = (before[1] + value) / 2.0  # the minute that ends now
+            self._learn(tick, outcome)
+        self._predict(tick, now, value if outcome is None else outcome)
+
+    def _learn(self, tick: int, outcome: float) -> None:
+        known = self._past.known(tick)
+        if not known.any():
+            return
+        then = {name: self._past.before(tick, name) for name in self._past.names}
+        bit = self._bit
+        self._hedge.learn(then["upper"], outcome, known)
+        self._experts.learn(then["features"].T, outcome, known)
+        residual = np.log((outcome + bit) / (then["predicted"] + bit))
+        self._margins.learn(residual, then["size"], known)
+        residual = np.log((outcome + bit) / (then["combined"] + bit))
+        self._last_margin.learn(residual, then["combined_size"], known)
+        self._coverage.add(then["forecast"], outcome, known)
+
+    def _predict(self, tick: int, now: float, last: float) -> None:
+        predicted, features = self._experts.predict(now, last)
+        size, bit = self._margins.size, self._bit
+        upper = np.maximum(0.0, (predicted + bit) * self._margins.margin(size) - bit)
+        combined = self._hedge.combine(upper)
+        combined_size = self._hedge.combine(size)
+        self._forecast = combined * self._last_margin.margin(combined_size, LOG_FLOOR, LOG_CAP)
+        self._past.keep(
+            tick,
+            predicted=predicted,
+            upper=upper,
+            size=size,
+            combined=combined,
+            combined_size=combined_size,
+            forecast=self._forecast,
+            features=features.T,
+        )
+
+    @property
+    def _bit(self) -> float:
+        """A hundredth of the usual demand, so that a ratio of nothing to nothing is 1."""
+        return 0.01 * self._experts.slow + 1e-9
+
+
+def _rung(horizon_seconds: float) -> int:
+    return int(np.abs(LADDER_SECONDS - horizon_seconds).argmin())
