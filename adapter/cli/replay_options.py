@@ -10,6 +10,7 @@ from adapter.cli.duration import duration, some_time
 from adapter.errors import SettingsError
 from adapter.replay.policies import ABLATIONS, CLAIRVOYANT, POLICIES
 from adapter.replay.trace import Columns, Trace
+from adapter.replay.tune import objective
 from adapter.replay.workload import ColdStart, GpuModel, Workload
 
 _COLD = re.compile(r"p50=([^,]+),p90=([^,]+)")
@@ -43,6 +44,17 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("trace", metavar="TRACE", help="CSV file, .csv or .csv.gz")
     made.add_argument("--json", action="store_true", help="one JSON object a line and policy")
+    made.add_argument("--html", metavar="FILE", help="also write a page with plots")
+    made.add_argument(
+        "--tune", action="store_true", help="print the cheapest HPA that meets --slo instead"
+    )
+    made.add_argument(
+        "--slo",
+        type=_objective,
+        default=0.01,
+        metavar="late<=X",
+        help="share of requests that may be late (default: late<=0.01)",
+    )
     made.add_argument(
         "--policy",
         action="append",
@@ -195,6 +207,13 @@ def _cold_start(text: str) -> ColdStart:
     if not lines:
         raise argparse.ArgumentTypeError(f"{text} is empty: write a time in each line")
     return ColdStart(samples=tuple(duration(line) for line in lines))
+
+
+def _objective(text: str) -> float:
+    try:
+        return objective(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _above_zero(text: str) -> float:

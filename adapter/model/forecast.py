@@ -115,7 +115,9 @@ class Forecaster:
         """
         predicted = self.predicted(horizon_seconds)
         reason = self._distrust(horizon_seconds, now)
-        held = self._panic.held(now, horizon_seconds)
+        # Before half an hour is known, nobody knows what is a burst.
+        enough = self._ticks >= ENOUGH_TICKS
+        held = self._panic.held(now, horizon_seconds) if enough else 0.0
         wanted = max(present, held)
         why = reason or "forecast"
         if reason is None and predicted is not None:

@@ -12,6 +12,8 @@ RATIO = 1.5  # of the mean of 10 s to that of 180 s
 SIGMAS = 3.0
 LEAST_SECONDS = 60.0
 _FAST_SECONDS, _SLOW_SECONDS = 10.0, 180.0
+# The fast mean stands for about twenty seconds: its noise is larger than a minute's.
+_NOISE = math.sqrt(60.0 / 20.0)
 _BREAK_SECONDS = 120.0  # after such a silence the means begin anew
 
 
@@ -48,4 +50,4 @@ class Panic:
     def _bursts(self, sigma: float) -> bool:
         if self._slow <= 0 or self._fast <= RATIO * self._slow:
             return False
-        return math.log(self._fast / self._slow) > SIGMAS * sigma
+        return math.log(self._fast / self._slow) > SIGMAS * _NOISE * sigma

@@ -9,6 +9,7 @@ from adapter.model.hpa_policy import Metric, PodsMetric, Policy, ResourceMetric,
 from adapter.replay.answers import GPU_RESOURCE, Chain
 from adapter.replay.autoscaler import Autoscaler, Forescale, Hpa
 from adapter.replay.kpa import Kpa
+from adapter.replay.peers import Apa, Crane, Phpa, Wva
 from adapter.replay.workload import Workload
 
 # Exporter every 30 s, scrape 15 s, prometheus-adapter, HPA: its reading is 61 s old at worst, half
@@ -61,6 +62,22 @@ def _keda(workload: Workload, _: float, __: Chain) -> Autoscaler:
     return _hpa(workload, KEDA, TotalMetric("llm_inference_pending_requests", target))
 
 
+def _apa(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+    return Apa(workload, target_ratio, chain)
+
+
+def _wva(workload: Workload, _: float, chain: Chain) -> Autoscaler:
+    return Wva(workload, chain)
+
+
+def _crane(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+    return Crane(_reactive(workload, target_ratio, chain).policy, chain)
+
+
+def _phpa(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+    return Phpa(workload, target_ratio, chain)
+
+
 def _kpa(workload: Workload, _: float, chain: Chain) -> Autoscaler:
     return Kpa(workload, chain)
 
@@ -72,6 +89,10 @@ POLICIES: Mapping[str, tuple[Make, str]] = {
     "inflight": (_inflight, "HPA on requests in flight, at --target of a pod's concurrency"),
     "keda": (_keda, "KEDA on waiting requests above 5, from Prometheus"),
     "kpa": (_kpa, "Knative's windows of 60 s and 6 s, at 70 % of a pod's concurrency"),
+    "apa": (_apa, "AIBrix's APA on requests in flight, at --target of a pod's concurrency"),
+    "wva": (_wva, "llm-d's saturation rule: one pod up or down a minute"),
+    "crane": (_crane, "Crane's EHPA: reactive, or the coming hour as it was a day ago"),
+    "phpa": (_phpa, "the Predictive HPA's line through ten minutes of wishes"),
 }
 
 # What the parts of the forecast are worth: played when asked for by name.

@@ -30,6 +30,14 @@ class Waits(msgspec.Struct, frozen=True):
         # A nanosecond more than the limit is arithmetic, not lateness.
         return float(self.weight[self.seconds > late_seconds + 1e-9].sum()) / total
 
+    def late_by_step(self, steps: int, step_seconds: float, late_seconds: float) -> Figures:
+        """Return [steps]: the share of the requests that came in a step and were late."""
+        step = np.minimum((self.arrived / step_seconds).astype(np.int64), steps - 1)
+        late = self.weight * (self.seconds > late_seconds + 1e-9)
+        came = np.bincount(step, self.weight, minlength=steps)
+        share = np.bincount(step, late, minlength=steps) / np.where(came > 0, came, 1.0)
+        return np.asarray(share, np.float64)
+
     def quantile_seconds(self, quantile: float) -> float:
         """Return the wait that this share of the requests does not exceed."""
         if not len(self.weight):

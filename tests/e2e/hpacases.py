@@ -8,6 +8,8 @@ from typing import Any
 
 PHASES = ("Running",) * 7 + ("Pending", "Pending", "Failed", "Succeeded", "Unknown")
 TARGETS = ("1", "5", "80", "500m", "2500m", "33333m")
+PERCENTAGES = (1, 50, 80, 100, 150)
+GPU = "nvidia.com/gpu"
 TOLERANCES = ("0", "100m", "0.05", "0.3", "1")
 WINDOWS_SECONDS = (0, 10, 60, 300, 3_600)
 PERIODS_SECONDS = (10, 30, 60, 600, 1_800)
@@ -16,6 +18,8 @@ PERIODS_SECONDS = (10, 30, 60, 600, 1_800)
 def draw(dice: random.Random) -> dict[str, Any]:
     """Return one case; ages stay half a second away from every window and period."""
     metrics = [_metric(dice, f"m{n}") for n in range(dice.choice((1, 1, 2, 3)))]
+    if dice.random() < 0.15:
+        metrics[dice.randrange(len(metrics))] = _resource(dice)
     lowest = dice.randint(1, 4)
     spec: dict[str, Any] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"},
@@ -35,7 +39,7 @@ def draw(dice: random.Random) -> dict[str, Any]:
         },
         "current": _current(dice, spec),
         "pods": pods,
-        "answers": {m["pods"]["metric"]["name"]: _answer(dice, m, pods) for m in metrics},
+        "answers": {name_of(m): _answer(dice, m, pods) for m in metrics},
         "recommendations": _aged(dice, 0, 25),
         "ups": _aged(dice, 1, 6),
         "downs": _aged(dice, 1, 6),
@@ -44,7 +48,31 @@ def draw(dice: random.Random) -> dict[str, Any]:
 
 def _metric(dice: random.Random, name: str) -> dict[str, Any]:
     target = {"type": "AverageValue", "averageValue": dice.choice(TARGETS)}
-    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+    kind = dice.choice(("Pods", "Pods", "Pods", "Pods", "Object", "External"))
+    spec: dict[str, Any] = {"metric": {"name": name}, "target": target}
+    if kind == "Object":
+        spec["describedObject"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+    return {"type": kind, kind.lower(): spec}
+
+
+def _resource(dice: random.Random) -> dict[str, Any]:
+    target = {"type": "Utilization", "averageUtilization": dice.choice(PERCENTAGES)}
+    return {"type": "Resource", "resource": {"name": GPU, "target": target}}
+
+
+def name_of(metric: Mapping[str, Any]) -> str:
+    """Return the name by which the metric's answer is found."""
+    if metric["type"] == "Resource":
+        return str(metric["resource"]["name"])
+    return str(metric[metric["type"].lower()]["metric"]["name"])
+
+
+def _target_milli(metric: Mapping[str, Any]) -> int:
+    if metric["type"] == "Resource":
+        return int(metric["resource"]["target"]["averageUtilization"]) * 10
+    value = metric[metric["type"].lower()]["target"]["averageValue"]
+    known = {"1": 1_000, "5": 5_000, "80": 80_000}
+    return known.get(value) or int(value.removesuffix("m"))
 
 
 def _current(dice: random.Random, spec: Mapping[str, Any]) -> int:
@@ -70,11 +98,13 @@ def _answer(
 ) -> dict[str, Any]:
     if dice.random() < 0.12:
         return {"error": "known for 1 of 4 pods"}
-    target_milli = {"1": 1_000, "5": 5_000, "80": 80_000}.get(
-        metric["pods"]["target"]["averageValue"]
-    ) or int(metric["pods"]["target"]["averageValue"].removesuffix("m"))
+    target_milli = _target_milli(metric)
+    if metric["type"] in ("Object", "External"):
+        return {"total": _milli(dice, target_milli * dice.randint(0, 20))}
     names = [pod["name"] for pod in pods if dice.random() < 0.8]
-    if dice.random() < 0.05:
+    # Of a resource the controller skips strangers, since they have no request; ours has no such
+    # list of pods for it, and the metrics API never names any.
+    if dice.random() < 0.05 and metric["type"] == "Pods":
         names.append("stranger")
     # All alike at an edge of the default tolerance, or each on its own.
     same = dice.choice((None, None, 0.9, 1.0, 1.1))

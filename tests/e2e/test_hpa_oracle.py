@@ -14,7 +14,7 @@ import pytest
 from adapter.model.hpa import Answer, Outcome, reconcile
 from adapter.model.hpa_behavior import History, Recommendation, ScaleEvent, begun
 from adapter.model.hpa_metric import Member, Proposal
-from adapter.model.hpa_policy import parse
+from adapter.model.hpa_policy import Kind, parse
 from tests.controlplane import build
 from tests.e2e import hpacases
 
@@ -43,7 +43,7 @@ def decisions(cases: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def decided(case: Mapping[str, Any]) -> Outcome:
     """Return what our replica decides."""
-    policy = parse(case["hpa"])
+    policy = parse(case["hpa"], tuple(Kind))
     history = History(
         tuple(
             Recommendation(NOW - e["age_seconds"], e["replicas"]) for e in case["recommendations"]
@@ -63,6 +63,8 @@ def decided(case: Mapping[str, Any]) -> Outcome:
 
 
 def _answer(raw: Mapping[str, Any]) -> Answer:
+    if "total" in raw:
+        return int(raw["total"])
     return raw["error"] if "error" in raw else raw["values"]
 
 
@@ -118,6 +120,9 @@ def test_twenty_thousand_syncs_end_as_in_the_real_controller() -> None:
     for reason in (
         "active ValidMetricFound",
         "active FailedGetPodsMetric",
+        "active FailedGetObjectMetric",
+        "active FailedGetExternalMetric",
+        "active FailedGetResourceMetric",
         "active ScalingDisabled",
         "able SucceededRescale",
         "able ReadyForNewScale",

@@ -126,3 +126,36 @@ def test_a_week_of_ten_second_steps_takes_less_than_half_a_minute(
     found = replayed(capsys, str(week), "--policy", "reactive")
     assert time.process_time() - began < 30.0
     assert found[0]["scale_events"] > 100
+
+
+def test_a_page_is_written_beside_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "replay.html"
+    given = [str(trace(tmp_path)), "--policy", "reactive", "--html", str(page)]
+    assert run(given) == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert "reactive" in capsys.readouterr().out
+    assert run([*given[:-1], str(tmp_path / "no" / "where.html")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_tuning_prints_a_manifest_that_replays_as_punctually(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (str(trace(tmp_path, 720)), "--cold-start", "60s")
+    assert run([*given, "--tune", "--slo", "late<=0.02"]) == 0
+    printed = capsys.readouterr().out
+    assert "2." not in printed.splitlines()[1].split(":")[1].split("late")[0]
+    manifest = tmp_path / "tuned.yaml"
+    manifest.write_text(printed)
+    (found,) = replayed(capsys, *given, "--policy", str(manifest))
+    assert found["late_ratio"] <= 0.02
+
+
+def test_an_objective_that_no_hpa_meets_is_an_error_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(trace(tmp_path)), "--max-replicas", "2", "--tune"]
+    assert run(given) == 1
+    assert "HPAs keeps late<=0.01" in capsys.readouterr().err

@@ -32,6 +32,11 @@ def test_what_came_in_a_gap_or_before_the_score_is_not_counted() -> None:
     assert kept.late_ratio(2.0) == 0.5
 
 
+def test_the_late_of_a_step_are_a_share_of_those_that_came_in_it() -> None:
+    found = waits((1, 9, 1), (2, 0, 3), (11, 9, 2))
+    assert found.late_by_step(4, 5.0, 2.0).tolist() == [0.25, 0.0, 1.0, 0.0]
+
+
 def test_no_requests_are_not_late() -> None:
     nobody = Waits(np.empty(0), np.empty(0), np.empty(0))
     assert nobody.late_ratio(2.0) == 0.0

@@ -29,9 +29,10 @@ type Pod struct {
 	Terminating bool   `json:"terminating"`
 }
 
-// Answer is a metric's values in thousandths by pod, or its error.
+// Answer is a metric's values in thousandths by pod, its total in thousandths, or its error.
 type Answer struct {
 	Values map[string]int64 `json:"values"`
+	Total  int64            `json:"total"`
 	Error  string           `json:"error"`
 }
 

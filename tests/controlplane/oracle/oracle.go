@@ -10,6 +10,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
@@ -25,6 +26,9 @@ const (
 	key       = namespace + "/hpa"
 	appLabel  = "llm"
 )
+
+// oneGPU is what every pod requests, as the replica's ResourceMetric has it.
+var oneGPU = corev1.ResourceRequirements{Requests: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}}
 
 // oracle is one controller with stand-ins around it: nothing between a case and its decision is ours.
 type oracle struct {
@@ -76,6 +80,7 @@ func (o *oracle) replacePods(pods []Pod) {
 	for _, pod := range pods {
 		object := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: namespace, Labels: map[string]string{"app": appLabel}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "model", Resources: oneGPU}}},
 			Status:     corev1.PodStatus{Phase: corev1.PodPhase(pod.Phase)},
 		}
 		if pod.Terminating {

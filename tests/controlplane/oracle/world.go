@@ -7,6 +7,7 @@ import (
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,6 +34,31 @@ func (w *world) begin(asked *Case) {
 }
 
 func (w *world) GetRawMetric(name, _ string, _, _ labels.Selector) (metrics.PodMetricsInfo, time.Time, error) {
+	return w.byPod(name)
+}
+
+func (w *world) GetResourceMetric(_ context.Context, name corev1.ResourceName, _ string, _ labels.Selector, _ string) (metrics.PodMetricsInfo, time.Time, error) {
+	return w.byPod(string(name))
+}
+
+func (w *world) GetObjectMetric(name, _ string, _ *autoscalingv2.CrossVersionObjectReference, _ labels.Selector) (int64, time.Time, error) {
+	return w.total(name)
+}
+
+func (w *world) GetExternalMetric(name, _ string, _ labels.Selector) ([]int64, time.Time, error) {
+	total, at, err := w.total(name)
+	return []int64{total}, at, err
+}
+
+func (w *world) total(name string) (int64, time.Time, error) {
+	answer := w.answers[name]
+	if answer.Error != "" {
+		return 0, time.Time{}, errors.New("no value: " + answer.Error)
+	}
+	return answer.Total, time.Now(), nil
+}
+
+func (w *world) byPod(name string) (metrics.PodMetricsInfo, time.Time, error) {
 	answer := w.answers[name]
 	if answer.Error != "" || len(answer.Values) == 0 { // an empty list is an error of the real client too
 		return nil, time.Time{}, errors.New("no value: " + answer.Error)
@@ -76,6 +102,15 @@ func (s statuses) UpdateStatus(_ context.Context, hpa *autoscalingv2.HorizontalP
 	for _, metric := range hpa.Status.CurrentMetrics {
 		if metric.Pods != nil {
 			s.world.usages[metric.Pods.Metric.Name] = metric.Pods.Current.AverageValue.MilliValue()
+		}
+		if metric.Resource != nil {
+			s.world.usages[string(metric.Resource.Name)] = metric.Resource.Current.AverageValue.MilliValue()
+		}
+		if metric.Object != nil {
+			s.world.usages[metric.Object.Metric.Name] = metric.Object.Current.AverageValue.MilliValue()
+		}
+		if metric.External != nil {
+			s.world.usages[metric.External.Metric.Name] = metric.External.Current.AverageValue.MilliValue()
 		}
 	}
 	return hpa, nil

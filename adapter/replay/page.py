@@ -1,0 +1,84 @@
+"""The page: a replay's scores and plots as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import msgspec
+import numpy as np
+
+from adapter.replay import plot, report
+from adapter.replay.play import Outcome
+from adapter.replay.plot import Line
+from adapter.replay.score import Score
+from adapter.replay.trace import Trace
+from adapter.replay.workload import Workload
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1d21; --quiet: #6b7280; --line: #d8dce2;
+  --load: #9aa3ae; --pods: #2563eb; --ready: #15803d; --late: #dc262680; --ground: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --quiet: #9aa3ae; --line: #33383f;
+  --load: #6b7280; --pods: #60a5fa; --ready: #4ade80; --late: #f8717180; --ground: #14171a; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
+  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+h1 { font-size: 1.3rem; } h2 { font-size: 1rem; margin: 2rem 0 .2rem; }
+p { color: var(--quiet); margin: .2rem 0 1rem; }
+svg { width: 100%; height: auto; }
+polyline { fill: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
+.load { stroke: var(--load); } .pods { stroke: var(--pods); } .ready { stroke: var(--ready); }
+.late { fill: var(--late); } .grid { stroke: var(--line); stroke-width: .5; }
+text { font-size: 11px; fill: var(--quiet); } .y { text-anchor: end; } .x { text-anchor: middle; }
+b.load, b.pods, b.ready, b.late { font-weight: 600; }
+b.load { color: var(--load); } b.pods { color: var(--pods); } b.ready { color: var(--ready); }
+b.late { color: var(--late); }
+"""
+
+_LEGEND = (
+    '<p><b class="load">load</b> in full pods, <b class="pods">pods</b> that cost,'
+    ' <b class="ready">pods</b> that serve, <b class="late">late</b> share of requests</p>'
+)
+
+
+class Played(msgspec.Struct, frozen=True):
+    """One policy's score and what came of it; the bound has no outcome."""
+
+    score: Score
+    outcome: Outcome | None
+
+
+def html(trace: Trace, workload: Workload, played: Sequence[Played]) -> str:
+    """Return the whole page."""
+    title = f"Replay of {trace.name}"
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in report.HEAD)
+    rows = "".join(_row(one.score) for one in played)
+    plots = "".join(_plot(trace, workload, one) for one in played)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f"<h1>{escape(title)}</h1><p>{escape(report.about(trace, workload))}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_LEGEND}{plots}"
+        "</body></html>\n"
+    )
+
+
+def _row(score: Score) -> str:
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in report.row(score))}</tr>"
+
+
+def _plot(trace: Trace, workload: Workload, one: Played) -> str:
+    if one.outcome is None:
+        return ""
+    load = trace.arrivals / trace.step_seconds / workload.pod_rate
+    lines = (
+        Line("load", np.where(trace.known, load, 0.0), "load"),
+        Line("pods", one.outcome.replicas.astype(np.float64), "pods"),
+        Line("ready pods", one.outcome.ready.astype(np.float64), "ready"),
+    )
+    late = one.outcome.waits.late_by_step(
+        len(trace.arrivals), trace.step_seconds, workload.late_seconds
+    )
+    return f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late)}"

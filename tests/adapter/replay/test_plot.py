@@ -1,0 +1,59 @@
+"""A plot is one SVG whose peaks are the data's, and that runs nothing."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from adapter.replay.plot import HEIGHT, WIDTH, Line, svg, thinned
+
+
+def drawn(*values: float, shaded: list[float] | None = None) -> ET.Element:
+    lines = [Line("pods & <more>", np.array(values), "pods")]
+    late = None if shaded is None else np.array(shaded)
+    return ET.fromstring(svg(lines, 3_600.0, late))  # noqa: S314 - our own
+
+
+def points(root: ET.Element) -> list[tuple[float, float]]:
+    (line,) = root.iter("polyline")
+    return [(float(x), float(y)) for x, y in (p.split(",") for p in line.attrib["points"].split())]
+
+
+def test_the_highest_value_is_drawn_highest_and_all_lie_on_the_canvas() -> None:
+    found = points(drawn(0.0, 7.0, 3.0))
+    assert found[1][1] < found[2][1] < found[0][1]
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in found)
+
+
+def test_the_axis_ends_at_a_round_figure() -> None:
+    texts = [text.text for text in drawn(0.0, 7.0).iter("text")]
+    assert "10" in texts
+    assert "1 h" in texts
+
+
+def test_a_week_of_steps_keeps_its_peak_and_becomes_a_thousand_points_at_most() -> None:
+    week = np.ones(120_960)
+    week[77_777] = 50.0
+    found = thinned(week)
+    assert len(found) <= 1_000
+    assert found.max() == 50.0
+    assert thinned(np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+
+
+def test_late_requests_are_bars_as_high_as_their_share() -> None:
+    bars = list(drawn(1.0, 1.0, 1.0, shaded=[0.0, 0.5, 1.0]).iter("rect"))
+    heights = [float(bar.attrib["height"]) for bar in bars]
+    assert heights[1] == pytest.approx(2 * heights[0])
+
+
+def test_nothing_at_all_is_drawn_too() -> None:
+    assert len(points(drawn(0.0, 0.0))) == 2
+
+
+def test_names_are_escaped() -> None:
+    text = svg([Line("<script>", np.array([1.0]), "pods")], 60.0)
+    assert "<script>" not in text
+    assert not re.search(r"https?://|href|on\w+=", text)
