@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from adapter.load import load
+from adapter.settings import accounts
+from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane
 from tests.e2e.llmpods import ROOT
 
 EXAMPLES = ROOT / "manifests" / "examples"
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+COMPONENTS = ROOT / "manifests" / "components"
+BARE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: llm}
+spec:
+  selector: {matchLabels: {app: llm}}
+  template:
+    metadata: {labels: {app: llm}}
+    spec: {containers: [{name: llm, image: "llm:1", ports: [{containerPort: 8000}]}]}
+"""
 
 
 @pytest.mark.parametrize("name", ["llm-inference", "llm-inference-gpu", "llm-inference-resource"])
@@ -45,6 +70,77 @@ async def test_an_overlay_is_accepted_whole(controlplane: ControlPlane, name: st
     overlay = ROOT / "manifests" / "overlays" / name
     accepted = await controlplane.kubectl("apply", "-k", str(overlay), "--dry-run=server")
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, overlay)))
+
+
+@pytest.mark.parametrize("name", ["llm-inference-dra", "llm-inference-wrapper"])
+async def test_an_example_of_another_way_to_the_gpu_is_accepted(
+    controlplane: ControlPlane, name: str
+) -> None:
+    accepted = await controlplane.kubectl("apply", "-k", str(EXAMPLES / name), "--dry-run=server")
+    built = objects_of(await _built(controlplane, EXAMPLES / name))
+    assert len(accepted.splitlines()) == len(built) >= 4
+
+
+async def test_pods_with_our_parts_keep_the_restricted_level_and_the_agents_do_not(
+    controlplane: ControlPlane, api: Api, namespace: str, tmp_path: Path
+) -> None:
+    enforce = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await api.patch(f"/api/v1/namespaces/{namespace}", enforce)
+    for folder in _templates(tmp_path):
+        for template in _pods(await _built(controlplane, folder)):
+            assert await _refusal(api, namespace, template) is None, folder
+    agent = _pods(await _built(controlplane, COMPONENTS / "node-agent"))
+    assert "restricted volume types" in str(await _refusal(api, namespace, agent[0]))
+
+
+async def test_the_agent_goes_with_the_base_and_its_account_is_told_to_the_adapter(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    _kustomization(tmp_path, ROOT / "manifests" / "base", COMPONENTS / "node-agent")
+    built = list(yaml.safe_load_all(await _built(controlplane, tmp_path)))
+    (adapter,) = [o for o in built if o["kind"] == "Deployment"]
+    (agent,) = [o for o in built if o["kind"] == "DaemonSet"]
+    (told,) = adapter["spec"]["template"]["spec"]["containers"][0]["env"]
+    account = agent["spec"]["template"]["spec"]["serviceAccountName"]
+    assert told["value"] == f"{agent['metadata']['namespace']}/{account}"
+    settings, _ = load([], {told["name"]: told["value"]})
+    assert accounts(settings.intake.node_sources) == {("forescale-agent", "forescale-agent")}
+
+
+def _kustomization(folder: Path, resource: Path, component: Path) -> None:
+    resources, components = (os.path.relpath(path, folder) for path in (resource, component))
+    text = f"resources: ['{resources}']\ncomponents: ['{components}']\n"
+    (folder / "kustomization.yaml").write_text(text)
+
+
+def _templates(folder: Path) -> list[Path]:
+    """Return the examples, and a bare Deployment with the sidecar's component."""
+    (folder / "bare.yaml").write_text(BARE)
+    _kustomization(folder, folder / "bare.yaml", COMPONENTS / "sidecar")
+    names = ("llm-inference", "llm-inference-dra", "llm-inference-wrapper")
+    return [folder, *(EXAMPLES / name for name in names)]
+
+
+def _pods(manifest: str) -> list[dict[str, Any]]:
+    """Return the pod templates; the model's own container is made to keep the level, too."""
+    objects = [one for one in yaml.safe_load_all(manifest) if "template" in one.get("spec", {})]
+    templates = [one["spec"]["template"] for one in objects if "containers" in str(one)]
+    for template in templates:
+        for container in template["spec"]["containers"]:
+            container.setdefault("securityContext", RESTRICTED)
+    return [one for one in templates if "containers" in one["spec"]]
+
+
+async def _refusal(api: Api, namespace: str, template: dict[str, Any]) -> str | None:
+    """Return why the API server would not take the template's pod, None when it would."""
+    metadata = {"generateName": "checked-", "labels": template["metadata"]["labels"]}
+    spec = template["spec"] | {"serviceAccountName": "default"}
+    pod = {"metadata": metadata, "spec": spec}
+    try:
+        await api.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+    except ApiError as error:
+        return str(error)
+    return None
 
 
 async def _built(controlplane: ControlPlane, folder: Path) -> str:
