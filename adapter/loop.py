@@ -14,6 +14,7 @@ from adapter.model import debut, exits, precedence
 from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
+from adapter.model.groups import Groups
 from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
@@ -54,6 +55,7 @@ class Loop:
         self._early: dict[str, Reading] = {}
         self._standings: Mapping[str, Standing] = {}
         self._own_word: precedence.Standings = {}
+        self._groups = Groups(settings.hold_seconds)
         self._debuts: dict[str, float] = {}
         self._exits = exits.Tally()
         self.snapshot: Snapshot | None = None
@@ -84,7 +86,7 @@ class Loop:
         self._intake.follow(fleet)
         heard = self._intake.collect()
         self._own_word = precedence.fold(self._own_word, heard, now)
-        batch = precedence.chosen(self._own_word, heard)
+        batch = self._groups.fold(precedence.chosen(self._own_word, heard), fleet, now)
         self._sources = fold(self._sources, batch, fleet)
         standings = stand(fleet, self._sources)
         self._debuts = debut.fold(self._debuts, self._standings, standings, now)

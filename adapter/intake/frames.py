@@ -73,6 +73,7 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
         model=_MODEL[frame.engine.state] if frame.engine else ModelState.UNKNOWN,
         points=points,
         why=_why(frame) | unusable,
+        gpu_count=len(frame.gpus or ()),
         history=(*(column for column in past if column.series in CEILINGS), *rates.past(past)),
         totals=_totals(cleaned, at, rates.newest(past)),
         buckets=buckets,

@@ -20,8 +20,10 @@ DOMAIN = "forescale.dev"
 SOURCE_LABEL = f"{DOMAIN}/source"
 CONTAINER_ANNOTATION = f"{DOMAIN}/container"
 PORT_NAME = "forescale"
-# Set by the LeaderWorkerSet controller; by owners, workers belong to their leader's pod alone.
-LEADER_WORKER_SET_LABEL = "leaderworkerset.sigs.k8s.io/name"
+LWS = "leaderworkerset.sigs.k8s.io"
+# Set by the LeaderWorkerSet controller.
+LEADER_WORKER_SET_LABEL = f"{LWS}/name"
+MAX_SIZE_DIGITS = 4
 
 Json = Mapping[str, Any]
 Above = Callable[[str, Owner], Owner | None]  # (namespace, owner) -> who owns it
@@ -62,6 +64,7 @@ def pod(raw: Json) -> Pod:
         host_network=bool(spec.get("hostNetwork")),
         holding=allocation.stated(raw, container),
         gpus=_gpus(raw),
+        **_group(metadata),
     )
 
 
@@ -103,8 +106,10 @@ def controller(metadata: Json) -> Owner | None:
 
 
 def _leader_worker_set(metadata: Json) -> Owner | None:
-    name = (metadata.get("labels") or {}).get(LEADER_WORKER_SET_LABEL)
-    return Owner(LEADER_WORKER_SET.qualified, name) if name else None
+    """Return the set of a leader; a worker is none of its replicas but a part of one."""
+    labels = metadata.get("labels") or {}
+    name, rank = labels.get(LEADER_WORKER_SET_LABEL), labels.get(f"{LWS}/worker-index", "0")
+    return Owner(LEADER_WORKER_SET.qualified, name) if name and rank == "0" else None
 
 
 def model_container(raw: Json) -> str:
@@ -118,6 +123,21 @@ def model_container(raw: Json) -> str:
             return str(container.get("name", ""))
     plain = [c for c in containers if not _has_port(c)]
     return str((plain or containers or [{}])[0].get("name", ""))
+
+
+def _group(metadata: Json) -> dict[str, Any]:
+    """Return the pod's place in its LeaderWorkerSet group; nothing where it is in none."""
+    labels = metadata.get("labels") or {}
+    name, index = labels.get(f"{LWS}/name"), labels.get(f"{LWS}/group-index")
+    rank, size = labels.get(f"{LWS}/worker-index"), _size(metadata)
+    if not (name and index and rank and rank.isdecimal()) or size < 2:  # noqa: PLR2004 - no group
+        return {}
+    return {"group": f"{name}/{index}", "rank": int(rank), "group_size": size}
+
+
+def _size(metadata: Json) -> int:
+    said = str((metadata.get("annotations") or {}).get(f"{LWS}/size", "0"))
+    return int(said) if said.isdecimal() and len(said) <= MAX_SIZE_DIGITS else 0
 
 
 def _source(

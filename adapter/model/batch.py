@@ -101,6 +101,7 @@ class Reading(msgspec.Struct, frozen=True):
     dims: Mapping[str, str] = {}  # what the source says of itself, such as {"model": "llama"}
     life: str = ""  # changes when the source restarts: its counters are not compared across that
     origin: Origin = Origin.POD
+    gpu_count: int = 0  # how many GPUs are behind its GPU points
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -104,6 +104,9 @@ class Pod(msgspec.Struct, frozen=True):
     host_network: bool = False
     holding: Holding = NOTHING
     gpus: Mapping[str, int] = {}  # how many `nvidia.com/gpu` a container asks for, where it does
+    group: str | None = None  # of a LeaderWorkerSet, within the namespace
+    rank: int = 0  # 0 is the leader
+    group_size: int = 1
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.
@@ -183,6 +186,7 @@ class Fleet(msgspec.Struct, frozen=True):
     version: int = 0
     by_node: Mapping[str, Sequence[Pod]] = {}
     node_sources: Mapping[str, Pod] = {}  # by UID
+    by_group: Mapping[tuple[str, str], tuple[Pod, ...]] = {}  # (namespace, group)
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[Object, Group] = {}
 
@@ -198,12 +202,15 @@ class Fleet(msgspec.Struct, frozen=True):
         work = (pod for pod in found.values() if pod.source is not SourceKind.NODE)
         ordered = tuple(sorted(work, key=lambda pod: (pod.namespace, pod.name)))
         by_node: dict[str, list[Pod]] = {}
+        by_group: dict[tuple[str, str], list[Pod]] = {}
         by_namespace: dict[str, list[int]] = {}
         by_owner: dict[Object, list[int]] = {}
         for place, pod in enumerate(ordered):
             by_namespace.setdefault(pod.namespace, []).append(place)
             if pod.node is not None:
                 by_node.setdefault(pod.node, []).append(pod)
+            if pod.group is not None:
+                by_group.setdefault((pod.namespace, pod.group), []).append(pod)
             for owner in pod.owners:
                 by_owner.setdefault((pod.namespace, owner), []).append(place)
         return cls(
@@ -215,6 +222,7 @@ class Fleet(msgspec.Struct, frozen=True):
             version,
             by_node,
             {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
+            {key: tuple(group) for key, group in by_group.items()},
         )
 
     def matching(self, namespace: str, selector: Selector) -> Group:

@@ -307,3 +307,23 @@ def test_before_the_pods_are_listed_the_fleet_has_no_version() -> None:
     assert roster.fleet().version == 0
     roster.replace_pods(())
     assert roster.fleet().version == 1
+
+
+def test_a_pod_of_a_leader_worker_set_says_its_place() -> None:
+    lws = "leaderworkerset.sigs.k8s.io"
+    raw = pod_json()
+    raw["metadata"]["labels"] |= {
+        f"{lws}/name": "llm",
+        f"{lws}/group-index": "2",
+        f"{lws}/worker-index": "1",
+    }
+    assert pod(raw).group is None  # of one pod
+    raw["metadata"]["annotations"] = {f"{lws}/size": "4"}
+    found = pod(raw)
+    assert (found.group, found.rank, found.group_size) == ("llm/2", 1, 4)
+    whole = Owner("LeaderWorkerSet.leaderworkerset.x-k8s.io", "llm")
+    assert whole not in found.owners  # its GPUs count in its leader's figures
+    raw["metadata"]["labels"][f"{lws}/worker-index"] = "0"
+    assert whole in pod(raw).owners
+    raw["metadata"]["annotations"] = {f"{lws}/size": "9" * 5000}
+    assert pod(raw).group is None

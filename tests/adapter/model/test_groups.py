@@ -1,0 +1,107 @@
+"""The GPUs of a LeaderWorkerSet's workers are part of their leader's figures."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
+from adapter.model.fleet import Fleet, Pod
+from adapter.model.groups import Groups
+
+HOLD_SECONDS = 60.0
+
+
+def pod(rank: int, group: str | None = "llm/0", size: int = 2) -> Pod:
+    name = f"llm-0-{rank}"
+    return Pod(f"u{rank}", "default", name, {}, group=group, rank=rank, group_size=size)
+
+
+FLEET = Fleet.of([pod(0), pod(1)])
+
+
+def says(rank: int, at: float = 100.0, gpus: int = 1, **levels: float) -> Reading:
+    points = tuple(Point(series, at, value) for series, value in levels.items())
+    return Reading(f"u{rank}", at, 2.0, ModelState.READY, points, gpu_count=gpus)
+
+
+def levels(batch: Batch, uid: str = "u0") -> dict[str, float]:
+    return {p.series: p.value for r in batch.readings if r.uid == uid for p in r.points}
+
+
+def fold(*readings: Reading, fleet: Fleet = FLEET, now: float = 100.0) -> Batch:
+    return Groups(HOLD_SECONDS).fold(Batch(readings), fleet, now)
+
+
+def test_a_share_is_the_mean_over_all_gpus_of_the_group() -> None:
+    found = fold(says(1, gpu_busy_percent=20, gpus=8), says(0, gpu_busy_percent=80, gpus=4))
+    assert levels(found) == {"gpu_busy_percent": 40.0}
+    assert levels(found, "u1") == {"gpu_busy_percent": 20.0}  # the worker keeps its own
+
+
+def test_a_worker_alone_moves_the_leader_and_leaves_its_queue_alone() -> None:
+    groups = Groups(HOLD_SECONDS)
+    groups.fold(Batch((says(0, pending=3, gpu_busy_percent=80),)), FLEET, 100.0)
+    found = groups.fold(Batch((says(1, 101.0, gpu_busy_percent=20),)), FLEET, 101.0)
+    (told,) = [r for r in found.readings if r.uid == "u0"]
+    assert told.origin is Origin.NODE
+    assert told.points == (Point("gpu_busy_percent", 100.0, 50.0),)
+
+
+def test_the_leaders_queue_is_its_own() -> None:
+    assert levels(fold(says(1, pending=9.0), says(0, pending=3.0)))["pending"] == 3.0
+
+
+def test_a_sum_is_over_all_pods_or_not_known() -> None:
+    one = says(0, gpu_power_watts=300.0, gpu_memory_used_bytes=5.0)
+    assert levels(fold(one)) == {}
+    both = fold(says(1, gpu_power_watts=400.0, gpu_memory_used_bytes=6.0), one)
+    assert levels(both) == {"gpu_power_watts": 700.0, "gpu_memory_used_bytes": 11.0}
+
+
+def test_a_group_of_which_pods_are_missing_knows_no_sum() -> None:
+    fleet = Fleet.of([pod(0, size=3), pod(1, size=3)])
+    found = fold(
+        says(1, gpu_power_watts=4, gpu_busy_percent=20),
+        says(0, gpu_power_watts=3, gpu_busy_percent=40),
+        fleet=fleet,
+    )
+    assert levels(found) == {"gpu_busy_percent": 30.0}
+
+
+def test_one_sick_gpu_makes_the_group_sick_and_health_needs_every_pod() -> None:
+    assert levels(fold(says(0, gpu_health=0.0))) == {"gpu_health": 0.0}
+    assert levels(fold(says(0, gpu_health=1.0))) == {}
+    assert levels(fold(says(1, gpu_health=1.0), says(0, gpu_health=1.0))) == {"gpu_health": 1.0}
+
+
+def test_a_figure_is_as_old_as_its_oldest_part_and_a_silent_worker_is_left_out_in_the_end() -> None:
+    groups = Groups(HOLD_SECONDS)
+    groups.fold(Batch((says(1, 100.0, gpu_busy_percent=20),)), FLEET, 100.0)
+    held = groups.fold(Batch((says(0, 150.0, gpu_busy_percent=80),)), FLEET, 150.0)
+    assert held.readings[0].points == (Point("gpu_busy_percent", 100.0, 50.0),)
+    gone = groups.fold(Batch((says(0, 160.0, gpu_busy_percent=80),)), FLEET, 160.0)
+    assert gone.readings[0].points == (Point("gpu_busy_percent", 160.0, 80.0),)
+
+
+def test_the_leaders_own_past_is_not_that_of_its_group() -> None:
+    past = (Column("gpu_busy_percent", 90.0, 10.0, (1.0,)), Column("pending", 90.0, 10.0, (2.0,)))
+    told = Reading("u0", 100.0, 2.0, ModelState.READY, (), history=past)
+    assert [column.series for column in fold(told).readings[0].history] == ["pending"]
+
+
+def test_pods_of_no_group_are_passed_on_as_they_are() -> None:
+    alone = Fleet.of([pod(0, group=None), pod(1)])
+    told = says(0, gpu_busy_percent=80)
+    assert fold(told, fleet=alone).readings == (told,)
+    batch = Batch((told,))
+    assert Groups(HOLD_SECONDS).fold(batch, Fleet.of([pod(0, group=None)]), 100.0) is batch
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 16)), min_size=1, max_size=5))
+def test_a_mean_lies_between_its_parts(parts: list[tuple[float, int]]) -> None:
+    fleet = Fleet.of([pod(rank, size=len(parts)) for rank in range(len(parts))])
+    told = [says(n, gpu_busy_percent=v, gpus=g) for n, (v, g) in enumerate(parts)]
+    found = levels(fold(*reversed(told), fleet=fleet))["gpu_busy_percent"]
+    low, high = min(v for v, _ in parts), max(v for v, _ in parts)
+    assert low - 1e-9 <= found <= high + 1e-9
