@@ -31,7 +31,8 @@ def own(frame: wire.Frame, holding: Holding) -> wire.Frame:
     if gpus is not None:
         return structs.replace(frame, gpus=gpus, attribution=said)
     told = frame.attribution.why if frame.attribution else None
-    return _without(frame, "; ".join(filter(None, (told, said.why))))
+    # What is missing here first: a long reason is cut at its end.
+    return _without(frame, "; ".join(filter(None, (said.why, told))))
 
 
 def proven(

@@ -84,6 +84,8 @@ class LlmPods:
         self.engine = FAKE_VLLM
         self.cold_start_seconds = COLD_START_SECONDS
         self.busy_percent: int | None = None  # of every GPU; None: as its server's slots are
+        self.gpu_count = 1  # that each sidecar sees
+        self.visible_devices: str | None = None  # None: the first one's UUID
         self.sidecar_arguments: Callable[[Json], list[str]] = lambda _: []
         self.folder = folder
         self._kubelet = kubelet
@@ -98,7 +100,7 @@ class LlmPods:
         name, ip = pod["metadata"]["name"], pod["status"]["podIP"]
         folder = self.folder / name
         folder.mkdir()
-        gpus = FakeGpus(folder)
+        gpus = FakeGpus(folder, self.gpu_count)
         uid = pod["metadata"]["uid"]
         made = LlmPod(
             name,
@@ -158,7 +160,10 @@ class LlmPods:
         command += self.sidecar_arguments(pod)
         # The downward API's part of the manifest, and what a container runtime adds where it proves
         # whose the GPU is; without that part no GPU figure is published.
-        own = {"POD_UID": uid, "NVIDIA_VISIBLE_DEVICES": gpus.uuids[0]}
+        own = {
+            "POD_UID": uid,
+            "NVIDIA_VISIBLE_DEVICES": self.visible_devices or gpus.uuids[0],
+        }
         return Process(
             f"{pod['metadata']['name']}-sidecar",
             command,

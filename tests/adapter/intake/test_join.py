@@ -39,7 +39,7 @@ def test_without_a_proof_no_gpu_is_taken_and_both_reasons_are_told() -> None:
     sent = frame(attribution=Attribution(why="no proof here"))
     found = own(sent, Holding(why="the pod's status names no devices"))
     assert found.gpus is None
-    assert found.attribution == Attribution(why="no proof here; the pod's status names no devices")
+    assert found.attribution == Attribution(why="the pod's status names no devices; no proof here")
 
 
 def test_a_held_gpu_that_is_not_visible_stays_without_figures() -> None:
