@@ -166,7 +166,7 @@ class FakeApiServer:
 
     def _list(self, request: web.Request) -> web.Response:
         objects = sorted(self.collections.get(request.path, {}).items())
-        wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        wanted = _named(request)
         items = [body for name, body in objects if not wanted or name == wanted]
         start, limit = int(request.query.get("continue", 0)), int(request.query.get("limit", 500))
         metadata = {"resourceVersion": str(self._newest)}
@@ -191,7 +191,7 @@ class FakeApiServer:
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         since = int(request.query["resourceVersion"] or 0)
-        wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        wanted = _named(request)
         response = web.StreamResponse()
         task = asyncio.current_task()
         assert task is not None
@@ -224,6 +224,13 @@ class FakeApiServer:
             since = max(since, self._newest)
             async with self._changed:
                 await self._changed.wait_for(lambda seen=since: self._newest > seen)
+
+
+def _named(request: web.Request) -> str:
+    """Return the one name that is asked for; what else a field selector chooses is all the same."""
+    prefix = "metadata.name="
+    selector = request.query.get("fieldSelector", "")
+    return selector.removeprefix(prefix) if selector.startswith(prefix) else ""
 
 
 def _is_collection(path: str) -> bool:
