@@ -5,7 +5,7 @@ Both ways in, the watch of an API server and a directory of files, write here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.errors import IntakeError
@@ -33,9 +33,11 @@ class Roster:
         self.parents = {kind: Shelf(kind.kind, _controller) for kind in PARENTS}
         self.backends = Backends()
         self._above = {kind.qualified: shelf.kept for kind, shelf in self.parents.items()}
+        self._resolved: dict[ObjectKey, tuple[Pod, Pod]] = {}  # a pod as heard of, and complete
         self._fleet = EMPTY
         self._listed = False
         self._dirty = False
+        self._moved = False  # what pods are completed with is another
         self._versions: tuple[int, ...] = ()
         self._once = Once(warn)
 
@@ -62,15 +64,15 @@ class Roster:
 
     def put_device(self, kind: Kind, raw: Json) -> None:
         """Take in a node, a claim or a slice."""
-        self._dirty |= self._allocations.put(kind, key_of(raw), raw)
+        self._moved |= self._allocations.put(kind, key_of(raw), raw)
 
     def drop_device(self, kind: Kind, key: ObjectKey) -> None:
         """Forget a deleted node, claim or slice."""
-        self._dirty |= self._allocations.drop(kind, key)
+        self._moved |= self._allocations.drop(kind, key)
 
     def replace_devices(self, kind: Kind, raws: Iterable[Json]) -> None:
         """Take a whole list of one kind in place of what was known."""
-        self._dirty |= self._allocations.replace(kind, ((key_of(raw), raw) for raw in raws))
+        self._moved |= self._allocations.replace(kind, ((key_of(raw), raw) for raw in raws))
 
     def fleet(self) -> Fleet:
         """Return the fleet; the same object until something changed.
@@ -85,13 +87,29 @@ class Roster:
             self.backends.ingresses,
         )
         versions = tuple(shelf.version for shelf in shelves)
-        if self._dirty or versions != self._versions:
-            with_gpus = self._allocations.resolver().with_gpus
-            pods = (podjson.with_parents(pod, self._owner_of) for pod in self._pods.values())
+        if self._dirty or self._moved or versions != self._versions:
+            known = {} if self._moved or versions != self._versions else self._resolved
+            self._resolved = self._completed(known)
+            pods = (complete for _, complete in self._resolved.values())
             version, chosen = self._fleet.version + 1, self.backends.selectors()
-            self._fleet = Fleet.of(map(with_gpus, pods), version, chosen)
-            self._dirty, self._versions = False, versions
+            self._fleet = Fleet.of(pods, version, chosen)
+            self._dirty = self._moved = False
+            self._versions = versions
         return self._fleet
+
+    def _completed(
+        self, known: Mapping[ObjectKey, tuple[Pod, Pod]]
+    ) -> dict[ObjectKey, tuple[Pod, Pod]]:
+        """Return every pod with its owners and GPUs; one that did not change is as it was."""
+        with_gpus = self._allocations.resolver().with_gpus
+        found = {}
+        for key, pod in self._pods.items():
+            before = known.get(key)
+            if before is not None and before[0] is pod:
+                found[key] = before
+            else:
+                found[key] = (pod, with_gpus(podjson.with_parents(pod, self._owner_of)))
+        return found
 
     def _owner_of(self, namespace: str, owner: Owner) -> Owner | None:
         return self._above.get(owner.kind, {}).get((namespace, owner.name))
