@@ -63,7 +63,7 @@ class Loop:
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
         self._settings = settings
-        for past in (self._window, self._meters, self._trails):
+        for past in (self._window, self._meters, self._trails, self._groups):
             past.hold_seconds = settings.hold_seconds
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
-from adapter.settings import LIVE, Settings
+from adapter.settings import AT_START, LIVE, Settings
 from adapter.telemetry import Metrics, event, warn
 
 # A ConfigMap volume is up to a minute behind anyway; reading a small file is some microseconds.
@@ -80,7 +80,7 @@ class Reload:
             for leaf in leaves()
             if leaf.of(found) != leaf.of(self.settings)
         }
-        fixed = [key for key in changed if not key.startswith(LIVE)]
+        fixed = [key for key in changed if key in AT_START or not key.startswith(LIVE)]
         if fixed:
             raise SettingsError(
                 [f"{key} takes effect at a start alone: restart the adapter" for key in fixed]

@@ -29,9 +29,9 @@ variable that is no setting: both are told. An unknown flag or key is an error.
 and ends with 0 or 2; [settings.schema.json](settings.schema.json) is its JSON Schema, for editors.
 
 The file is looked at every two seconds. A change of `intake.*` (for streams opened from then on),
-`model.*` or `log.*` takes effect at once. A file with any problem, or with a change of another
-setting, is refused as a whole: the log says why (`settings_refused`), the metric
-`forescale_adapter_settings_applied` is 0, and the settings before stay in effect.
+`model.*` or `log.*` takes effect at once, but for `intake.nodeSources`. A file with any problem, or
+with a change of another setting, is refused as a whole: the log says why (`settings_refused`), the
+metric `forescale_adapter_settings_applied` is 0, and the settings before stay in effect.
 
 | key | flag | environment | default | what |
 |---|---|---|---|---|

@@ -78,6 +78,15 @@ async def test_a_port_cannot_change_while_it_is_listened_on(
     assert "api.port takes effect at a start alone" in str(vars(caplog.records[0])["fields"]["why"])
 
 
+async def test_which_pods_are_watched_is_settled_at_the_start(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.write("intake: {nodeSources: gpu-operator/nvidia-dcgm-exporter}\n")
+    assert scene.applied == []
+    why = str(vars(caplog.records[0])["fields"]["why"])
+    assert "intake.nodeSources takes effect at a start alone" in why
+
+
 async def test_after_a_refusal_a_good_file_is_in_effect_again(scene: Scene) -> None:
     await scene.write("model: {holdSeconds: never}\n")
     await scene.write("log: {level: debug}\n")
