@@ -9,11 +9,13 @@ from pathlib import Path
 
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
-from adapter.settings import AT_START, LIVE, Settings
+from adapter.settings import LIVE, Settings
 from adapter.telemetry import Metrics, event, warn
 
 # A ConfigMap volume is up to a minute behind anyway; reading a small file is some microseconds.
 LOOK_SECONDS = 2.0
+# Which pods are watched is settled once.
+AT_START = frozenset({"intake.nodeSources"})
 
 
 @dataclass(frozen=True, slots=True)

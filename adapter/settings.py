@@ -174,8 +174,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 # What a changed file takes effect on while the adapter runs; the rest needs a start. Of intake.* it
 # is the streams opened from then on.
 LIVE = ("intake.", "model.", "log.")
-# But this: which pods are watched is settled once.
-AT_START = frozenset({"intake.nodeSources"})
 
 
 def problems(settings: Settings) -> list[str]:

@@ -53,7 +53,7 @@ async def test_without_a_node_source_labelled_pods_alone_are_asked_for(
 ) -> None:
     async with watching(kube, Roster(), all_pods=False):
         asked = {query["labelSelector"] for query in server.queries if "labelSelector" in query}
-        assert asked == {"forescale.dev/source in (sidecar,scrape,node)"}
+        assert asked == {"forescale.dev/source in (sidecar,scrape,prometheus,node)"}
         assert server.calls[f"GET {path_of(REPLICA_SET)}"] >= 1
 
 
