@@ -3,8 +3,7 @@
 The scenes of tests/e2e/test_rolling.py on the real control plane, more often than in `make test`:
 two replicas behind a Service, 20 rolling restarts, then 10 new CAs with certificates that live for
 seconds, while kube-apiserver is asked up to 25 times a second. BENCH_RESTARTS and
-BENCH_REPLACEMENTS
-change the counts.
+BENCH_REPLACEMENTS change the counts.
 """
 
 from __future__ import annotations

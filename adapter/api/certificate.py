@@ -181,6 +181,7 @@ class Certificate:
         self._past = [(self._issuer.pem, self._clock() + OVERLAP_SECONDS), *self._past][:3]
         self._issuer, self._next = self._next or coming, None
         self._renew()
+        event("authority_served", until=self._leaf.renew_at)
         self._tell()
 
     def _renew(self) -> None:

@@ -8,9 +8,12 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from adapter.model.bundle import blocks
+from tests.adapter.api.test_certfiles import Mounted
+from tests.controlplane import pki
 from tests.e2e.adapters import APISERVICES, DEPLOYMENT, NAMESPACE, REPLICAS, VERSIONS
 from tests.e2e.asking import Asked, asking
 from tests.e2e.scene import GPU, GROUP, PENDING, Scene
@@ -62,12 +65,12 @@ async def rolled(scene: Scene, before: set[str]) -> None:
 async def test_new_certificates_and_new_cas_lose_no_query(scene: Scene) -> None:
     scene.adapters.arguments = [f"--tls-leaf-days={LEAF_DAYS:.9f}"]
     async with asked_all_along(scene) as asked:
-        for _ in range(REPLACEMENTS):
+        for number in range(1, REPLACEMENTS + 1):
             before = await bundle(scene)
             await scene.api.delete(SECRET)  # what somebody does whose CA has leaked
-            await changed_over(scene, before)
-    log = scene.adapters.log()
-    renewed = log.count('"certificate_renewed"')
+            await scene.api.appears(SECRET)
+            await changed_over(scene, before, await secret(scene), number)
+    renewed = events(scene, "certificate_renewed")
     print(
         f"{REPLACEMENTS} new CAs, {renewed} new certificates: {asked.count} queries,"
         f" {len(asked.failures)} failed"
@@ -77,21 +80,55 @@ async def test_new_certificates_and_new_cas_lose_no_query(scene: Scene) -> None:
     assert asked.count > 200
 
 
-async def changed_over(scene: Scene, before: set[str]) -> None:
+async def test_mounted_certificates_and_their_cas_are_replaced_without_a_lost_query(
+    scene: Scene, tmp_path: Path
+) -> None:
+    mounted = Mounted(tmp_path)
+    old, new = (pki.authority(tmp_path / name, name) for name in ("old", "new"))
+    mounted.put(old)
+    scene.adapters.arguments = [f"--tls-folder={mounted.folder}"]
+    async with asked_all_along(scene) as asked:
+        before = await bundle(scene)
+        mounted.put(old)
+        await told(scene, "certificate_renewed", REPLICAS)
+        assert await bundle(scene) == before
+        mounted.put(new)
+        after = set(blocks(new.pair.certificate.read_text()))
+        await changed_over(scene, before, after, 1)
+    assert events(scene, "certificate_renewed") == 2 * REPLICAS
+    assert asked.failures == []
+    assert asked.count > 100
+
+
+async def changed_over(scene: Scene, before: set[str], after: set[str], number: int) -> None:
     """Wait until kube-apiserver was told of the new CA, and every replica serves under it."""
-    renewed = scene.adapters.log().count('"authority_coming"')
-    await scene.api.appears(SECRET)
-    new = set(blocks(base64.b64decode((await scene.api.get(SECRET))["data"]["tls.crt"]).decode()))
-    assert not new & before
+    assert not after & before
+    await told(scene, "authority_coming", number * REPLICAS)
     deadline = time.monotonic() + 60
-    while not new <= await bundle(scene):
+    while not after <= await bundle(scene):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.2)
     assert before <= await bundle(scene)  # a replica that is slower is still trusted
-    while scene.adapters.log().count('"authority_coming"') < REPLICAS + renewed - 1:
+    await told(scene, "authority_served", number * REPLICAS)
+    await asyncio.sleep(2)
+
+
+async def told(scene: Scene, event: str, count: int) -> None:
+    """Wait until the replicas together have logged so many of the event."""
+    deadline = time.monotonic() + 60
+    while events(scene, event) < count:
         assert time.monotonic() < deadline, scene.adapters.log()
         await asyncio.sleep(0.2)
-    await asyncio.sleep(8)
+
+
+def events(scene: Scene, event: str) -> int:
+    return scene.adapters.log().count(f'"event": "{event}"')
+
+
+async def secret(scene: Scene) -> set[str]:
+    """Return the CA that the Secret holds."""
+    data = (await scene.api.get(SECRET))["data"]
+    return set(blocks(base64.b64decode(data["tls.crt"]).decode()))
 
 
 async def bundle(scene: Scene) -> set[str]:
