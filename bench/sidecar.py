@@ -1,21 +1,26 @@
-"""Claim: the sidecar is small enough to stand beside every model server.
+"""Claim: the sidecar is small enough to stand beside every model server, however many its GPUs.
 
 Real sidecar processes at default ticks, each with the scripted NVML library behind its real child
-and a model server's page of a real length, read by one stream as an adapter would. `quiet`: nothing
-changes. `busy`: queue and GPU change at every tick, four data-parallel engines make the page long,
-and Prometheus scrapes it. Beside them a bare Python that only sleeps: what any Python costs. All at
-the same time, for BENCH_SECONDS (60). Memory is the highest seen, processor time the mean.
+and a model server's page of a real length, read by one stream as an adapter would. `no GPU`: no
+NVML library, as where the container sees no GPU; a child then lives for a moment at each retry.
+`quiet`: nothing changes. `busy`: queue and GPUs change at every tick, with driver samples and GPM
+activity, four data-parallel engines make the page long, and Prometheus scrapes it. `MIG`: one
+instance of one GPU. Beside them a bare Python that only sleeps: what any Python costs. All at the
+same time, for BENCH_SECONDS (60). Memory is the highest seen, processor time the mean, that of the
+scripted library in the child included. At the end NVML hangs in each, and the time until a frame
+says that its GPUs are unknown is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +39,30 @@ MEMORY_EVERY_SECONDS = 5.0  # reading a process's page table stops it for a mome
 SCRAPE_SECONDS = 15.0
 BUSY_ENGINES = 4
 MIB = 2.0**20
-BUDGETS = ("45", "60", "", "1.00")
+BUDGET = ("budget", "45", "60", "", "1.00", "5.0")
+HANG_SECONDS = 10.0  # period 2 s, deadline 1 s, and as much again for a machine that is busy
+HANGING = "nvmlDeviceGetMemoryInfo_v2"
+SM, TENSOR, DRAM, GRAPHICS = 2, 5, 10, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One kind of pod: how many GPUs it has, and whether they and the queue move."""
+
+    name: str
+    gpus: int
+    busy: bool
+    mig: bool = False
+
+
+MODES = (
+    Mode("no GPU", 0, busy=False),
+    Mode("1 GPU, quiet", 1, busy=False),
+    Mode("1 GPU, busy", 1, busy=True),
+    Mode("8 GPUs, quiet", 8, busy=False),
+    Mode("8 GPUs, busy", 8, busy=True),
+    Mode("1 MIG instance, busy", 1, busy=True, mig=True),
+)
 
 
 @dataclass(slots=True)
@@ -52,13 +80,15 @@ class Cost:
 
 
 class Load:
-    """The fake node and model server of one sidecar; `busy` changes with every look."""
+    """The fake node and model server of one sidecar; a busy one changes with every look."""
 
-    def __init__(self, folder: Path, *, busy: bool) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.busy = busy
-        self.gpus = FakeGpus(folder)
+    def __init__(self, folder: Path, mode: Mode) -> None:
+        self.folder = folder / mode.name.replace(" ", "-").replace(",", "")
+        self.folder.mkdir()
+        self.mode = mode
+        self.busy = mode.busy
+        self.gpus = FakeGpus(self.folder, count=mode.gpus)
+        self.uuids = self.gpus.split(0, (1, 0)) if mode.mig else self.gpus.uuids
         self.page_bytes = 0
         self.frames: list[bytes] = []
         self._looks = 0
@@ -73,36 +103,75 @@ class Load:
 
     async def work(self) -> None:
         while self.busy:
-            busy_percent, power = 40 + self._looks % 50, 300_000 + 5_000 * (self._looks % 9)
-            self.gpus.set(0, busy_percent=busy_percent, power_milliwatts=power)
+            self._move()
             await asyncio.sleep(1.0)
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **(self.gpus.env() if self.mode.gpus else {})}
+
+    def _move(self) -> None:
+        """Let every figure differ from the last second's; written as one script."""
+        looks = self._looks
+        power, used = 300_000 + 5_000 * (looks % 9), (60 + looks % 10) * 10**9
+        with self.gpus.at_once():
+            for index in range(self.mode.gpus):
+                fields = {"busy_percent": 40 + looks % 50, "power_milliwatts": power}
+                self.gpus.set(index, **fields, memory_used_bytes=used)
+            for uuid in self.uuids:
+                self._act(uuid, looks)
+
+    def _act(self, uuid: str, looks: int) -> None:
+        for metric in (GRAPHICS, SM, TENSOR, DRAM):
+            self.gpus.gpm(uuid, metric, float(20 + (looks + metric) % 60))
+        if not self.mode.mig:
+            self.gpus.ring(uuid, [(looks * 1_000_000 + n, 40 + looks % 50) for n in range(12)])
 
 
 async def measure(folder: Path) -> str:
     """Run all at once and return the table."""
     load_before = table.load()
-    loads = [Load(folder / "quiet", busy=False), Load(folder / "busy", busy=True)]
-    with ExitStack() as stack:
+    loads = [Load(folder, mode) for mode in MODES]
+    async with AsyncExitStack() as stack:
         floor = stack.enter_context(_floor(folder))
-        async with _sidecar(loads[0]) as quiet, _sidecar(loads[1]) as busy:
-            trees = [psutil.Process(process.pid) for process in (floor, quiet, busy)]
-            await asyncio.sleep(WARM_SECONDS)
-            costs = await _watch(trees)
-    return _table(costs, loads, load_before)
+        sidecars = [await stack.enter_async_context(_sidecar(load)) for load in loads]
+        trees = [psutil.Process(process.pid) for process in (floor, *sidecars)]
+        await asyncio.sleep(WARM_SECONDS)
+        costs = await _watch(trees)
+        hangs = await asyncio.gather(*(_hang(load) for load in loads))
+    return _table(costs, [math.nan, *hangs], loads, load_before)
 
 
-def _table(costs: list[Cost], loads: list[Load], load_before: float) -> str:
-    names = ("parent RSS, MiB", "tree PSS, MiB", "sum of the tree's RSS, MiB", "% of a core")
-    columns = [cost.cells(SECONDS) for cost in costs]
-    rows = list(zip(names, *columns, BUDGETS, strict=True))
-    sizes = [f"{load.page_bytes / 1024:.0f} KiB" for load in loads]
+async def _hang(load: Load) -> float:
+    """Let NVML hang; return the seconds until a frame says that the GPUs are unknown."""
+    if not load.mode.gpus:
+        return math.nan
+    _check(load)
+    load.gpus.hang(HANGING)
+    began = time.monotonic()
+    while (frame := wire.decode(load.frames[-1])).gpus is not None:
+        if time.monotonic() - began > HANG_SECONDS:
+            raise RuntimeError(f"{load.mode.name}: GPUs are still published in a hang")
+        await asyncio.sleep(0.02)
+    if frame.engine is None or frame.engine.pending is None:
+        raise RuntimeError(f"{load.mode.name}: a hang of NVML cost the queue")
+    return time.monotonic() - began
+
+
+def _table(costs: list[Cost], hangs: list[float], loads: list[Load], load_before: float) -> str:
+    head = ("", "parent RSS, MiB", "tree PSS, MiB", "sum of the tree's RSS, MiB", "% of a core")
+    names = ("bare Python, asleep", *(load.mode.name for load in loads))
+    rows = [
+        (name, *cost.cells(SECONDS), table.figure(hang))
+        for name, cost, hang in zip(names, costs, hangs, strict=True)
+    ]
+    sizes = sorted({f"{load.page_bytes / 1024:.0f} KiB" for load in loads})
     return table.markdown(
         "The sidecar's footprint",
-        ("", "bare Python, asleep", "sidecar, quiet pod", "sidecar, busy pod", "budget"),
-        rows,
-        f"{SECONDS:g} s at default ticks; vLLM pages of {sizes[0]} (quiet) and {sizes[1]} (busy),"
-        " scripted NVML, one stream reader each. Memory is the highest seen; PSS counts the"
-        " interpreter's pages in part, since several Pythons share them here as they do on a node.",
+        (*head, "NVML hangs: unknown after, s"),
+        [*rows, BUDGET],
+        f"{SECONDS:g} s at default ticks; vLLM pages of {' and '.join(sizes)}, scripted NVML, one"
+        " stream reader each. Memory is the highest seen; PSS counts the interpreter's pages in"
+        " part, since several Pythons share them here as they do on a node.",
         f"Machine: {table.machine(load_before)}.",
     )
 
@@ -128,8 +197,10 @@ def _weigh(tree: psutil.Process, cost: Cost) -> None:
 
 
 def _processor_seconds(tree: psutil.Process) -> float:
+    """Return what the tree took so far, children that ended included."""
     times = [process.cpu_times() for process in (tree, *tree.children(recursive=True))]
-    return float(sum(spent.user + spent.system for spent in times))
+    ended = times[0].children_user + times[0].children_system
+    return float(ended + sum(spent.user + spent.system for spent in times))
 
 
 @contextmanager
@@ -149,9 +220,9 @@ async def _sidecar(load: Load) -> AsyncIterator[Process]:
     runner = await _serve(load, model_port)
     command = [sys.executable, "-m", "sidecar", "--host=127.0.0.1", f"--port={port}"]
     command += ["--engine=vllm", f"--engine-url=http://127.0.0.1:{model_port}/metrics"]
-    command += ["--pod-uid=bench", f"--gpu-uuids={load.gpus.uuids[0]}"]
-    environment = {**os.environ, **load.gpus.env()}
-    process = Process("sidecar", command, load.folder / "sidecar.log", environment=environment)
+    command += ["--pod-uid=bench", f"--gpu-uuids={','.join(load.uuids)}"]
+    log, environment = load.folder / "sidecar.log", load.environment()
+    process = Process("sidecar", command, log, environment=environment)
     process.start()
     around = [asyncio.create_task(_read(port, load, process)), asyncio.create_task(load.work())]
     if load.busy:
@@ -160,7 +231,6 @@ async def _sidecar(load: Load) -> AsyncIterator[Process]:
         yield process
         process.check()
         _raise_of(around)
-        _check(load)
     finally:
         for task in around:
             task.cancel()
@@ -199,11 +269,16 @@ async def _scrape(port: int) -> None:
 
 
 def _check(load: Load) -> None:
-    """A sidecar that reads nothing is cheap: fail unless its last frame has both parts."""
+    """A sidecar that reads nothing is cheap: fail unless its last frame has all of its parts."""
     frame = wire.decode(load.frames[-1])
-    missing = "gpu_busy_percent" not in wire.levels(frame) or "pending" not in wire.levels(frame)
-    if missing:
-        raise RuntimeError(f"the sidecar's frame lacks a part: {load.frames[-1].decode()}")
+    wanted = {"pending", "gpu_busy_percent", "gpu_memory_percent"}
+    if load.busy:
+        wanted.add("gpu_tensor_percent")
+    elif load.mode.mig:
+        wanted.discard("gpu_busy_percent")
+    missing = wanted - set(wire.levels(frame))
+    if missing or len(frame.gpus or ()) != load.mode.gpus:
+        raise RuntimeError(f"{load.mode.name}: the frame lacks {missing}: {frame}")
 
 
 def _raise_of(tasks: list[asyncio.Task[None]]) -> None:

@@ -81,6 +81,7 @@ async def serve_until_told(
                 server=server,
                 gpus=gpus,
                 proven=proof.claim,
+                shared_gpu=settings.shared_gpu,
                 holders=proof.kubelet if scope == wire.NODE else None,
             )
             async with _asking(proof.kubelet):

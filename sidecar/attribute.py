@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec import structs
+
 from sidecar import deviceid
+from sidecar.sharing import SharedGpu
 from sidecar.wire import Attribution, GpuReading
 
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 MPS_PIPE = "CUDA_MPS_PIPE_DIRECTORY"
+_PERMITS = " (--shared-gpu allow permits)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Claim:
     why: str | None = None
     whole_node: bool = False
     scope: str | None = None
+    shared: bool = False  # others use these GPUs too
 
 
 class Attributed(NamedTuple):
@@ -46,26 +51,33 @@ def claim(
     *,
     mps_pipe: str | None = None,
     scope: str | None = None,
+    shared_gpu: SharedGpu = SharedGpu.WITHHOLD,
 ) -> Claim:
     """Return what is proven: by the setting, or by UUIDs in the container's own environment."""
     if gpu_uuids:
-        return Claim(_once(gpu_uuids), how="gpu-uuids", why="the setting gpu-uuids names them")
+        said = "the setting gpu-uuids names them"
+        return Claim(_once(gpu_uuids), how="gpu-uuids", why=said, shared=bool(mps_pipe))
     listed = [part.strip() for part in (visible_devices or "").split(",") if part.strip()]
-    if any(deviceid.is_shared(part) for part in listed):
-        said = f"{VISIBLE_DEVICES} names a shared GPU, whose load is not this pod's alone"
-        return Claim(why=said, scope=scope)
-    if mps_pipe:
-        said = f"{MPS_PIPE} is set: the GPU is shared by MPS, its load is not this pod's alone"
-        return Claim(why=said, scope=scope)
-    if listed and all(deviceid.is_uuid(part) for part in listed):
+    sharing = _sharing(listed, mps_pipe)
+    if sharing and shared_gpu is SharedGpu.WITHHOLD:
+        return Claim(why=f"{sharing}, its load is not this pod's alone{_PERMITS}", scope=scope)
+    if listed and all(deviceid.is_uuid(deviceid.without_replica(part)) for part in listed):
         said = f"{VISIBLE_DEVICES} of this container names them"
-        return Claim(_once(tuple(listed)), how=VISIBLE_DEVICES, why=said, scope=scope)
+        ids, shared = _once(tuple(listed)), sharing is not None
+        return Claim(ids, how=VISIBLE_DEVICES, why=said, scope=scope, shared=shared)
     seen = f"is {','.join(listed)[:60]!r}" if listed else "is not set"
     return Claim(
         why=f"no proof which GPUs are this pod's: {VISIBLE_DEVICES} {seen} and holds no UUIDs;"
         " name them with --gpu-uuids, or use a node source",
         scope=scope,
     )
+
+
+def _sharing(listed: list[str], mps_pipe: str | None) -> str | None:
+    """Return in words what says that the GPU is shared, None when nothing does."""
+    if any(deviceid.is_shared(part) for part in listed):
+        return f"{VISIBLE_DEVICES} names a shared GPU"
+    return f"{MPS_PIPE} is set: the GPU is shared by MPS" if mps_pipe else None
 
 
 def attribute(visible: tuple[GpuReading, ...], proven: Claim) -> Attributed:
@@ -78,18 +90,15 @@ def attribute(visible: tuple[GpuReading, ...], proven: Claim) -> Attributed:
         return Attributed(None, visible, Attribution(why=proven.why, scope=proven.scope))
     found = deviceid.find(proven.ids, visible, whole_node=proven.whole_node)
     if not found.gpus:
-        why = f"NVML does not show {', '.join(found.missing)}{_mig_hint(found.missing)}"
+        why = f"NVML does not show {', '.join(found.missing)}"
         return Attributed(None, visible, Attribution(why=why, scope=proven.scope))
     blank = tuple(GpuReading(uuid=text) for text in found.missing)
     lacking = f"; NVML does not show {', '.join(found.missing)}" if found.missing else ""
     said = Attribution(how=proven.how, why=f"{proven.why}{lacking}")
-    return Attributed((*found.gpus, *blank), None, said)
-
-
-def _mig_hint(missing: tuple[str, ...]) -> str:
-    if any(uuid.startswith("MIG-") for uuid in missing):
-        return " (slices of a MIG-partitioned GPU are not read)"
-    return ""
+    gpus = (*found.gpus, *blank)
+    if proven.shared:
+        gpus = tuple(structs.replace(gpu, shared=True) for gpu in gpus)
+    return Attributed(gpus, None, said)
 
 
 def _once(uuids: tuple[str, ...]) -> tuple[str, ...]:

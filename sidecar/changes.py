@@ -51,6 +51,18 @@ class Changes:
             self._absent |= {(kind, figure) for figure in new}
             log.event(logging.INFO, "the page lacks figures", engine=kind, absent=new)
 
+    def faults(self, before: Sample, now: Sample) -> None:
+        """Log what is wrong with a GPU when that changes, and when memory begins to run out."""
+        then = {gpu.uuid: gpu.why for gpu in before.gpus or ()}
+        for gpu in now.gpus or ():
+            if gpu.why and gpu.why != then.get(gpu.uuid):
+                log.event(
+                    logging.WARNING, "a GPU is not as it should be", gpu=gpu.uuid, why=gpu.why
+                )
+        near = before.oom is not None and before.oom.near
+        if now.oom is not None and now.oom.near and not near:
+            log.event(logging.WARNING, "memory is about to run out", why=now.oom.why)
+
     def gpus(self, before: Sample, now: Sample, driver: str | None) -> None:
         """Log when GPUs become published, withheld, or published for another reason."""
         if before.attribution == now.attribution or now.attribution is None:

@@ -77,6 +77,11 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], DeviceId]], ...] 
 )
 
 
+def without_replica(text: str) -> str:
+    """Return the id of the GPU that this one is a replica of, or the id itself."""
+    return _REPLICA.sub("", text)
+
+
 def is_uuid(text: str) -> bool:
     """Tell whether this is a GPU's or a MIG slice's UUID as NVML spells it."""
     return any(form.fullmatch(text) for form in (_UUID, _MIG, _OLD_MIG))
@@ -115,9 +120,12 @@ def _look_up(
 
 
 def _is(device: DeviceId, gpu: GpuReading, *, whole_node: bool) -> bool:
-    if device.uuid is not None:
-        return gpu.uuid == device.uuid
-    if device.is_slice:
+    if device.uuid is not None and gpu.uuid == device.uuid:
+        return True
+    if device.instance is not None and gpu.mig is not None:
+        place = gpu.mig
+        return device.instance == (place.parent, place.gpu_instance, place.compute_instance)
+    if device.uuid is not None or device.is_slice:
         return False
     if device.minor is not None:
         return gpu.minor == device.minor

@@ -24,6 +24,7 @@ TERMINATE_SECONDS = 0.6
 MAX_LINGERING = 2
 
 REASONS = {
+    0: "NVML shows no GPU to this container",
     4: "NVML refuses this container access to the GPU (NO_PERMISSION)",
     9: "the NVIDIA driver is not loaded on this node",
     12: "there is no NVIDIA driver library (libnvidia-ml.so.1) in this container",
@@ -118,9 +119,16 @@ class Child:
 class Gpus:
     """All GPUs that NVML shows, read through one child at a time."""
 
-    def __init__(self, timeout_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self.restarts = 0
         self._timeout_seconds = timeout_seconds
+        self._start_seconds = start_seconds
         self._clock = clock
         self._backoff = Backoff()
         self._child: Child | None = None
@@ -185,18 +193,18 @@ class Gpus:
 
     async def _start(self) -> Child:
         process = await asyncio.create_subprocess_exec(
-            *interpreter.command("sidecar.nvml"),
+            *interpreter.command("sidecar.child"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
         )
         child = Child(process)
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(self._start_seconds):
                 await child.greet()
         except TimeoutError:
             self._end(child)
-            said = f"NVML did not start within {START_SECONDS:g} s; its process is being replaced"
+            said = f"NVML did not start within {self._start_seconds:g} s; its process is replaced"
             raise ChildError(said) from None
         except BaseException:
             self._end(child)

@@ -1,42 +1,22 @@
-"""The NVML wall: a child program that reads every GPU when asked, and the only user of pynvml.
+"""The NVML wall: each call that is made of NVML, with plain values out; the only user of pynvml.
 
-`python -m sidecar.nvml` says one `Hello`, then answers each `Ask` on stdin with an `Answer` on
-stdout. It is a process of its own because a driver call can hang for ever or crash, and neither
-can be undone inside a process. NVML is initialised once; end of input or SIGTERM releases it.
-Every pod pays for its memory, so it speaks plain dictionaries and the standard library's JSON:
-the shapes are those of `sidecar.pipe`, which would load 9 MiB here.
+What declines raises `Error`, with NVML's own code as its value. Only the NVML child loads this
+(`sidecar.child`), since a driver call can hang for ever or crash.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import queue
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable
-from types import FrameType
-from typing import TypeVar
+import math
 
 import pynvml
 
-T = TypeVar("T")
-
+Error = pynvml.NVMLError
 Problem = dict[str, str | int]  # pipe.NvmlProblem
-Reading = dict[str, str | float | int | None]  # wire.GpuReading
-Message = dict[str, object]  # pipe.Hello or pipe.Answer
+Handle = object
 
-# NVML's index order may change, and a lost GPU may come back: look again this often.
-ENUMERATE_SECONDS = 30.0
-# Attaching can initialise an idle GPU, and the memory scrub that follows reads as load; NVML
-# averages over at most one second, so what it says after that is the workload's.
-SETTLE_SECONDS = 1.0
-# A driver call that is under way when the child must go; longer, and it counts as hanging.
-LEAVE_SECONDS = 0.3
 MAX_PERCENT = 100.0  # drivers were seen to say more; that is junk, not load
+ROUNDING_PERCENT = 1.0  # GPM divides counters that are not read at the same moment
 
 FOREVER = frozenset(
     {
@@ -50,9 +30,31 @@ GONE = frozenset(
         pynvml.NVML_ERROR_GPU_IS_LOST,
         pynvml.NVML_ERROR_RESET_REQUIRED,
         pynvml.NVML_ERROR_GPU_NOT_FOUND,
-        pynvml.NVML_ERROR_INVALID_ARGUMENT,
     }
 )
+INVALID_ARGUMENT = int(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+# Nothing was noted in the time asked about; pynvml raises SUCCESS (0) for an empty list too.
+_EMPTY = frozenset(
+    {
+        pynvml.NVML_SUCCESS,
+        pynvml.NVML_ERROR_NOT_FOUND,
+        pynvml.NVML_ERROR_NO_DATA,
+        pynvml.NVML_ERROR_NOT_READY,
+        pynvml.NVML_ERROR_TIMEOUT,
+    }
+)
+
+# GPM's ids of what is asked for: see nvmlGpmMetricId_t.
+GRAPHICS, SM, TENSOR, DRAM = 1, 2, 5, 10
+
+# Why the clocks are lower than they could be; an idle GPU and a clock that somebody set are not in.
+THROTTLES = {
+    0x04: "power_cap",
+    0x08: "hardware",
+    0x20: "thermal",
+    0x40: "hardware_thermal",
+    0x80: "power_brake",
+}
 
 
 def error_name(code: int) -> str:
@@ -68,176 +70,191 @@ def problem_of(call: str, error: pynvml.NVMLError) -> Problem:
     return {"call": call, "code": code, "name": error_name(code)}
 
 
-class Device:
-    """One GPU: `handle` is None while it is lost."""
-
-    __slots__ = ("attached_at", "handle", "uuid")
-
-    def __init__(self, uuid: str, handle: object | None, attached_at: float) -> None:
-        self.uuid = uuid
-        self.handle = handle
-        self.attached_at = attached_at
+def init() -> None:
+    pynvml.nvmlInit()
 
 
-class Reader:
-    """Reads all GPUs, each call of each GPU apart, and remembers what will never answer."""
-
-    def __init__(self) -> None:
-        self._devices: dict[str, Device] = {}
-        self._never: set[tuple[str, str]] = set()
-        self._declined: list[Problem] = []
-        self._enumerate_at = 0.0
-
-    def read(self, now: float) -> Message:
-        """Return one reading; an error that concerns all of NVML becomes the answer's problem."""
-        self._declined = []
-        try:
-            if now >= self._enumerate_at:
-                self._enumerate(now)
-        except pynvml.NVMLError as error:
-            return {"problem": problem_of("nvmlDeviceGetCount", error)}
-        gpus = [self._reading(device, now) for device in self._devices.values()]
-        return {"gpus": gpus, "declined": self._declined}
-
-    def _enumerate(self, now: float) -> None:
-        found = dict(self._find(now))
-        unnamed = pynvml.nvmlDeviceGetCount() - len(found)
-        if unnamed > 0:  # a GPU that answers nothing is still there: it stays, without a handle
-            lost = (device for uuid, device in self._devices.items() if uuid not in found)
-            found |= {device.uuid: Device(device.uuid, None, now) for device in lost}
-        self._devices = found
-        self._enumerate_at = now + ENUMERATE_SECONDS
-
-    def _find(self, now: float) -> list[tuple[str, Device]]:
-        found = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            try:
-                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-                uuid = str(pynvml.nvmlDeviceGetUUID(handle))
-            except pynvml.NVMLError as error:
-                self._declined.append(problem_of("nvmlDeviceGetHandleByIndex", error))
-                continue
-            known = self._devices.get(uuid)
-            attached_at = known.attached_at if known and known.handle else now
-            found.append((uuid, Device(uuid, handle, attached_at)))
-        return found
-
-    def _reading(self, device: Device, now: float) -> Reading:
-        busy = self._ask(device, "nvmlDeviceGetUtilizationRates", _busy)
-        used, total = self._memory(device)
-        power = self._ask(device, "nvmlDeviceGetPowerUsage", _power)
-        settled = now - device.attached_at >= SETTLE_SECONDS
-        usable = busy is not None and busy <= MAX_PERCENT and settled
-        return {
-            "uuid": device.uuid,
-            "busy_percent": busy if usable else None,
-            "memory_used_bytes": used,
-            "memory_total_bytes": total,
-            "power_watts": power,
-        }
-
-    def _memory(self, device: Device) -> tuple[int | None, int | None]:
-        """Return used and total; both None where the GPU has no memory of its own to tell."""
-        found = self._ask(device, "nvmlDeviceGetMemoryInfo_v2", _memory_v2)
-        if found is None and (device.uuid, "nvmlDeviceGetMemoryInfo_v2") in self._never:
-            found = self._ask(device, "nvmlDeviceGetMemoryInfo", _memory_v1)
-        return found if found and found[1] > 0 else (None, None)
-
-    def _ask(self, device: Device, call: str, function: Callable[[object], T]) -> T | None:
-        if device.handle is None or (device.uuid, call) in self._never:
-            return None
-        try:
-            return function(device.handle)
-        except pynvml.NVMLError as error:
-            problem = problem_of(call, error)
-        self._declined.append(problem)
-        if problem["code"] in FOREVER:
-            self._never.add((device.uuid, call))
-        if problem["code"] in GONE:
-            device.handle = None
-        return None
-
-
-def _busy(handle: object) -> float:
-    return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-
-
-def _memory_v2(handle: object) -> tuple[int, int]:
-    info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-    return int(info.used), int(info.total)
-
-
-def _memory_v1(handle: object) -> tuple[int, int]:
-    info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return int(info.used), int(info.total)
-
-
-def _power(handle: object) -> float:
-    return float(pynvml.nvmlDeviceGetPowerUsage(handle)) / 1000.0
-
-
-def start() -> Message:
-    """Initialise NVML; a problem says why there are no GPUs here."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return {"problem": problem_of("nvmlInit", error)}
-    with contextlib.suppress(pynvml.NVMLError):
-        return {"driver": str(pynvml.nvmlSystemGetDriverVersion())}
-    return {}
-
-
-def work(requests: queue.SimpleQueue[bytes | None], pipe: int) -> None:
-    """Answer requests until None comes, then release NVML; leave at once on a whole problem."""
-    hello = start()
-    _send(pipe, hello)
-    if "problem" in hello:
-        os._exit(0)
-    reader = Reader()
-    while (line := requests.get()) is not None:
-        answer = reader.read(time.monotonic())
-        _send(pipe, answer | {"id": json.loads(line)["id"]})
-        if "problem" in answer:
-            os._exit(0)
+def shutdown() -> None:
     with contextlib.suppress(pynvml.NVMLError):
         pynvml.nvmlShutdown()
 
 
-def _work_or_end(requests: queue.SimpleQueue[bytes | None], pipe: int) -> None:
+def driver() -> str:
+    return str(pynvml.nvmlSystemGetDriverVersion())
+
+
+def count() -> int:
+    return int(pynvml.nvmlDeviceGetCount())
+
+
+def by_index(index: int) -> Handle:
+    """Return a GPU's handle; attaches to the GPU, which initialises one that nobody uses."""
+    return pynvml.nvmlDeviceGetHandleByIndex(index)
+
+
+def uuid(handle: Handle) -> str:
+    return str(pynvml.nvmlDeviceGetUUID(handle))
+
+
+def minor(handle: Handle) -> int:
+    """Return N of the GPU's device file /dev/nvidiaN."""
+    return int(pynvml.nvmlDeviceGetMinorNumber(handle))
+
+
+def utilisation(handle: Handle) -> float:
+    """Return the percent of the driver's last sample period in which a kernel ran."""
+    return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+
+
+def utilisation_samples(handle: Handle, since_us: int) -> list[tuple[int, float]]:
+    """Return (timestamp, percent) of the driver's ring since a timestamp, in microseconds.
+
+    The ring's clock is the driver's own: its timestamps compare with each other alone.
+    """
+    kind = pynvml.NVML_GPU_UTILIZATION_SAMPLES
     try:
-        work(requests, pipe)
-    except BaseException:  # noqa: BLE001 - without its worker the child would only look alive
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
+        value_type, samples = pynvml.nvmlDeviceGetSamples(handle, kind, since_us)
+    except pynvml.NVMLError as error:
+        if error.value in _EMPTY:
+            return []
+        raise
+    field = "dVal" if value_type == pynvml.NVML_VALUE_TYPE_DOUBLE else "uiVal"
+    found = [(int(s.timeStamp), float(getattr(s.sampleValue, field))) for s in samples]
+    return [(at, v) for at, v in found if at > since_us and 0 <= v <= MAX_PERCENT]
 
 
-def _send(pipe: int, message: Message) -> None:
+def memory(handle: Handle) -> tuple[int, int, int]:
+    """Return used, total and free bytes; what the driver reserves is neither used nor free."""
+    info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+    return int(info.used), int(info.total), int(info.free)
+
+
+def memory_v1(handle: Handle) -> tuple[int, int, int]:
+    """Return the same of an old driver, which counts what it reserves as used."""
+    info = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    return int(info.used), int(info.total), int(info.free)
+
+
+def power_watts(handle: Handle) -> float:
+    return float(pynvml.nvmlDeviceGetPowerUsage(handle)) / 1000.0
+
+
+def power_limit_watts(handle: Handle) -> float:
+    return float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000.0
+
+
+def energy_joules(handle: Handle) -> float:
+    return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000.0
+
+
+def sm_clock_mhz(handle: Handle) -> float:
+    return float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))
+
+
+def throttle(handle: Handle) -> list[str]:
+    """Return what slows the clocks now; the call has an older name on older drivers."""
     try:
-        os.write(pipe, json.dumps(message).encode() + b"\n")
-    except BrokenPipeError:
-        os._exit(0)  # the owner is gone
+        bits = int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+    except pynvml.NVMLError as error:
+        if error.value != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
+            raise
+        bits = int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+    return [name for bit, name in THROTTLES.items() if bits & bit]
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit
+def ecc_uncorrected(handle: Handle) -> int:
+    """Return the uncorrected memory errors since the driver was loaded."""
+    uncorrected = pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
+    return int(pynvml.nvmlDeviceGetTotalEccErrors(handle, uncorrected, pynvml.NVML_VOLATILE_ECC))
 
 
-def main() -> None:
-    """Run the child: this thread hears stdin and signals, another makes every NVML call."""
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner acts
-    pipe = os.dup(1)
-    os.dup2(2, 1)  # whatever a driver library prints must not stand between the answers
-    requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    worker = threading.Thread(target=_work_or_end, args=(requests, pipe), daemon=True)
-    worker.start()
-    with contextlib.suppress(SystemExit):
-        for line in sys.stdin.buffer:
-            requests.put(line)
-    requests.put(None)
-    worker.join(LEAVE_SECONDS)
-    os._exit(0)  # a thread that hangs in the driver cannot be ended any other way
+def remapped_rows(handle: Handle) -> tuple[int, bool, bool]:
+    """Return how many rows were remapped, whether one waits for a reset, whether one failed."""
+    corrected, uncorrected, pending, failed = pynvml.nvmlDeviceGetRemappedRows(handle)
+    return int(corrected) + int(uncorrected), bool(pending), bool(failed)
 
 
-if __name__ == "__main__":
-    main()
+def mig_enabled(handle: Handle) -> bool:
+    current, _ = pynvml.nvmlDeviceGetMigMode(handle)
+    return bool(current == pynvml.NVML_DEVICE_MIG_ENABLE)
+
+
+def mig_handles(handle: Handle) -> list[Handle]:
+    """Return the handles of a GPU's MIG instances; their places may have holes."""
+    found = []
+    for index in range(int(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))):
+        try:
+            found.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+        except pynvml.NVMLError as error:
+            if error.value not in _EMPTY:
+                raise
+    return found
+
+
+def mig_ids(handle: Handle) -> tuple[int, int]:
+    """Return the ids of a MIG instance's GPU instance and of its compute instance."""
+    gpu_instance = int(pynvml.nvmlDeviceGetGpuInstanceId(handle))
+    return gpu_instance, int(pynvml.nvmlDeviceGetComputeInstanceId(handle))
+
+
+def gpm_supported(handle: Handle) -> bool:
+    return bool(pynvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice)
+
+
+def gpm_sample() -> object:
+    """Return room for one GPM sample, to be freed by `gpm_free`."""
+    return pynvml.nvmlGpmSampleAlloc()
+
+
+def gpm_free(sample: object) -> None:
+    with contextlib.suppress(pynvml.NVMLError):
+        pynvml.nvmlGpmSampleFree(sample)
+
+
+def gpm_take(handle: Handle, gpu_instance: int | None, sample: object) -> object:
+    """Take a sample of a GPU, or of one GPU instance of it, and return it."""
+    if gpu_instance is None:
+        return pynvml.nvmlGpmSampleGet(handle, sample)
+    return pynvml.nvmlGpmMigSampleGet(handle, gpu_instance, sample)
+
+
+def gpm_percents(first: object, second: object, ids: tuple[int, ...]) -> dict[int, float]:
+    """Return the percents between two samples; one that the GPU does not tell is left out.
+
+    The structure's array differs in length from version to version: only the asked entries count.
+    """
+    asked = pynvml.c_nvmlGpmMetricsGet_t()
+    asked.version = pynvml.NVML_GPM_METRICS_GET_VERSION
+    asked.numMetrics, asked.sample1, asked.sample2 = len(ids), first, second
+    for place, metric in enumerate(ids):
+        asked.metrics[place].metricId = metric
+    pynvml.nvmlGpmMetricsGet(asked)
+    told = [asked.metrics[place] for place in range(len(ids))]
+    usable = [m for m in told if m.nvmlReturn == pynvml.NVML_SUCCESS and _is_percent(m.value)]
+    return {int(m.metricId): min(MAX_PERCENT, float(m.value)) for m in usable}
+
+
+def _is_percent(value: float) -> bool:
+    return math.isfinite(value) and 0 <= value <= MAX_PERCENT + ROUNDING_PERCENT
+
+
+def xid_events() -> object:
+    """Return an event set, which lives as long as the process."""
+    return pynvml.nvmlEventSetCreate()
+
+
+def listen_for_xids(handle: Handle, events: object) -> bool:
+    """Let critical XIDs of a GPU come into the event set; return True."""
+    pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
+    return True
+
+
+def next_xid(events: object) -> tuple[str, int] | None:
+    """Return a GPU's UUID and its XID, None when nothing has come; never wait."""
+    try:
+        found = pynvml.nvmlEventSetWait_v2(events, 0)
+    except pynvml.NVMLError as error:
+        if error.value in _EMPTY:
+            return None
+        raise
+    return uuid(found.device), int(found.eventData)

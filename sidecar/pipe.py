@@ -43,5 +43,6 @@ class Answer(msgspec.Struct, frozen=True):
     problem: NvmlProblem | None = None
 
 
-# Sixteen GPUs with every call declined are about 8 KB; more on one line is no answer of ours.
-MAX_LINE_BYTES = 64 * 1024
+# Sixteen GPUs in seven MIG instances each, with every call declined, are about 100 KB; more on one
+# line is no answer of ours.
+MAX_LINE_BYTES = 256 * 1024

@@ -11,13 +11,16 @@ from sidecar import life, wire
 from sidecar.attribute import Attributed, Claim, attribute
 from sidecar.changes import Changes
 from sidecar.gpu import GpuRead, Gpus
+from sidecar.headroom import Headroom
 from sidecar.life import Life
 from sidecar.modelserver import EngineRead, ModelServer
 from sidecar.podresources import PodResources
 from sidecar.ring import Ring
 from sidecar.sample import Identity, Sample, differs, frame
+from sidecar.sharing import WITHHELD, SharedGpu, withheld
+from sidecar.stuck import Stuck
 from sidecar.telemetry import Telemetry
-from sidecar.wire import Attribution, EngineReading, EngineState, Frame
+from sidecar.wire import Attribution, EngineReading, EngineState, Frame, GpuReading
 
 # A GPU reading takes some milliseconds: the frame of its tick waits this long for it, so that both
 # readings go out together; a slower one goes out with the next frame.
@@ -44,6 +47,7 @@ class Poller:
         server: ModelServer,
         gpus: Gpus,
         proven: Callable[[], Claim],
+        shared_gpu: SharedGpu = SharedGpu.WITHHOLD,
         holders: PodResources | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,9 +56,12 @@ class Poller:
         self._server = server
         self._gpus = gpus
         self._proven = proven
+        self._shared_gpu = shared_gpu
         self._holders = holders
         self._clock = clock
         self._changes = Changes()
+        self._stuck = Stuck()
+        self._headroom = Headroom()
         self._ring = Ring(identity.started_at)
         self._sample = self._sent = Sample()
         self._sent_at = identity.started_at
@@ -87,12 +94,14 @@ class Poller:
 
     async def tick(self, publish: Callable[[bytes], None], telemetry: Telemetry) -> None:
         """Read what is due, keep it, and publish a frame when it differs or the heartbeat came."""
+        before = self._sample
         self._begin_gpu_read()
         engine = await self._read_engine(publish, telemetry)
         self._take_engine(engine, telemetry)
         if self._gpu_read:
             await _done(self._gpu_read, ALIGN_SECONDS)
             self._take_gpus(telemetry)
+        self._look_ahead(before)
         current = self.frame()
         self._ring.add(self._clock(), wire.levels(current) | wire.totals(current))
         if self._late() or differs(self._sent, self._sample):
@@ -164,7 +173,7 @@ class Poller:
         self._restarts = self._gpus.restarts
         found = Attributed(None, None, Attribution(why=read.why))
         if read.gpus is not None:
-            found = attribute(read.gpus, self._proven())
+            found = self._judged(attribute(read.gpus, self._proven()))
         before = self._sample
         self._sample = replace(
             before,
@@ -176,6 +185,25 @@ class Poller:
             held_taken_at=self._holders.taken_at if self._holders else None,
         )
         self._changes.gpus(before, self._sample, self._gpus.driver)
+
+    def _judged(self, found: Attributed) -> Attributed:
+        """Return it without the figures that are withheld or not believed."""
+        gpus = None if found.gpus is None else withheld(found.gpus, self._shared_gpu)
+        if found.gpus is not None and gpus is None:
+            return Attributed(None, None, Attribution(why=WITHHELD))
+        return found._replace(gpus=self._seen(gpus), visible=self._seen(found.visible))
+
+    def _seen(self, gpus: tuple[GpuReading, ...] | None) -> tuple[GpuReading, ...] | None:
+        if gpus is None:
+            return None
+        now = self._clock()
+        return self._headroom.grown(self._stuck.judge(gpus, self._sample.engine, now), now)
+
+    def _look_ahead(self, before: Sample) -> None:
+        sample = self._sample
+        oom = self._headroom.outlook(sample.gpus or (), sample.engine, self._clock())
+        self._sample = replace(sample, oom=oom)
+        self._changes.faults(before, self._sample)
 
 
 async def _done(task: asyncio.Future[EngineRead] | asyncio.Future[GpuRead], seconds: float) -> bool:

@@ -8,6 +8,7 @@ from sidecar import attribute, deviceid, wire
 from sidecar.attribute import Claim
 from sidecar.podresources import PodResources
 from sidecar.settings import Settings
+from sidecar.sharing import SharedGpu
 
 NOT_LISTED = "the kubelet's PodResources list no GPU for this pod"
 LISTED_TWICE = "the kubelet's PodResources list two pods of this name, one of which ended"
@@ -30,7 +31,9 @@ class Proof:
             environ.get(attribute.VISIBLE_DEVICES),
             mps_pipe=environ.get(attribute.MPS_PIPE),
             scope=scope,
+            shared_gpu=settings.shared_gpu,
         )
+        self._shared_gpu = settings.shared_gpu
         folder = settings.pod_resources
         self.kubelet = PodResources(folder) if folder is not None else None
 
@@ -49,7 +52,8 @@ class Proof:
         if len(mine) != 1:
             return Claim(why=LISTED_TWICE if mine else NOT_LISTED, scope=self._scope)
         shared = [text for text in mine[0] if deviceid.is_shared(text)]
-        if shared:
+        if shared and self._shared_gpu is SharedGpu.WITHHOLD:
             why = f"{shared[0]} is one replica of a shared GPU, whose load is not this pod's alone"
             return Claim(why=why, scope=self._scope)
-        return Claim(mine[0], how="PodResources", why="the kubelet's PodResources name them")
+        said = "the kubelet's PodResources name them"
+        return Claim(mine[0], how="PodResources", why=said, shared=bool(shared))

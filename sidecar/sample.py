@@ -14,6 +14,7 @@ from sidecar.wire import (
     Frame,
     GpuReading,
     Held,
+    Oom,
     Phases,
 )
 
@@ -39,6 +40,7 @@ class Sample:
     visible: tuple[GpuReading, ...] | None = None
     held: tuple[Held, ...] | None = None
     held_taken_at: float | None = None
+    oom: Oom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def frame(
         visible=sample.visible,
         held=sample.held,
         attribution=sample.attribution,
+        oom=sample.oom,
         phases=Phases(
             sidecar_started_age_seconds=_age(identity.started_at, now),
             engine_first_ready_age_seconds=_age(life.ready_at, now),
@@ -103,6 +106,7 @@ def differs(sent: Sample, current: Sample) -> bool:
         or _gpus_differ(sent.gpus, current.gpus)
         or _gpus_differ(sent.visible, current.visible)
         or (sent.attribution, sent.held) != (current.attribution, current.held)
+        or _near(sent.oom) != _near(current.oom)
     )
 
 
@@ -127,10 +131,18 @@ def _gpus_differ(
     return any(_gpu_differs(then, now) for then, now in zip(sent, current, strict=True))
 
 
+def _near(oom: Oom | None) -> bool | None:
+    return None if oom is None else oom.near
+
+
 def _gpu_differs(then: GpuReading, now: GpuReading) -> bool:
+    """Clocks, energy and growth alone are no news: nobody scales on them."""
     memory_band = MEMORY_BAND_RATIO * (now.memory_total_bytes or 0)
     return (
         _moved(then.busy_percent, now.busy_percent, PERCENT_BAND)
+        or _moved(then.tensor_percent, now.tensor_percent, PERCENT_BAND)
+        or _moved(then.dram_percent, now.dram_percent, PERCENT_BAND)
+        or (then.healthy, then.stuck, then.shared) != (now.healthy, now.stuck, now.shared)
         or _moved(then.memory_used_bytes, now.memory_used_bytes, memory_band)
         or then.memory_total_bytes != now.memory_total_bytes
         or _moved(then.power_watts, now.power_watts, POWER_BAND_WATTS)

@@ -13,6 +13,7 @@ from typing import Any
 from sidecar import cli, connections, consistency, custom, engines, table
 from sidecar.consistency import ENGINE_NONE
 from sidecar.row import Row
+from sidecar.sharing import SharedGpu
 from sidecar.values import (
     LOG_LEVELS,
     count,
@@ -27,6 +28,7 @@ from sidecar.values import (
     path,
     pod_uid,
     port,
+    shared_gpu,
     tls_name,
 )
 
@@ -57,6 +59,7 @@ class Settings:
     engine_timeout_seconds: float
     gpu_timeout_seconds: float
     gpu_uuids: tuple[str, ...]
+    shared_gpu: SharedGpu
     pod_uid: str | None
     pod_name: str | None
     pod_namespace: str | None
@@ -132,6 +135,7 @@ FIELDS = (
     Field("engine-timeout", "engine_timeout_seconds", duration(0.05, 10), "5s", "for its page"),
     Field("gpu-timeout", "gpu_timeout_seconds", duration(0.05, 10), "1s", "for one NVML reading"),
     Field("gpu-uuids", "gpu_uuids", gpu_uuids, "", "UUIDs of this pod's GPUs, by commas"),
+    Field("shared-gpu", "shared_gpu", shared_gpu, "withhold", "figures of GPUs others use too"),
     Field(
         "pod-uid", "pod_uid", pod_uid, None, "metadata.uid of this pod (also: POD_UID)", "POD_UID"
     ),

@@ -16,8 +16,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sidecar.gpu import GpuRead
+from sidecar.gpumetrics import gpu_metrics
 from sidecar.modelserver import EngineRead
-from sidecar.wire import EngineReading, EngineState, Frame, GpuReading, Histogram, Phases
+from sidecar.wire import EngineReading, EngineState, Frame, Histogram, Phases
 
 READ_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 HISTOGRAMS = {
@@ -110,7 +111,7 @@ class FrameCollector(Collector):
         frame = self._frame()
         if frame is None:
             return
-        yield from _gpu_metrics(frame.gpus or ())
+        yield from gpu_metrics(frame)
         if frame.engine is not None:
             yield from _engine_metrics(frame.engine)
         if frame.phases is not None:
@@ -121,34 +122,6 @@ class FrameCollector(Collector):
             yield from _gauge(
                 f"forescale_sidecar_{source}_age_seconds", f"Age of the {source} reading.", {}, age
             )
-
-
-def _gpu_metrics(gpus: tuple[GpuReading, ...]) -> Iterator[Metric]:
-    table: tuple[tuple[str, str, Callable[[GpuReading], float | None]], ...] = (
-        ("nvidia_gpu_utilization_ratio", "Share of time in which a kernel ran.", _busy),
-        ("nvidia_gpu_memory_utilization_ratio", "Used share of the memory.", _memory),
-        ("nvidia_gpu_memory_used_bytes", "Used memory.", lambda gpu: gpu.memory_used_bytes),
-        ("nvidia_gpu_memory_total_bytes", "All memory.", lambda gpu: gpu.memory_total_bytes),
-        ("nvidia_gpu_power_watts", "Power drawn.", lambda gpu: gpu.power_watts),
-    )
-    for name, said, figure in table:
-        family = GaugeMetricFamily(name, said, labels=["gpu_uuid"])
-        for gpu in gpus:
-            value = figure(gpu)
-            if value is not None:
-                family.add_metric([gpu.uuid], value)
-        if family.samples:
-            yield family
-
-
-def _busy(gpu: GpuReading) -> float | None:
-    return None if gpu.busy_percent is None else gpu.busy_percent / 100.0
-
-
-def _memory(gpu: GpuReading) -> float | None:
-    if gpu.memory_used_bytes is None or not gpu.memory_total_bytes:
-        return None
-    return gpu.memory_used_bytes / gpu.memory_total_bytes
 
 
 def _engine_metrics(engine: EngineReading) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar import deviceid
+from sidecar.sharing import SharedGpu
 
 MAX_PORT = 65535
 MAX_COUNT = 100_000
@@ -95,6 +96,12 @@ def gpu_uuids(text: str) -> tuple[str, ...]:
     if wrong:
         raise ValueError(f"holds {wrong[0]!r}; give UUIDs as `nvidia-smi -L` prints them")
     return parts
+
+
+def shared_gpu(text: str) -> SharedGpu:
+    if text in list(SharedGpu):
+        return SharedGpu(text)
+    raise ValueError(f"is no rule for shared GPUs; give one of {', '.join(SharedGpu)}")
 
 
 def pod_uid(text: str) -> str:

@@ -56,16 +56,50 @@ class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
     estimate: str | None = None  # why the queue is a stand-in for one that the engine does not tell
 
 
+class MigInstance(msgspec.Struct, frozen=True):
+    """Where a MIG instance lies: its GPU, and NVML's ids of the GPU and the compute instance."""
+
+    parent: str
+    gpu_instance: int
+    compute_instance: int
+
+
 class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One GPU as NVML sees it; a field is None where NVML declined that call."""
+    """One GPU or MIG instance as NVML sees it; a field is None where NVML declined that call.
+
+    A MIG instance has figures of its own or none: the load of its GPU is also its neighbours'.
+    """
 
     uuid: str
-    busy_percent: float | None = None  # NVML utilization.gpu, 0-100
+    busy_percent: float | None = None  # NVML utilization.gpu, 0-100; on MIG GPM's graphics activity
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     power_watts: float | None = None
+    memory_free_bytes: int | None = None  # what can still be allocated: the driver's part is not
+    memory_growth_bytes_per_second: float | None = None  # over the last minute; may be negative
+    tensor_percent: float | None = None  # GPM: share of time the tensor cores worked, 0-100
+    dram_percent: float | None = None  # GPM: share of the memory bandwidth in use, 0-100
+    sm_percent: float | None = None  # GPM: share of the multiprocessors that were busy, 0-100
+    energy_joules_total: float | None = None  # since the driver was loaded
+    power_limit_watts: float | None = None
+    sm_clock_mhz: float | None = None
+    throttle: tuple[str, ...] | None = None  # what slows its clocks now; () is nothing
+    ecc_uncorrected_total: int | None = None  # since the driver was loaded
+    remapped_rows_total: int | None = None  # in the GPU's life, for corrected and other errors
+    healthy: bool | None = None  # False when NVML reported a fault; None where it reports none ever
+    why: str | None = None  # in words, when something is wrong or withheld
+    mig: MigInstance | None = None
+    shared: bool = False  # others may use it at the same time: time-slicing, MPS, compute instances
+    stuck: bool = False  # NVML's utilisation was left out, since the GPU does nothing
     minor: int | None = None  # of /dev/nvidia<minor>: the same on the node and in every container
     index: int | None = None  # NVML's, counted over what this container sees
+
+
+class Oom(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the KV cache or the GPU's memory is about to be full, and in words by what."""
+
+    near: bool
+    why: str | None = None
 
 
 class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -136,6 +170,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     visible: tuple[GpuReading, ...] | None = None  # seen here, whose they are is not proven here
     held: tuple[Held, ...] | None = None  # by a node agent: who holds which of the visible ones
     attribution: Attribution | None = None
+    oom: Oom | None = None  # None when nothing tells
     phases: Phases | None = None
     backlog: Backlog | None = None
 
@@ -150,6 +185,9 @@ SERIES = (
     "gpu_memory_percent",  # used / total, summed over the pod's GPUs
     "gpu_memory_used_bytes",
     "gpu_power_watts",
+    "gpu_tensor_percent",  # mean over the pod's GPUs, as the next
+    "gpu_dram_percent",
+    "gpu_health",  # 0 when one of the pod's GPUs is not healthy, 1 when all are
     "pending",
     "running",
     "inflight",  # pending + running, only where both are known
@@ -217,7 +255,6 @@ def _gpu_levels(gpus: tuple[GpuReading, ...]) -> dict[str, float | None]:
     A mean or a share is taken over the GPUs that answered; a sum is None unless all of them did,
     since a part of a sum is a lower figure that nobody could tell from a fall.
     """
-    busy = [g.busy_percent for g in gpus if g.busy_percent is not None]
     power = [g.power_watts for g in gpus if g.power_watts is not None]
     memory = [
         (g.memory_used_bytes, g.memory_total_bytes)
@@ -227,8 +264,23 @@ def _gpu_levels(gpus: tuple[GpuReading, ...]) -> dict[str, float | None]:
     used = sum(used for used, _ in memory)
     total = sum(total for _, total in memory)
     return {
-        "gpu_busy_percent": sum(busy) / len(busy) if busy else None,
+        "gpu_busy_percent": _mean([g.busy_percent for g in gpus]),
         "gpu_memory_percent": 100.0 * used / total if memory else None,
         "gpu_memory_used_bytes": float(used) if gpus and len(memory) == len(gpus) else None,
         "gpu_power_watts": sum(power) if gpus and len(power) == len(gpus) else None,
+        "gpu_tensor_percent": _mean([g.tensor_percent for g in gpus]),
+        "gpu_dram_percent": _mean([g.dram_percent for g in gpus]),
+        "gpu_health": _health([g.healthy for g in gpus]),
     }
+
+
+def _mean(figures: list[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _health(verdicts: list[bool | None]) -> float | None:
+    """One bad GPU is known to be bad; that all are well is known only when each one said so."""
+    if False in verdicts:
+        return 0.0
+    return 1.0 if verdicts and all(verdicts) else None

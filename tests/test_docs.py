@@ -76,13 +76,13 @@ def test_every_metric_of_the_adapter_itself_is_documented() -> None:
 
 
 def test_every_metric_of_the_sidecar_is_documented() -> None:
-    gpu = wire.GpuReading("GPU-1", 50.0, 1, 2, 100.0)
+    gpu = wire.GpuReading("GPU-1", *[1.0] * 3, 1.0, *[1.0] * 8, ("thermal",), 1, 1, healthy=True)
     hist = dict.fromkeys(HISTOGRAMS, wire.Histogram((), (1.0,), 1.0))
     ready = wire.EngineReading(
         "vllm", wire.EngineState.READY, None, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, hist
     )
-    phases = wire.Phases(1.0)
-    full = wire.Frame(1, "b", 1, 2.0, "u", wire.Ages(0.0, 0.0), ready, (gpu,), phases=phases)
+    phases, ages, near = wire.Phases(1.0), wire.Ages(0.0, 0.0), wire.Oom(near=True)
+    full = wire.Frame(1, "b", 1, 2.0, "u", ages, ready, (gpu,), oom=near, phases=phases)
     page = Telemetry("0", lambda: full).exposition().decode()
     exposed = set(re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE))
     assert len(exposed) > 15

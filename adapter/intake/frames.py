@@ -46,6 +46,8 @@ _GPU_SERIES = {
     "memory_used_bytes": "gpu_memory_used_bytes",
     "memory_total_bytes": "gpu_memory_used_bytes",
     "power_watts": "gpu_power_watts",
+    "tensor_percent": "gpu_tensor_percent",
+    "dram_percent": "gpu_dram_percent",
 }
 _Part = TypeVar("_Part", wire.EngineReading, wire.GpuReading)
 

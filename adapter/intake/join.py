@@ -54,6 +54,8 @@ def proven(
     found = find(holding.ids, visible, whole_node=whole_node)
     if found.shared and not holding.sharing_allowed:
         return None, Attribution(why=_shared(f"{_listed(found.shared)} is one replica of several"))
+    if any(gpu.shared for gpu in found.gpus) and not holding.sharing_allowed:
+        return None, Attribution(why=_shared("others have compute instances beside this one"))
     if not found.gpus:
         return None, Attribution(why=f"NVML does not show {_listed(found.missing)} here")
     lacking = f"; NVML does not show {_listed(found.missing)}" if found.missing else ""
@@ -70,6 +72,8 @@ def _by_count(
     Inside the model's container NVML shows what the runtime gave it. It may show more, but never as
     many as were asked for without showing just those.
     """
+    split = {gpu.mig.parent for gpu in visible if gpu.mig}  # counted by their MIG instances
+    visible = [gpu for gpu in visible if gpu.uuid not in split]
     count = len(visible)
     if holding.requested and count == holding.requested == holding.capacity:
         return tuple(visible), Attribution(how="all", why="the pod holds every GPU of its node")

@@ -65,7 +65,13 @@ def play(gpus: FakeGpus, program: str, *args: str) -> subprocess.CompletedProces
 
 def test_the_real_pynvml_reads_every_scripted_figure(tmp_path: Path) -> None:
     gpus = FakeGpus(tmp_path, count=2)
-    gpus.set(1, busy_percent=42, memory_used_bytes=1000, memory_reserved_bytes=24)
+    gpus.set(
+        1,
+        busy_percent=42,
+        power_milliwatts=70_000,
+        memory_used_bytes=1000,
+        memory_reserved_bytes=24,
+    )
     gpus.process(gpus.uuids[1], 4711, 1000)
     first, second = json.loads(play(gpus, READ).stdout)
     assert first["name"] == "NVIDIA H100 80GB HBM3"
@@ -109,6 +115,49 @@ def test_gpm_touches_only_the_entries_that_were_asked_for(tmp_path: Path) -> Non
     gpus.gpm(gpus.uuids[0], 5, 61.5)
     done = play(gpus, GPM)
     assert json.loads(done.stdout) == [[61.5, 0], [0.0, nvml.NOT_SUPPORTED], [-1.0, 0]], done.stderr
+
+
+def test_a_split_gpu_and_its_instances_tell_what_nvml_says_they_do(tmp_path: Path) -> None:
+    gpus = FakeGpus(tmp_path)
+    (instance,) = gpus.split(0, (2, 0), used_bytes=7)
+    program = (
+        "import pynvml as n\nn.nvmlInit()\nh = n.nvmlDeviceGetHandleByIndex(0)\n"
+        "m = n.nvmlDeviceGetMigDeviceHandleByIndex(h, 0)\n"
+        "print(n.nvmlDeviceGetMigMode(h), n.nvmlDeviceGetUUID(m), n.nvmlDeviceGetGpuInstanceId(m),"
+        " n.nvmlDeviceGetMemoryInfo(m).used)\n"
+        "for call in (n.nvmlDeviceGetUtilizationRates, n.nvmlDeviceGetPowerUsage):\n"
+        "    for handle in (h, m):\n"
+        "        try: print(call(handle) > 0)\n"
+        "        except n.NVMLError as error: print(error.value)\n"
+    )
+    done = play(gpus, program)
+    assert done.stdout.split("\n")[:-1] == [f"[1, 1] {instance} 2 7", "3", "3", "True", "3"]
+
+
+def test_an_xid_is_told_once_to_those_who_listened_before_it_came(tmp_path: Path) -> None:
+    gpus = FakeGpus(tmp_path)
+    gpus.xid(gpus.uuids[0], 48)
+    program = (
+        "import pathlib, sys, pynvml as n\nn.nvmlInit()\nh = n.nvmlDeviceGetHandleByIndex(0)\n"
+        "e = n.nvmlEventSetCreate()\nn.nvmlDeviceRegisterEvents(h, 8, e)\n"
+        "script = pathlib.Path(sys.argv[1])\n"
+        "new = script.with_suffix('.new')\n"
+        "new.write_text(script.read_text() + f'xid {n.nvmlDeviceGetUUID(h)} 79\\n')\n"
+        "new.replace(script)\n"
+        "for _ in range(2):\n"
+        "    try: print(n.nvmlEventSetWait_v2(e, 0).eventData)\n"
+        "    except n.NVMLError as error: print(error.value)\n"
+    )
+    done = play(gpus, program, str(gpus.path))
+    assert done.stdout == "79\n10\n", done.stderr
+
+
+def test_calls_are_noted_from_when_they_are_traced(tmp_path: Path) -> None:
+    gpus = FakeGpus(tmp_path)
+    gpus.trace()
+    play(gpus, CODE, "nvmlDeviceGetPowerUsage")
+    assert gpus.traced()[-1] == "nvmlDeviceGetPowerUsage"
+    assert gpus.traced() == []
 
 
 def test_a_running_process_sees_a_change_of_the_script(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.attribute import Claim, attribute, claim
+from sidecar.sharing import SharedGpu
 from sidecar.wire import Attribution, GpuReading
 
 ONE = "GPU-00000001-0000-4000-8000-000000000001"
@@ -56,9 +57,7 @@ def test_when_nvml_shows_none_of_the_proven_gpus_none_is_published() -> None:
         VISIBLE, Claim(ids=("MIG-12345678-aaaa",), how="gpu-uuids")
     )
     assert (gpus, visible) == (None, VISIBLE)
-    assert attribution == Attribution(
-        why="NVML does not show MIG-12345678-aaaa (slices of a MIG-partitioned GPU are not read)"
-    )
+    assert attribution == Attribution(why="NVML does not show MIG-12345678-aaaa")
 
 
 def test_mps_shares_a_gpu_also_where_its_uuid_is_named() -> None:
@@ -66,6 +65,18 @@ def test_mps_shares_a_gpu_also_where_its_uuid_is_named() -> None:
     assert (gpus, visible) == (None, VISIBLE)
     assert attribution.why is not None
     assert "shared by MPS" in attribution.why
+
+
+def test_a_shared_gpu_that_is_allowed_is_published_once_and_marked() -> None:
+    allow = SharedGpu.ALLOW
+    for proven in (
+        claim((), f"{ONE}::3,{ONE}::4", shared_gpu=allow),
+        claim((), ONE, mps_pipe="/mps/pipe", shared_gpu=allow),
+        claim((ONE,), None, mps_pipe="/mps/pipe"),  # withheld or not when it is published
+    ):
+        gpus, visible, _ = attribute(VISIBLE, proven)
+        assert gpus == (GpuReading(uuid=ONE, busy_percent=10.0, shared=True),)
+        assert visible is None
 
 
 def test_inside_the_models_container_the_scope_travels_with_what_is_seen() -> None:

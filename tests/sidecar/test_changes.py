@@ -10,7 +10,7 @@ import pytest
 from sidecar.changes import MAX_PROBLEMS, Changes
 from sidecar.modelserver import EngineRead
 from sidecar.sample import Sample
-from sidecar.wire import Attribution, EngineReading, EngineState, GpuReading
+from sidecar.wire import Attribution, EngineReading, EngineState, GpuReading, Oom
 
 READY = EngineReading(kind="vllm", state=EngineState.READY, pending=1.0)
 FAILING = EngineReading(kind="vllm", state=EngineState.FAILING, why="it broke off")
@@ -83,3 +83,19 @@ def test_gpus_are_said_when_published_and_when_withheld(caplog: pytest.LogCaptur
         "GPUs are published",
         "no GPUs are published",
     ]
+
+
+def test_a_fault_of_a_gpu_and_memory_that_runs_out_are_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    well = Sample(gpus=(GpuReading("GPU-1", healthy=True), GpuReading("GPU-2")))
+    fault = GpuReading("GPU-1", healthy=False, why="the driver reported XID 79")
+    bad = replace(well, gpus=(fault, GpuReading("GPU-2")), oom=Oom(near=True, why="it fills"))
+    changes = Changes()
+    for before, now in ((well, well), (well, bad), (bad, bad), (bad, well)):
+        changes.faults(before, now)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a GPU is not as it should be",
+        "memory is about to run out",
+    ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.deviceid import DeviceId, find, is_shared, is_uuid, parse
-from sidecar.wire import GpuReading
+from sidecar.wire import GpuReading, MigInstance
 
 ONE = "GPU-00000001-0000-4000-8000-000000000001"
 TWO = "GPU-00000002-0000-4000-8000-000000000002"
@@ -89,6 +89,14 @@ def test_an_index_says_nothing_where_a_container_counts_its_own() -> None:
 def test_a_slice_never_stands_for_its_whole_gpu(text: str) -> None:
     found = find([text], VISIBLE, whole_node=True)
     assert (found.gpus, found.missing) == ((), (text,))
+
+
+def test_the_older_id_of_a_mig_instance_finds_it_by_its_place() -> None:
+    instance = GpuReading(uuid=MIG, mig=MigInstance(ONE, 7, 0))
+    assert find([OLD_MIG], (*VISIBLE, instance)).gpus == (instance,)
+    beside = GpuReading(uuid=MIG, mig=MigInstance(ONE, 7, 1))
+    assert find([OLD_MIG], (*VISIBLE, beside)).missing == (OLD_MIG,)
+    assert find([MIG], (instance,)).gpus == (instance,)
 
 
 def test_two_replicas_of_one_gpu_are_one_gpu_and_are_told_as_shared() -> None:

@@ -23,7 +23,7 @@ from sidecar.telemetry import Telemetry
 from sidecar.wire import EngineState, Frame
 from tests.fakes.nvml import FakeGpus
 
-RATES = "nvmlDeviceGetUtilizationRates"
+MEMORY = "nvmlDeviceGetMemoryInfo_v2"
 
 
 @dataclass
@@ -253,7 +253,7 @@ async def test_a_hang_of_nvml_makes_the_gpus_unknown_while_the_queue_goes_on(
 ) -> None:
     poller = bench.poller(tuple(gpus.uuids))
     await started(bench, poller)
-    gpus.hang(RATES)
+    gpus.hang(MEMORY)
     bench.waiting = 7.0
     began = time.monotonic()
     while poller.frame().gpus is not None:

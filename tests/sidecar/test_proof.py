@@ -59,6 +59,14 @@ async def test_where_the_kubelet_leaves_a_doubt_nothing_is_claimed(kubelet: Fake
     assert claim.ids == ()
 
 
+async def test_a_shared_gpu_is_claimed_and_marked_where_the_setting_allows_it(
+    kubelet: FakeKubelet,
+) -> None:
+    kubelet.pods = [pod("llm-0", f"{ONE}::1")]
+    found = await looked(proof(kubelet, FORESCALE_SIDECAR_SHARED_GPU="allow"))
+    assert (found.claim().ids, found.claim().shared) == ((f"{ONE}::1",), True)
+
+
 async def test_an_agent_claims_nothing_for_itself(kubelet: FakeKubelet) -> None:
     kubelet.pods = [pod("llm-0", ONE)]
     claim = (await looked(proof(kubelet, wire.NODE, NVIDIA_VISIBLE_DEVICES=ONE))).claim()

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.life import Life
 from sidecar.sample import Identity, Sample, differs, frame
-from sidecar.wire import Ages, Attribution, EngineReading, EngineState, GpuReading, Phases
+from sidecar.wire import Ages, Attribution, EngineReading, EngineState, GpuReading, Oom, Phases
 
 GB = 1_000_000_000
 ENGINE = EngineReading(
@@ -20,8 +20,11 @@ GPU = GpuReading(
     memory_used_bytes=40 * GB,
     memory_total_bytes=80 * GB,
     power_watts=400.0,
+    tensor_percent=60.0,
+    dram_percent=30.0,
+    healthy=True,
 )
-SAMPLE = Sample(ENGINE, 10.0, (GPU,), 9.0, Attribution(how="gpu-uuids"))
+SAMPLE = Sample(ENGINE, 10.0, (GPU,), 9.0, Attribution(how="gpu-uuids"), oom=Oom(near=False))
 
 
 def with_engine(**fields: float | str | None) -> Sample:
@@ -62,11 +65,18 @@ def test_before_the_first_tick_a_frame_knows_nothing_and_says_nothing() -> None:
         with_gpu(busy_percent=None),
         with_gpu(memory_used_bytes=40 * GB + 400_000_000),
         with_gpu(power_watts=402.0),
+        with_gpu(tensor_percent=61.0),
+        with_gpu(dram_percent=31.5),
+        with_gpu(tensor_percent=None),
+        with_gpu(healthy=False),
+        with_gpu(stuck=True),
         with_gpu(uuid="GPU-2"),
         replace(SAMPLE, gpus=None),
         replace(SAMPLE, gpus=(GPU, GPU)),
         replace(SAMPLE, attribution=Attribution(why="lost")),
         replace(SAMPLE, engine=None),
+        replace(SAMPLE, oom=Oom(near=True)),
+        replace(SAMPLE, oom=None),
     ],
 )
 def test_a_move_beyond_its_dead_band_is_news(news: Sample) -> None:
@@ -84,6 +94,9 @@ def test_a_move_beyond_its_dead_band_is_news(news: Sample) -> None:
         with_gpu(memory_used_bytes=40 * GB + 300_000_000),
         with_gpu(power_watts=401.9),
         replace(SAMPLE, engine_taken_at=11.0, gpu_taken_at=11.0),
+        with_gpu(tensor_percent=60.5),
+        with_gpu(energy_joules_total=9e6, sm_clock_mhz=345.0, memory_growth_bytes_per_second=1e9),
+        replace(SAMPLE, oom=Oom(near=False, why="other words")),
     ],
 )
 def test_a_move_within_its_dead_band_waits_for_the_heartbeat(noise: Sample) -> None:

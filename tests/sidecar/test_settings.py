@@ -6,6 +6,7 @@ import pytest
 
 from sidecar import table
 from sidecar.settings import FIELDS, Settings, SettingsError, load
+from sidecar.sharing import SharedGpu
 
 
 def settings(*argv: str, **environ: str) -> Settings:
@@ -36,6 +37,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         engine_timeout_seconds=5.0,
         gpu_timeout_seconds=1.0,
         gpu_uuids=(),
+        shared_gpu=SharedGpu.WITHHOLD,
         pod_uid=None,
         pod_name=None,
         pod_namespace=None,
@@ -91,6 +93,7 @@ def test_every_problem_is_said_at_once_with_its_field_and_its_fix() -> None:
         ("gpu-uuids", "0,1", "nvidia-smi -L"),
         ("gpu-uuids", "GPU-12345678::2", "shared"),
         ("pod-uid", "a b", "metadata.uid"),
+        ("shared-gpu", "yes", "withhold, allow"),
         ("log-level", "loud", "debug, info, warning, error"),
     ],
 )

@@ -154,7 +154,8 @@ def test_a_figure_that_is_not_known_has_no_series() -> None:
     loading = EngineReading(kind="vllm", state=EngineState.LOADING, why="refused")
     names = {name.split("{")[0] for name in series(frame(loading, (GpuReading("GPU-1"),)))}
     figures = {n for n in names if n.startswith(("nvidia_", "llm_"))}
-    assert figures == {"llm_inference_engine_ready"}
+    marks = {"nvidia_gpu_shared", "nvidia_gpu_utilization_stuck"}
+    assert figures - marks == {"llm_inference_engine_ready"}
     assert "forescale_sidecar_gpu_age_seconds" not in names
     assert not any(name.startswith(("nvidia_", "llm_")) for name in series(None))
 

@@ -58,6 +58,16 @@ gpus = st.builds(
     memory_used_bytes=count,
     memory_total_bytes=count,
     power_watts=figure,
+    memory_free_bytes=count,
+    memory_growth_bytes_per_second=st.none() | st.floats(-1e12, 1e12),
+    tensor_percent=figure,
+    dram_percent=figure,
+    throttle=st.none() | st.lists(text, max_size=2).map(tuple),
+    ecc_uncorrected_total=count,
+    healthy=st.none() | st.booleans(),
+    why=st.none() | text,
+    mig=st.none() | st.builds(wire.MigInstance, text, st.integers(0, 9), st.integers(0, 9)),
+    shared=st.booleans(),
 )
 columns = st.dictionaries(
     st.sampled_from((*wire.SERIES, *wire.TOTALS)), st.lists(figure, max_size=5).map(tuple)
@@ -72,6 +82,7 @@ frames = st.builds(
     age_seconds=st.none() | st.builds(Ages, engine=figure, gpu=figure),
     engine=st.none() | engines,
     gpus=st.none() | st.lists(gpus, max_size=3).map(tuple),
+    oom=st.none() | st.builds(wire.Oom, near=st.booleans(), why=st.none() | text),
     attribution=st.none() | st.builds(Attribution, how=st.none() | text, why=st.none() | text),
     phases=st.none() | st.builds(Phases, figure, figure),
     backlog=st.none()
@@ -173,7 +184,52 @@ def test_totals_are_the_counters_of_an_engine_that_answered() -> None:
     }
 
 
+def test_the_recorded_frame_with_every_figure_of_a_gpu_is_still_read() -> None:
+    frame = decode(RECORDED.with_name("schema1-gpus.ndjson").read_bytes())
+    whole, instance = frame.gpus or ()
+    assert (whole.memory_free_bytes, whole.memory_growth_bytes_per_second) == (15 * 10**9, -1024.5)
+    assert (whole.sm_percent, whole.power_limit_watts, whole.sm_clock_mhz) == (80.5, 700.0, 1980.0)
+    assert (whole.energy_joules_total, whole.throttle) == (123456.7, ("power_cap",))
+    assert (whole.ecc_uncorrected_total, whole.remapped_rows_total) == (0, 1)
+    assert (whole.index, whole.minor, whole.shared, whole.stuck) == (0, 3, False, False)
+    assert instance.mig == wire.MigInstance("GPU-00000002-0000-4000-8000-000000000002", 1, 0)
+    assert (instance.healthy, instance.why) == (False, "the driver reported XID 79")
+    assert frame.oom == wire.Oom(near=True, why="the KV cache is 97 % full and requests wait")
+    assert levels(frame) == {
+        "gpu_busy_percent": 50.0,
+        "gpu_memory_percent": pytest.approx(100 * 75e9 / (85_520_809_984 + 10_690_101_248)),
+        "gpu_memory_used_bytes": 75e9,
+        "gpu_tensor_percent": 25.0,
+        "gpu_dram_percent": 55.5,
+        "gpu_health": 0.0,
+    }
+
+
 def test_a_part_of_a_sum_is_no_level_but_a_mean_is_taken_over_those_that_answered() -> None:
     whole = GpuReading("a", 80.0, 10, 100, 300.0)
     frame = Frame(1, "b", 1, 2.0, gpus=(whole, GpuReading("b")))
     assert levels(frame) == {"gpu_busy_percent": 80.0, "gpu_memory_percent": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "health"),
+    [
+        ((True, True), {"gpu_health": 1.0}),
+        ((True, False), {"gpu_health": 0.0}),
+        ((None, False), {"gpu_health": 0.0}),
+        ((True, None), {}),  # nobody knows of the second one
+        ((), {}),
+    ],
+)
+def test_a_pod_is_healthy_when_each_of_its_gpus_is_known_to_be(
+    verdicts: tuple[bool | None, ...], health: dict[str, float]
+) -> None:
+    gpus = tuple(GpuReading(str(n), healthy=verdict) for n, verdict in enumerate(verdicts))
+    assert levels(Frame(1, "b", 1, 2.0, gpus=gpus)) == health
+
+
+def test_activity_is_the_mean_over_the_gpus_that_tell_it() -> None:
+    told = GpuReading("a", tensor_percent=60.0, dram_percent=20.0)
+    both = GpuReading("b", tensor_percent=40.0)
+    frame = Frame(1, "b", 1, 2.0, gpus=(told, both, GpuReading("c")))
+    assert levels(frame) == {"gpu_tensor_percent": 50.0, "gpu_dram_percent": 20.0}

@@ -173,7 +173,7 @@ async def test_a_sampler_that_crashes_is_started_again_and_the_server_goes_on(
     async with running(*RUN, *flags, "--", "sleep", "60") as process:
         await until(lambda: heard(port), START_SECONDS)
         (first,) = family(process, "sidecar.wrapped")
-        (nvml,) = family(process, "sidecar.nvml")
+        (nvml,) = family(process, "sidecar.child")
         first.kill()
         await until(lambda: another(process, first.pid), START_SECONDS)
         await until(lambda: heard(port), START_SECONDS)

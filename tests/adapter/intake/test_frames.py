@@ -166,6 +166,18 @@ def test_a_histogram_and_the_dimensions_of_the_engine_are_taken() -> None:
     assert found.why == {"queue_time_seconds": "the counts of its histogram do not add up"}
 
 
+def test_activity_and_health_of_the_gpus_become_points() -> None:
+    well = wire.GpuReading("a", tensor_percent=60.0, dram_percent=30.0, healthy=True)
+    lost = wire.GpuReading("b", dram_percent=120.0, healthy=False)
+    found, dropped = read(frame(gpus=(well, lost)))
+    assert {p.series: p.value for p in found.points} == {
+        "gpu_tensor_percent": 60.0,
+        "gpu_dram_percent": 30.0,
+        "gpu_health": 0.0,
+    }
+    assert dropped == ["gpu_dram_percent"]
+
+
 @given(
     st.sampled_from(["pending", "running", "kv_percent"]),
     st.floats(allow_nan=True, allow_infinity=True),

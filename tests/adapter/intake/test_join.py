@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from adapter.intake.join import own, proven
 from adapter.model.holding import Holding
 from sidecar import wire
-from sidecar.wire import Attribution, GpuReading
+from sidecar.wire import Attribution, GpuReading, MigInstance
 
 ONE, TWO = (f"GPU-0000000{n}-0000-4000-8000-000000000000" for n in (1, 2))
 VISIBLE = (
@@ -102,3 +103,23 @@ def test_inside_the_models_container_as_many_as_it_asked_for_are_its_own() -> No
 def test_a_frame_without_gpus_says_what_it_said() -> None:
     sent = frame(visible=None, attribution=Attribution(why="no driver"))
     assert own(sent, Holding(ids=(ONE,), how=STATUS)) is sent
+
+
+INSTANCE = GpuReading(uuid="MIG-1", busy_percent=40.0, mig=MigInstance(ONE, 1, 0))
+
+
+def test_an_instance_that_others_compute_in_is_withheld_unless_the_pod_allows_it() -> None:
+    shared = structs.replace(INSTANCE, uuid="MIG-00000001-0000", shared=True)
+    holding = Holding(ids=(shared.uuid,), how=STATUS)
+    gpus, said = proven((*VISIBLE, shared), holding)
+    assert gpus is None
+    assert "forescale.dev/shared-gpu: allow" in str(said.why)
+    allowed = structs.replace(holding, sharing_allowed=True)
+    assert proven((*VISIBLE, shared), allowed)[0] == (shared,)
+
+
+def test_a_split_gpu_is_counted_by_its_instances() -> None:
+    seen = (VISIBLE[0], INSTANCE)
+    gpus, _ = proven(seen, Holding(of_container=1), scope=wire.CONTAINER)
+    assert gpus == (INSTANCE,)
+    assert proven(seen, Holding(of_container=2), scope=wire.CONTAINER)[0] is None
