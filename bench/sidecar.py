@@ -28,41 +28,20 @@ import aiohttp
 import psutil
 from aiohttp import web
 
-from bench import page, table
+from bench import table
+from bench.sidecarload import MODES, Load
 from sidecar import wire
 from tests.controlplane.processes import Process, free_ports
-from tests.fakes.nvml import FakeGpus  # type: ignore[attr-defined]  # mypy takes its folder
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
+START_SECONDS = 60.0
 WARM_SECONDS = 5.0
 MEMORY_EVERY_SECONDS = 5.0  # reading a process's page table stops it for a moment
 SCRAPE_SECONDS = 15.0
-BUSY_ENGINES = 4
 MIB = 2.0**20
 BUDGET = ("budget", "45", "60", "", "1.00", "5.0")
 HANG_SECONDS = 10.0  # period 2 s, deadline 1 s, and as much again for a machine that is busy
 HANGING = "nvmlDeviceGetMemoryInfo_v2"
-SM, TENSOR, DRAM, GRAPHICS = 2, 5, 10, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """One kind of pod: how many GPUs it has, and whether they and the queue move."""
-
-    name: str
-    gpus: int
-    busy: bool
-    mig: bool = False
-
-
-MODES = (
-    Mode("no GPU", 0, busy=False),
-    Mode("1 GPU, quiet", 1, busy=False),
-    Mode("1 GPU, busy", 1, busy=True),
-    Mode("8 GPUs, quiet", 8, busy=False),
-    Mode("8 GPUs, busy", 8, busy=True),
-    Mode("1 MIG instance, busy", 1, busy=True, mig=True),
-)
 
 
 @dataclass(slots=True)
@@ -79,54 +58,6 @@ class Cost:
         return [*sizes, f"{100 * self.processor_seconds / seconds:.2f}"]
 
 
-class Load:
-    """The fake node and model server of one sidecar; a busy one changes with every look."""
-
-    def __init__(self, folder: Path, mode: Mode) -> None:
-        self.folder = folder / mode.name.replace(" ", "-").replace(",", "")
-        self.folder.mkdir()
-        self.mode = mode
-        self.busy = mode.busy
-        self.gpus = FakeGpus(self.folder, count=mode.gpus)
-        self.uuids = self.gpus.split(0, (1, 0)) if mode.mig else self.gpus.uuids
-        self.page_bytes = 0
-        self.frames: list[bytes] = []
-        self._looks = 0
-
-    async def page(self, _: web.Request) -> web.Response:
-        self._looks += 1
-        looks = self._looks if self.busy else 0
-        figures = page.figures(looks % 40, 100 + looks % 7, 1000 + 3 * looks)
-        body = page.vllm(figures, BUSY_ENGINES if self.busy else 1)
-        self.page_bytes = len(body)
-        return web.Response(body=body)
-
-    async def work(self) -> None:
-        while self.busy:
-            self._move()
-            await asyncio.sleep(1.0)
-
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, **(self.gpus.env() if self.mode.gpus else {})}
-
-    def _move(self) -> None:
-        """Let every figure differ from the last second's; written as one script."""
-        looks = self._looks
-        power, used = 300_000 + 5_000 * (looks % 9), (60 + looks % 10) * 10**9
-        with self.gpus.at_once():
-            for index in range(self.mode.gpus):
-                fields = {"busy_percent": 40 + looks % 50, "power_milliwatts": power}
-                self.gpus.set(index, **fields, memory_used_bytes=used)
-            for uuid in self.uuids:
-                self._act(uuid, looks)
-
-    def _act(self, uuid: str, looks: int) -> None:
-        for metric in (GRAPHICS, SM, TENSOR, DRAM):
-            self.gpus.gpm(uuid, metric, float(20 + (looks + metric) % 60))
-        if not self.mode.mig:
-            self.gpus.ring(uuid, [(looks * 1_000_000 + n, 40 + looks % 50) for n in range(12)])
-
-
 async def measure(folder: Path) -> str:
     """Run all at once and return the table."""
     load_before = table.load()
@@ -135,26 +66,39 @@ async def measure(folder: Path) -> str:
         floor = stack.enter_context(_floor(folder))
         sidecars = [await stack.enter_async_context(_sidecar(load)) for load in loads]
         trees = [psutil.Process(process.pid) for process in (floor, *sidecars)]
-        await asyncio.sleep(WARM_SECONDS)
+        await asyncio.gather(*(_started(load) for load in loads))
+        await asyncio.sleep(WARM_SECONDS)  # what a start costs is no part of what it costs to run
         costs = await _watch(trees)
         hangs = await asyncio.gather(*(_hang(load) for load in loads))
     return _table(costs, [math.nan, *hangs], loads, load_before)
+
+
+async def _started(load: Load) -> None:
+    """Wait until a frame has all parts."""
+    end = time.monotonic() + START_SECONDS
+    while not load.frames or _missing(load):
+        if time.monotonic() > end:
+            last = load.frames[-1].decode() if load.frames else "no frame"
+            raise RuntimeError(f"{load.mode.name}: the frame lacks a part: {last}")
+        await asyncio.sleep(0.1)
 
 
 async def _hang(load: Load) -> float:
     """Let NVML hang; return the seconds until a frame says that the GPUs are unknown."""
     if not load.mode.gpus:
         return math.nan
-    _check(load)
+    if _missing(load):
+        raise RuntimeError(f"{load.mode.name}: {load.frames[-1].decode()} lacks a part")
     load.gpus.hang(HANGING)
     began = time.monotonic()
     while (frame := wire.decode(load.frames[-1])).gpus is not None:
         if time.monotonic() - began > HANG_SECONDS:
             raise RuntimeError(f"{load.mode.name}: GPUs are still published in a hang")
         await asyncio.sleep(0.02)
+    took = time.monotonic() - began
     if frame.engine is None or frame.engine.pending is None:
         raise RuntimeError(f"{load.mode.name}: a hang of NVML cost the queue")
-    return time.monotonic() - began
+    return took
 
 
 def _table(costs: list[Cost], hangs: list[float], loads: list[Load], load_before: float) -> str:
@@ -268,17 +212,15 @@ async def _scrape(port: int) -> None:
                 await answer.read()
 
 
-def _check(load: Load) -> None:
-    """A sidecar that reads nothing is cheap: fail unless its last frame has all of its parts."""
+def _missing(load: Load) -> bool:
+    """Tell whether the last frame lacks a part: a sidecar that reads nothing is cheap."""
     frame = wire.decode(load.frames[-1])
-    wanted = {"pending", "gpu_busy_percent", "gpu_memory_percent"}
+    wanted = {"pending"}
+    if load.mode.gpus:
+        wanted |= {"gpu_busy_percent", "gpu_memory_percent"}
     if load.busy:
         wanted.add("gpu_tensor_percent")
-    elif load.mode.mig:
-        wanted.discard("gpu_busy_percent")
-    missing = wanted - set(wire.levels(frame))
-    if missing or len(frame.gpus or ()) != load.mode.gpus:
-        raise RuntimeError(f"{load.mode.name}: the frame lacks {missing}: {frame}")
+    return bool(wanted - set(wire.levels(frame))) or len(frame.gpus or ()) != load.mode.gpus
 
 
 def _raise_of(tasks: list[asyncio.Task[None]]) -> None:
