@@ -153,6 +153,8 @@ def _gpu(slot: Slot, figures: Figures) -> GpuReading:
         memory_used_bytes=_bytes(used),
         memory_total_bytes=_bytes(total),
         power_watts=None if instance else figures.get(POWER),
+        tensor_percent=_percent(figures.get(TENSOR)),
+        dram_percent=_percent(figures.get(DRAM)),
     )
 
 

@@ -33,6 +33,7 @@ def test_each_pods_gpus_are_read_in_our_units() -> None:
     assert first.memory_used_bytes == 73080 * MIB
     assert first.memory_total_bytes == (73080 + 8000 + 479) * MIB
     assert first.power_watts == 612.5
+    assert (first.tensor_percent, first.dram_percent) == pytest.approx((41.0, 55.0))
     assert found.shared == {}
     assert found.problems == ()
 
@@ -61,6 +62,7 @@ def test_a_blank_is_no_value_and_leaves_the_other_gpus_figures() -> None:
         memory_used_bytes=3000 * MIB,
         memory_total_bytes=4000 * MIB,
         power_watts=300.0,
+        dram_percent=25.0,
     )
     assert found.problems == ()
 
