@@ -7,6 +7,7 @@ from html import escape
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from adapter.replay import plot, report
 from adapter.replay.play import Outcome
@@ -14,6 +15,10 @@ from adapter.replay.plot import Line
 from adapter.replay.score import Score
 from adapter.replay.trace import Trace
 from adapter.replay.workload import Workload
+
+LOAD_SECONDS = (
+    60.0  # what an arrival rate is the mean of, so that single seconds do not fill the plot
+)
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1d21; --quiet: #6b7280; --line: #d8dce2;
@@ -72,9 +77,8 @@ def _row(score: Score) -> str:
 def _plot(trace: Trace, workload: Workload, one: Played) -> str:
     if one.outcome is None:
         return ""
-    load = trace.arrivals / trace.step_seconds / workload.pod_rate
     lines = (
-        Line("load", np.where(trace.known, load, 0.0), "load"),
+        Line("load", _load(trace, workload), "load"),
         Line("pods", one.outcome.replicas.astype(np.float64), "pods"),
         Line("ready pods", one.outcome.ready.astype(np.float64), "ready"),
     )
@@ -82,3 +86,11 @@ def _plot(trace: Trace, workload: Workload, one: Played) -> str:
         len(trace.arrivals), trace.step_seconds, workload.late_seconds
     )
     return f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late)}"
+
+
+def _load(trace: Trace, workload: Workload) -> NDArray[np.float64]:
+    """Return [steps]: the mean of the last minute in full pods, 0 where the trace does not know."""
+    steps = max(1, round(LOAD_SECONDS / trace.step_seconds))
+    sums = np.concatenate((np.zeros(steps), np.cumsum(trace.arrivals)))
+    rate = (sums[steps:] - sums[:-steps]) / (steps * trace.step_seconds)
+    return np.where(trace.known, rate / workload.pod_rate, 0.0)

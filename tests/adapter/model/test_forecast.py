@@ -52,10 +52,10 @@ def test_the_rush_of_every_day_is_asked_for_a_cold_start_before_it() -> None:
     def day(now: float) -> float:
         return (around(now) or 0.0) * (100.0 if 12 <= now % DAY / 3600 < 14 else 50.0)
 
-    now = 2 * DAY + 12 * 3600 - 600
-    found = taught(day, now - 9 * 3600, begin=9 * 3600).publish(50.0, 900.0, now)
+    begin, now = 11.5 * 3600, DAY + 12 * 3600 - 600
+    found = taught(day, now - begin, begin=begin).publish(50.0, 900.0, now)
     assert found.why == "forecast"
-    assert found.value > 65.0
+    assert found.value > 75.0
 
 
 def test_half_an_hour_must_be_known_first() -> None:
