@@ -40,7 +40,7 @@ LEAST_HORIZON_SECONDS, MOST_HORIZON_SECONDS = 15.0, 1_800.0
 ENOUGH_TICKS = 60  # half an hour
 STALE_SECONDS = 3 * TICK_SECONDS
 CHECKED_TICKS = 720  # six hours
-FEWEST_CHECKED = 120
+FEWEST_CHECKED = 30  # a quarter of an hour
 SHORT_OF_TAU = 0.15
 MOST_EXCESS = 1.0
 
@@ -115,9 +115,8 @@ class Forecaster:
         """
         predicted = self.predicted(horizon_seconds)
         reason = self._distrust(horizon_seconds, now)
-        # Before half an hour is known, nobody knows what is a burst.
-        enough = self._ticks >= ENOUGH_TICKS
-        held = self._panic.held(now, horizon_seconds) if enough else 0.0
+        # Where no forecast can be trusted, nobody knows what is a burst either.
+        held = self._panic.held(now, horizon_seconds) if reason is None else 0.0
         wanted = max(present, held)
         why = reason or "forecast"
         if reason is None and predicted is not None:
@@ -151,9 +150,9 @@ class Forecaster:
     def _miscovered(self, horizon_seconds: float) -> str | None:
         covered, excess = self.coverage(horizon_seconds) or (1.0, 0.0)
         if covered < self._tau - SHORT_OF_TAU:
-            return f"present value: only {covered:.0%} of six hours were covered"
+            return f"present value: only {covered:.0%} of what came was covered"
         if excess > MOST_EXCESS:
-            return f"present value: forecasts of six hours were {excess:.0%} too high"
+            return f"present value: forecasts were {excess:.0%} too high"
         return None
 
     def _close(self) -> None:
