@@ -6,7 +6,6 @@ negative and below the ceiling of its series, or it is left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -30,6 +29,11 @@ _MODEL = {
 }
 
 MAX_BACKLOG_STEPS = 90  # fifteen minutes of ten seconds; the window holds ten
+# A sidecar's steps are ten seconds long. The window spreads a step over its seconds, for all
+# workloads in one go: what it cannot hold must not get there.
+SHORTEST_STEP_SECONDS, LONGEST_STEP_SECONDS = 1.0, 60.0
+OLDEST_BACKLOG_SECONDS = 600.0
+OLDEST_SECONDS = 86_400.0  # a reading that is older is as good as one of a day ago
 MAX_DIMENSION_CHARACTERS = 1024  # of a model's name, or of several
 MAX_WHY_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
 
@@ -64,7 +68,7 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
     unusable: dict[str, str] = {}
     cleaned = _cleaned(frame, unusable)
     points = _points(cleaned, at, unusable)
-    past = tuple(_history(frame, at))
+    past = tuple(_history(frame, at)) if _is_usable(frame.backlog, unusable) else ()
     buckets = histograms.buckets(frame, at, unusable)
     for series, words in unusable.items():
         drop(series, words)
@@ -93,25 +97,25 @@ def _points(frame: wire.Frame, at: float, unusable: dict[str, str]) -> tuple[Poi
     ages = frame.age_seconds or wire.Ages()
     points = []
     for series, value in wire.levels(frame).items():
-        age = ages.gpu if series.startswith("gpu") else ages.engine
-        if age is None or not age >= 0:
+        taken_at = _taken_at(at, ages.gpu if series.startswith("gpu") else ages.engine)
+        if taken_at is None:
             unusable[series] = "its source does not say how old this is"
         elif not plausible(series, value):
             unusable[series] = _no_measurement(value)
         else:
-            points.append(Point(series, at - age, value))
+            points.append(Point(series, taken_at, value))
     return tuple(points)
 
 
 def _totals(frame: wire.Frame, at: float, earlier: Totals | None) -> tuple[Totals, ...]:
     """Return the counters of the frame, after those of its backlog; none without their age."""
     counters = wire.totals(frame)
-    age = frame.age_seconds.engine if frame.age_seconds else None
-    if not counters or frame.engine is None or age is None or not age >= 0:
+    taken_at = _taken_at(at, frame.age_seconds.engine if frame.age_seconds else None)
+    if not counters or frame.engine is None or taken_at is None:
         return ()
     pending, running = frame.engine.pending, frame.engine.running
     now = Totals(
-        at - age,
+        taken_at,
         counters.get("finished_total"),
         counters.get("output_tokens_total"),
         counters.get("preemptions_total"),
@@ -119,6 +123,12 @@ def _totals(frame: wire.Frame, at: float, earlier: Totals | None) -> tuple[Total
         running is not None,
     )
     return (now,) if earlier is None else (earlier, now)
+
+
+def _taken_at(at: float, age_seconds: float | None) -> float | None:
+    if age_seconds is None or not age_seconds >= 0:
+        return None
+    return at - min(age_seconds, OLDEST_SECONDS)
 
 
 def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
@@ -142,7 +152,8 @@ def _without_bad(found: _Part, series_of: Mapping[str, str], unusable: dict[str,
 
 
 def _no_measurement(value: float) -> str:
-    return f"its source says {value:g}, which is no measurement"
+    shown = f"{value:g}" if abs(value) <= MAX_COUNTER else "a number without end"
+    return f"its source says {shown}, which is no measurement"
 
 
 def _history(frame: wire.Frame, at: float) -> Iterator[Column]:
@@ -152,15 +163,27 @@ def _history(frame: wire.Frame, at: float) -> Iterator[Column]:
     are no measurement are None in a column.
     """
     backlog = frame.backlog
-    if backlog is None or not (backlog.step_seconds > 0 and backlog.age_seconds >= 0):
+    if backlog is None:
         return
-    steps = min(MAX_BACKLOG_STEPS, _steps_since_ready(frame, backlog))
+    steps = _steps_since_ready(frame, backlog)
     newest = at - backlog.age_seconds - backlog.step_seconds / 2
     for series, column in backlog.series.items():
         if series not in (*wire.SERIES, *wire.TOTALS) or steps == 0:
             continue  # a newer sidecar may know more
-        values = tuple(v if v is not None and plausible(series, v) else None for v in column)
-        yield Column(series, newest, backlog.step_seconds, values[-steps:])
+        kept = column[-steps:]
+        values = tuple(v if v is not None and plausible(series, v) else None for v in kept)
+        yield Column(series, newest, backlog.step_seconds, values)
+
+
+def _is_usable(backlog: wire.Backlog | None, unusable: dict[str, str]) -> bool:
+    """Tell whether the past can be taken; note in words why one that was sent cannot."""
+    if backlog is None:
+        return False
+    if not SHORTEST_STEP_SECONDS <= backlog.step_seconds <= LONGEST_STEP_SECONDS:
+        unusable["backlog"] = f"its steps are {backlog.step_seconds:g} s long"
+    elif not 0 <= backlog.age_seconds <= OLDEST_BACKLOG_SECONDS:
+        unusable["backlog"] = f"it ended {backlog.age_seconds:g} s ago"
+    return "backlog" not in unusable
 
 
 def _steps_since_ready(frame: wire.Frame, backlog: wire.Backlog) -> int:
@@ -169,7 +192,8 @@ def _steps_since_ready(frame: wire.Frame, backlog: wire.Backlog) -> int:
     ready = frame.phases.engine_first_ready_age_seconds if frame.phases else None
     if ready is None:
         return 0
-    return max(0, int((ready - backlog.age_seconds) // backlog.step_seconds))
+    longest = MAX_BACKLOG_STEPS * backlog.step_seconds
+    return int(max(0.0, min(ready - backlog.age_seconds, longest)) // backlog.step_seconds)
 
 
 def _why(frame: wire.Frame) -> dict[str, str]:
@@ -187,5 +211,5 @@ def _dims(frame: wire.Frame) -> dict[str, str]:
 
 
 def plausible(series: str, value: float) -> bool:
-    """Return whether the figure can be a measurement of that series."""
-    return math.isfinite(value) and 0 <= value <= CEILINGS.get(series, MAX_COUNTER)
+    """Return whether the figure can be a measurement of that series; NaN is not at least 0."""
+    return 0 <= value <= CEILINGS.get(series, MAX_COUNTER)

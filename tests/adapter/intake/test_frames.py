@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake.frames import reading
-from adapter.model.batch import Buckets, Column, ModelState, Reading, Totals
+from adapter.model.batch import Batch, Buckets, Column, ModelState, Reading, Totals
 from adapter.model.catalogue import CEILINGS
+from adapter.model.latency import Trails
+from adapter.model.rates import Meters
+from adapter.model.window import Window
 from sidecar import wire
 
 
@@ -186,3 +189,51 @@ def test_no_float_gets_through_that_is_not_a_measurement(series: str, value: flo
     found, _ = read(frame(engine=engine(**{series: value})))
     for point in found.points:
         assert 0 <= point.value <= CEILINGS[point.series]
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "age_seconds"),
+    [(0.0, 1.0), (5e-324, 1.0), (0.1, 1.0), (1e6, 1.0), (1e300, 1.0), (10.0, -1.0), (10.0, 1e300)],
+)
+def test_a_past_that_the_window_cannot_hold_is_left_out(
+    step_seconds: float, age_seconds: float
+) -> None:
+    past = wire.Backlog(step_seconds, age_seconds, {"pending": (1.0,), "finished_total": (1.0,)})
+    told = frame(
+        engine=engine(pending=3.0),
+        backlog=past,
+        phases=wire.Phases(engine_first_ready_age_seconds=1e300),
+    )
+    found, dropped = read(told)
+    assert (found.history, len(found.totals), dropped) == ((), 0, ["backlog"])
+    assert [point.value for point in found.points] == [3.0]
+
+
+def test_a_number_of_four_hundred_digits_is_no_measurement() -> None:
+    gpu = wire.GpuReading("GPU-1", 50.0, memory_used_bytes=10**400, memory_total_bytes=10**400)
+    found, dropped = read(frame(gpus=(gpu,)))
+    assert [point.series for point in found.points] == ["gpu_busy_percent"]
+    assert dropped == ["gpu_memory_used_bytes"]
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(numbers, numbers, numbers, numbers, st.lists(st.none() | numbers, max_size=100))
+def test_whatever_a_frame_says_the_next_tick_of_all_workloads_survives_it(
+    age: float, step: float, ended: float, ready: float, column: list[float | None]
+) -> None:
+    window, meters, trails = Window(), Meters(), Trails()
+    values = tuple(column)
+    hist = wire.Histogram(bounds=(1.0, abs(step)), counts=(0.0, 1.0, abs(age)))
+    told = frame(
+        engine=engine(pending=1.0, finished_total=abs(ended), hist={"queue_time_seconds": hist}),
+        age_seconds=wire.Ages(engine=age, gpu=age),
+        backlog=wire.Backlog(step, ended, {"pending": values, "finished_total": values}),
+        phases=wire.Phases(engine_first_ready_age_seconds=ready),
+    )
+    for now in (100.0, 101.0):
+        batch = Batch((reading(told, "u", now, lambda *_: None),))
+        window.append(batch, now, meters.measure(batch))
+        trails.take(batch)
+    assert window.freeze().second == 101
