@@ -78,13 +78,19 @@ class Once:
         self._limit = limit
         self._last: dict[str, str] = {}
 
-    def __call__(self, name: str, key: str, text: str, **fields: object) -> None:
-        """Log the event unless the same text was the last for this key."""
-        if self._last.get(key) == text:
+    def __call__(
+        self, name: str, key: str, text: str, *, state: str | None = None, **fields: object
+    ) -> None:
+        """Log the event unless the same text was the last for this key.
+
+        `state` is compared in place of a text that says another figure each time.
+        """
+        state = text if state is None else state
+        if self._last.get(key) == state:
             return
         if len(self._last) >= self._limit:
             self._last.clear()
-        self._last[key] = text
+        self._last[key] = state
         self._tell(name, why=text, **fields)
 
     def clear(self, key: str) -> bool:

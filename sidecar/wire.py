@@ -17,6 +17,7 @@ OLDEST_READABLE_SCHEMA = max(1, SCHEMA - 2)
 
 # One frame is about 1 KB and a full backlog about 20 KB; ten times that is no frame of ours.
 MAX_FRAME_BYTES = 256 * 1024
+MAX_GPUS = 256  # sixteen GPUs of seven MIG instances each are 112
 
 
 class EngineState(StrEnum):
@@ -219,6 +220,8 @@ def decode(line: bytes) -> Frame:
             f"schema {frame.schema} is not readable here"
             f" (this adapter reads {OLDEST_READABLE_SCHEMA} to {SCHEMA}): update the adapter first"
         )
+    if max(len(frame.gpus or ()), len(frame.visible or ())) > MAX_GPUS:
+        raise WireError(f"the frame has more than {MAX_GPUS} GPUs")
     return frame
 
 

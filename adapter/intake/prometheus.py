@@ -155,7 +155,7 @@ class PrometheusSource:
 
     def _drop(self, series: str, words: str) -> None:
         self._metrics.dropped_values.labels(series).inc()
-        self._once("figure_dropped", series, words, series=series)
+        self._once("figure_dropped", series, words, state=series, series=series)
 
 
 def _both(ask: promql.Ask) -> str:

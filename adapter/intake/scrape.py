@@ -156,7 +156,7 @@ class Scrape:
 
     def _drop(self, name: str, words: str) -> None:
         self._metrics.dropped_values.labels("page").inc()
-        self._once("figure_dropped", name, words, pod=self._target.name, series=name)
+        self._once("figure_dropped", name, words, state=name, pod=self._target.name, series=name)
 
     def _count(self, result: str) -> None:
         self._metrics.scrapes.labels(result).inc()

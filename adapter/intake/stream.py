@@ -22,6 +22,9 @@ FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 10.0
 # A sidecar sends one frame a second, ten where its engine period is the shortest; a flood is none.
 MAX_FRAMES_PER_SECOND = 30
+# A node agent's largest frame has some 30 KB. What costs most to read takes 0.1 ms a KB, so that no
+# stream costs more than 3 % of a core.
+MAX_BYTES_PER_SECOND = wire.MAX_FRAME_BYTES
 # A stream that lived this long was a good one: its end is a restart, so the first retry is quick.
 GOOD_STREAM_SECONDS = 10.0
 # A sidecar says how often it sends at the latest; one frame may be late, three are not.
@@ -143,16 +146,13 @@ class Stream:
         now = asyncio.get_running_loop().time
         first = True
         self._silence_seconds = self._settings.silence_seconds
-        second, frames_in_second = 0, 0
+        pace = _Pace()
         async for line in lines(
             response,
             limit_bytes=wire.MAX_FRAME_BYTES,
             silence_seconds=lambda: self._silence_seconds,
         ):
-            frames_in_second = frames_in_second + 1 if int(now()) == second else 1
-            second = int(now())
-            if frames_in_second > MAX_FRAMES_PER_SECOND:
-                raise BadStream(f"more than {MAX_FRAMES_PER_SECOND} frames in a second")
+            pace.take(len(line), int(now()))
             frame = wire.decode(line)
             self._expect(frame)
             if first:
@@ -196,4 +196,25 @@ class Stream:
 
     def _drop(self, series: str, words: str) -> None:
         self._metrics.dropped_values.labels(series).inc()
-        self._once("figure_dropped", series, words, pod=self._target.name, series=series)
+        self._once(
+            "figure_dropped", series, words, state=series, pod=self._target.name, series=series
+        )
+
+
+class _Pace:
+    """How much came in the present second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._frames = self._bytes = 0
+
+    def take(self, size_bytes: int, second: int) -> None:
+        """Count one frame; raise BadStream when it is one too many."""
+        if second != self._second:
+            self._second, self._frames, self._bytes = second, 0, 0
+        self._frames += 1
+        self._bytes += size_bytes
+        if self._frames > MAX_FRAMES_PER_SECOND:
+            raise BadStream(f"more than {MAX_FRAMES_PER_SECOND} frames in a second")
+        if self._bytes > MAX_BYTES_PER_SECOND:
+            raise BadStream(f"more than {MAX_BYTES_PER_SECOND} bytes of frames in a second")

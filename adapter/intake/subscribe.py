@@ -24,6 +24,9 @@ from sidecar import wire
 
 # Streams to a whole fleet are not opened in one burst: 1,000 a second.
 OPENINGS_PER_SECOND = 1000.0
+# The longest of our own is half of that; a part of it may be a tenant's, and an HPA's events
+# will say it.
+MAX_REASON_CHARACTERS = 500
 
 AnyTarget = Target | ScrapeTarget | ExporterTarget
 
@@ -170,6 +173,7 @@ class Subscriber:
             event("source_heard_again", uid=target.uid)
 
     def _fail(self, target: AnyTarget, reason: str) -> None:
+        reason = reason[:MAX_REASON_CHARACTERS]
         self._untried.discard(target.uid)
         self._troubles[target.uid] = reason
         if agent := self._agents.get(target.uid):

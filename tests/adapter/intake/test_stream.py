@@ -75,6 +75,8 @@ async def test_a_repeated_frame_is_taken_once(server: Server) -> None:
         (b"[]\n", "not a frame"),
         (b"x" * (wire.MAX_FRAME_BYTES + 1), "longer than"),
         (line(1, period_seconds=1e9), "period_seconds"),
+        (line(1, gpus=(wire.GpuReading(uuid=""),) * 257), "more than 256 GPUs"),
+        (line(1, visible=(wire.GpuReading(uuid=""),) * 257), "more than 256 GPUs"),
     ],
 )
 async def test_a_wrong_stream_gives_a_reason_and_no_reading(
@@ -118,6 +120,48 @@ async def test_a_flood_of_frames_ends_the_stream(server: Server) -> None:
         batch = await collect(subscriber, lambda b: bool(b.troubles))
     assert "frames in a second" in batch.troubles["u1"]
     assert len(batch.readings) < 100
+
+
+async def test_frames_that_are_long_one_after_the_other_end_the_stream(server: Server) -> None:
+    why = "x" * 100_000
+
+    async def script(write: Write) -> None:
+        for seq in range(20):
+            told = wire.EngineReading("vllm", wire.EngineState.READY, why, pending=1.0)
+            await write(line(seq, engine=told))
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: bool(b.troubles))
+    assert "bytes of frames in a second" in batch.troubles["u1"]
+    assert len(batch.readings) <= 4
+
+
+async def test_a_figure_that_is_wrong_in_another_way_each_time_is_told_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def script(write: Write) -> None:
+        for seq in range(1, 11):
+            told = wire.EngineReading("vllm", wire.EngineState.READY, pending=-1.0 * seq)
+            await write(line(seq, engine=told))
+        await asyncio.sleep(1)
+
+    server.script = script
+    async with Subscriber(SETTINGS, Metrics()) as subscriber:
+        subscriber.follow(only(pod(server.port)))
+        batch = await collect(subscriber, lambda b: len(b.readings) == 10)
+    assert batch.readings[-1].why["pending"].startswith("its source says -10,")
+    assert [record.msg for record in caplog.records].count("figure_dropped") == 1
+
+
+async def test_a_reason_in_a_tenants_words_is_cut(server: Server) -> None:
+    async def script(write: Write) -> None:
+        await write(line(1, uid="u" * 200_000))
+
+    server.script = script
+    assert len(await trouble_of(only(pod(server.port)))) <= 500
 
 
 async def test_a_backlog_is_taken_from_the_first_frame_alone(server: Server) -> None:
