@@ -25,7 +25,7 @@ class Connections:
     """What is connected to one port; `established` is None where nothing listens there."""
 
     established: int | None
-    unaccepted: int = 0  # in the listening socket's queue: the server has not taken them yet
+    unaccepted: int = 0  # of those, in the listening socket's queue: the server took none of them
 
 
 def read(port: int, tables: Iterable[Path] = TABLES) -> Connections:

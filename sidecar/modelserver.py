@@ -121,11 +121,12 @@ class ModelServer:
             return EngineRead(
                 EngineReading(self._kind, EngineState.LOADING, why), failure="no_server"
             )
+        running = min(max(0, found.established - found.unaccepted), slots)
         reading = EngineReading(
             self._kind,
             EngineState.READY,
-            pending=float(max(0, found.established - slots) + found.unaccepted),
-            running=float(min(found.established, slots)),
+            pending=float(found.established - running),
+            running=float(running),
             estimate=f"connections to port {port}, of which {slots} are taken for being served"
             " (--engine-slots); idle ones count too",
         )

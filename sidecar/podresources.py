@@ -88,8 +88,14 @@ def _call(socket: Path) -> bytes:
         import grpc  # noqa: PLC0415 - an extra, and 10 MiB that only this mode pays for
     except ImportError:
         raise PodResourcesError("grpcio is missing: pip install 'forescale[agent]'") from None
-    if not socket.exists():
-        raise PodResourcesError(f"{socket} is not there: mount its directory from the node")
+    try:
+        socket.stat()
+    except FileNotFoundError:
+        said = f"{socket} is not there: mount its directory from the node"
+        raise PodResourcesError(said) from None
+    except OSError as error:  # the kubelet's folder is root's
+        said = f"{socket} cannot be reached ({error.strerror}): run this container as root"
+        raise PodResourcesError(said) from None
     try:
         with grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
             call = channel.unary_unary(METHOD)

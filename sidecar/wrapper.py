@@ -109,10 +109,11 @@ def spawn(command: list[str], environ: dict[bytes, bytes], *, apart: bool = Fals
 def follow(server: int, sampler: Sampler) -> int:
     """Hand on signals and reap until the server has ended; return its exit code."""
     while True:
-        for pid, code in reaped():
-            if pid == server:
-                return code
+        ended = dict(reaped())
+        for pid, code in ended.items():
             sampler.ended(pid, code)
+        if server in ended:
+            return ended[server]
         sampler.start_when_due()
         told = signal.sigtimedwait(WATCHED, sampler.wait_seconds())
         if told is not None and told.si_signo != signal.SIGCHLD and told.si_code != SI_KERNEL:

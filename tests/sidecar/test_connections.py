@@ -85,6 +85,19 @@ async def test_a_port_that_nothing_listens_at_is_loading(free_port: int) -> None
     assert found.reading.pending is None
 
 
+async def test_connections_that_the_server_has_not_taken_yet_are_counted_once() -> None:
+    with ExitStack() as open_ones:
+        listener = open_ones.enter_context(socket.create_server(("127.0.0.1", 0), backlog=16))
+        port = listener.getsockname()[1]
+        for _ in range(5):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
+        open_ones.enter_context(listener.accept()[0])
+        found = await read(
+            "--engine", "connections", "--engine-port", str(port), "--engine-slots", "2"
+        )
+    assert (found.reading.pending, found.reading.running) == (4.0, 1.0)
+
+
 def test_ollama_has_its_port_and_others_must_name_theirs() -> None:
     assert load(["--engine", "ollama"], {}, "0").settings.engine_port == 11434
     for argv, why in (

@@ -94,6 +94,15 @@ async def test_without_a_socket_it_says_what_to_mount(tmp_path: Path) -> None:
     assert found.why == f"{tmp_path}/kubelet.sock is not there: mount its directory from the node"
 
 
+async def test_a_folder_that_may_not_be_looked_into_is_told_and_looked_at_again() -> None:
+    # Root may look into every folder: a name that no file can have fails in the same way.
+    found = PodResources(Path("/" + "x" * 300))
+    await found.look()
+    await found.look()
+    assert found.held is None
+    assert "cannot be reached (File name too long)" in str(found.why)
+
+
 async def test_a_kubelet_that_hangs_costs_a_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

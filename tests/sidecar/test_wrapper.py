@@ -260,6 +260,26 @@ def test_as_the_first_process_of_a_container_it_hands_on_signals_and_codes(
     assert done.returncode == 44, done.stderr
 
 
+# Both children have ended before the wrapper looks, the server first.
+BOTH_ENDED = """
+import os, sys
+from sidecar import wrapper
+server = wrapper.spawn(["sh", "-c", "exit 43"], {"PATH": os.environ["PATH"]})
+sampler = wrapper.Sampler([])
+sampler._pid = wrapper.spawn(["sh", "-c", "kill -9 $$"], {"PATH": os.environ["PATH"]})
+for pid in (server, sampler._pid):
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+code = wrapper.follow(server, sampler)
+sampler.end()
+sys.exit(code)
+"""
+
+
+def test_a_sampler_that_ends_with_the_server_does_not_change_its_exit_code() -> None:
+    done = subprocess.run([sys.executable, "-c", BOTH_ENDED], capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (43, False)
+
+
 def test_the_command_is_all_behind_the_first_two_dashes() -> None:
     assert wrapper.split(["--port", "1", "--", "a", "--", "b"]) == (
         ["--port", "1"],
