@@ -20,8 +20,6 @@ MAX_PAGE_BYTES = 2 * 1024 * 1024
 # As much as any stream may hold back anyway; what is beyond shares a budget.
 SMALL_PAGE_BYTES = 256 * 1024
 
-# What a connection ends with where no server is; a full backlog times out instead.
-_NO_SERVER = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
 
 
@@ -118,7 +116,11 @@ async def _body(
 
 
 def _unreached(asked: str, error: OSError) -> NoPage:
-    if error.errno in _NO_SERVER:
+    """Tell a port where nothing listens, which the pod says itself, from a way that fails.
+
+    A full backlog is neither: it times out.
+    """
+    if error.errno == errno.ECONNREFUSED:
         return NoPage(f"{asked} refuses connections", "no_server")
     return NoPage(f"{asked} cannot be reached: {error.strerror}", "unreachable")
 

@@ -143,11 +143,11 @@ class Scrape:
 
         Nothing listens: the model is being loaded. It answers with an error, and has not answered
         otherwise before: the same. It takes connections and is late: it is busy, and to call that
-        loading would take an overloaded pod out of every total.
+        loading would take an overloaded pod out of every total; so would a network that fails.
         """
         if error.failure == "no_server":
             self._answered = False
-        loading = error.failure in ("no_server", "status", "unreachable") and not self._answered
+        loading = error.failure in ("no_server", "status") and not self._answered
         state = ModelState.LOADING if loading else ModelState.FAILING
         period, why = self._settings.scrape_period_seconds, {"engine": str(error)}
         self._count(error.failure)

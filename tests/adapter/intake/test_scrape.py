@@ -127,6 +127,13 @@ async def test_an_error_before_the_first_answer_is_loading_and_after_it_failing(
     assert "answers 503" in batch.troubles["u1"]
 
 
+@pytest.mark.parametrize("ip", ["255.255.255.255", "2001:db8::1"])
+async def test_a_network_that_does_not_lead_there_says_nothing_of_the_model(ip: str) -> None:
+    batch = await heard(scraped(8000, ip=ip), has_reading)
+    assert batch.readings[0].model is ModelState.FAILING
+    assert "cannot be reached" in batch.troubles["u1"] or "did not answer" in batch.troubles["u1"]
+
+
 async def test_a_server_that_takes_the_connection_and_is_late_is_busy_not_loading() -> None:
     async with listening(bad_pages.application()) as port:
         batch = await heard(scraped(port, path="/silent"), has_reading)
