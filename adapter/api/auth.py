@@ -18,12 +18,16 @@ from aiohttp.typedefs import Handler, Middleware
 from adapter.api.identity import MASTERS, FrontProxy, Identity
 from adapter.api.reviews import DEADLINE_SECONDS, Reviews
 from adapter.cluster import Cluster, Json
-from adapter.errors import Forbidden, Unauthorized
+from adapter.errors import Forbidden, NotFound, Unauthorized
 
 # Every new token costs the API server a call, so strangers with random ones are held off early; new
-# rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each.
+# rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each. Each user
+# of kube-apiserver has that many, and all who come past it with a token have them together: every
+# pod has a token, and none may use up what the HPA controller needs.
 TOKENS_PER_SECOND = 20.0
 RIGHTS_PER_SECOND = 400.0
+# The longest path that Kubernetes' names allow is 900; what is asked for is remembered.
+LONGEST_PATH = 1024
 
 _SECRET = re.compile(r"[!-~]{1,8192}")  # visible ASCII
 
@@ -170,7 +174,11 @@ class Auth:
             "TokenReview", self._review_token, now=now, per_second=TOKENS_PER_SECOND
         )
         self._rights: Reviews[tuple[Identity, Attributes], bool] = Reviews(
-            "SubjectAccessReview", self._review_right, now=now, per_second=RIGHTS_PER_SECOND
+            "SubjectAccessReview",
+            self._review_right,
+            now=now,
+            per_second=RIGHTS_PER_SECOND,
+            payer=_payer,
         )
 
     async def close(self) -> None:
@@ -199,6 +207,8 @@ class Auth:
             return  # no such route: there is nothing to guard, and the 404 or 405 helps
         if attributes is None:
             raise Forbidden(f"nobody may ask for {request.path}")
+        if len(request.path) > LONGEST_PATH:
+            raise NotFound(f"a path has {LONGEST_PATH} characters at most: nothing is named longer")
         await self.authorize(identity, attributes)
 
     async def identify(self, request: web.Request) -> Identity:
@@ -268,7 +278,14 @@ def _reviewed_user(status: Json) -> Identity | None:
         groups=tuple(user.get("groups") or ()),
         uid=user.get("uid") or "",
         extra=tuple(sorted((key, tuple(values)) for key, values in extra.items())),
+        direct=True,
     )
+
+
+def _payer(right: tuple[Identity, Attributes]) -> str | None:
+    """Return the user whom kube-apiserver let through, None for all others together."""
+    identity, _ = right
+    return None if identity.direct else identity.user
 
 
 def _is_text(identity: Identity) -> bool:

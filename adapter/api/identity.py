@@ -17,12 +17,16 @@ MASTERS = "system:masters"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """One user as the authenticator saw it; `extra` is sorted, so that equal users are equal."""
+    """One user as the authenticator saw it; `extra` is sorted, so that equal users are equal.
+
+    `direct` is a user who came here with a token, and not through kube-apiserver.
+    """
 
     user: str
     groups: tuple[str, ...] = ()
     uid: str = ""
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    direct: bool = False
 
     def authenticated(self) -> Self:
         """Return the user with the group that every authenticated user has.

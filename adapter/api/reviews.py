@@ -26,6 +26,7 @@ STALE_SECONDS = 60.0  # four syncs of an HPA
 PATIENCE_SECONDS = 0.8
 DEADLINE_SECONDS = 5.0
 MAX_ENTRIES = 10_000
+MAX_PAYERS = 1_000
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -49,8 +50,16 @@ class Budget:
         return True
 
 
+def _nobody(_: Hashable) -> Hashable:
+    return None
+
+
 class Reviews(Generic[_Key, _Value]):
-    """The answers of one kind of review. `what` names it in errors."""
+    """The answers of one kind of review. `what` names it in errors.
+
+    `payer` says on whose account a question goes: each has `per_second` of its own, so that whoever
+    asks for too much is the only one who gets no answer. Without it all share one account.
+    """
 
     def __init__(
         self,
@@ -59,11 +68,14 @@ class Reviews(Generic[_Key, _Value]):
         *,
         now: Callable[[], float],
         per_second: float,
+        payer: Callable[[_Key], Hashable] = _nobody,
     ) -> None:
         self._what = what
         self._ask = ask
         self._now = now
-        self._budget = Budget(per_second, now())
+        self._per_second = per_second
+        self._payer = payer
+        self._budgets: dict[Hashable, Budget] = {}
         self._cache: dict[_Key, tuple[float, _Value]] = {}
         self._flights: dict[_Key, asyncio.Task[_Value]] = {}
         self._once = Once(warn)
@@ -99,12 +111,20 @@ class Reviews(Generic[_Key, _Value]):
         flight = self._flights.get(key)
         if flight is not None:
             return flight
-        if not self._budget.take(self._now()):
+        if not self._budget(key).take(self._now()):
             raise KubeError(0, "TooMany", "too many new callers at once")
         flight = asyncio.get_running_loop().create_task(self._fly(key))
         self._flights[key] = flight
         flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
+
+    def _budget(self, key: _Key) -> Budget:
+        payer = self._payer(key)
+        budget = self._budgets.pop(payer, None) or Budget(self._per_second, self._now())
+        self._budgets[payer] = budget  # the last that paid is the last to go
+        if len(self._budgets) > MAX_PAYERS:
+            del self._budgets[next(iter(self._budgets))]
+        return budget
 
     async def _fly(self, key: _Key) -> _Value:
         value = await self._ask(key)

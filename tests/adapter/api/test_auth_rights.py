@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.api.reviews import Budget
-from tests.adapter.api.serving import Serving, status
+from tests.adapter.api.serving import METRIC, Serving, status
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ async def test_a_flood_of_random_tokens_is_held_off_and_others_are_served(
 ) -> None:
     serving.apiserver.allows = lambda _: True
     # So few that no machine is too slow to be held off.
-    serving.auth._tokens._budget = Budget(2.0, time.monotonic())
+    serving.auth._tokens._per_second = 2.0
     codes = [
         (await serving.ask(headers=[("Authorization", f"Bearer random-{number}")]))[0]
         for number in range(30)
@@ -70,6 +69,29 @@ async def test_a_flood_of_random_tokens_is_held_off_and_others_are_served(
     assert 503 in codes
     assert sum("token" in spec for spec in serving.apiserver.reviewed) == codes.count(401)
     assert (await serving.proxied("alice"))[0] == 200
+
+
+async def test_whoever_asks_for_ever_new_rights_uses_up_nobody_elses(serving: Serving) -> None:
+    serving.apiserver.allows = lambda spec: spec["user"] == "hpa"
+    serving.auth._rights._per_second = 2.0
+    bearer = [("Authorization", "Bearer good")]
+    told: dict[str, list[int]] = {"bearer": [], "proxied": []}
+    for number in range(30):
+        path = METRIC.replace("*", f"pod-{number}")
+        told["bearer"].append((await serving.ask(path, headers=bearer))[0])
+        told["proxied"].append((await serving.proxied("mallory", path=path))[0])
+    for codes in told.values():
+        assert codes[:4] == [403] * 4
+        assert 503 in codes
+    assert (await serving.proxied("hpa"))[0] == 200
+
+
+async def test_what_nothing_can_be_called_is_not_asked_about(serving: Serving) -> None:
+    serving.apiserver.allows = lambda _: True
+    answer = await serving.proxied("alice", path=METRIC.replace("*", "x" * 4000))
+    assert answer[0] == 404
+    assert "1024 characters" in status(answer)["message"]
+    assert serving.apiserver.reviewed == []
 
 
 async def test_the_token_is_never_logged(
