@@ -22,21 +22,31 @@ MAX_FIELD_BYTES = 16 * 2**10
 # A kube-apiserver keeps 25 idle connections, a konnectivity agent those of several.
 MAX_CONNECTIONS = 1024
 MAX_PER_PEER = 256
+# Any pod can connect, and four can take all that is left to strangers: those with a certificate of
+# the cluster, as kube-apiserver has one, still find room.
+RESERVED = 256
 
 _EMPTY_LINE = b"\r\n\r\n"
 
 
 class Gate:
-    """Counts open connections, all and by the peer's address."""
+    """Counts open connections, all and by the peer's address; `reserved` are not for strangers."""
 
-    def __init__(self, limit: int = MAX_CONNECTIONS, per_peer: int = MAX_PER_PEER) -> None:
+    def __init__(
+        self,
+        limit: int = MAX_CONNECTIONS,
+        per_peer: int = MAX_PER_PEER,
+        reserved: int = RESERVED,
+    ) -> None:
         self._limit = limit
         self._per_peer = per_peer
+        self._reserved = reserved
         self._open: Counter[str] = Counter()
 
-    def enter(self, peer: str) -> bool:
-        """Return whether one more may come in, and count it."""
-        if self._open.total() >= self._limit or self._open[peer] >= self._per_peer:
+    def enter(self, peer: str, *, known: bool) -> bool:
+        """Return whether one more may come in, and count it; `known` shows a certificate."""
+        limit = self._limit if known else self._limit - self._reserved
+        if self._open.total() >= limit or self._open[peer] >= self._per_peer:
             return False
         self._open[peer] += 1
         return True
@@ -75,7 +85,9 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._gate.enter(peer):
+        tls = transport.get_extra_info("ssl_object")  # its handshake is done
+        known = tls is not None and tls.getpeercert(binary_form=True) is not None
+        if not self._gate.enter(peer, known=known):
             transport.close()
             return
         self._peer = peer

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapter.api import connection as module
+from adapter.api import server
 from adapter.api.connection import Gate
 from tests.adapter.api.serving import METRIC, Serving
 
@@ -157,12 +158,38 @@ async def test_connections_of_one_peer_are_bounded_and_come_free_again(
     assert (await serving.ask("/livez"))[0] == 200
 
 
+async def test_strangers_cannot_take_the_places_of_kube_apiserver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "Gate", lambda: Gate(limit=4, per_peer=4, reserved=1))
+    async with Serving(tmp_path) as serving:
+        serving.apiserver.allows = lambda _: True
+        opened = []
+        for _ in range(3):
+            reader, writer = await serving.connected()
+            writer.write(PROBE)
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"\r\n\r\nok")).startswith(OK)
+            opened.append(writer)
+        reader, writer = await serving.connected()
+        assert await closed_after(reader) < 1.0
+        assert (await serving.proxied("hpa"))[0] == 200
+        for other in (*opened, writer):
+            other.close()
+
+
 def test_the_gate_counts_all_and_each() -> None:
-    gate = Gate(limit=3, per_peer=2)
-    assert [gate.enter("a"), gate.enter("a"), gate.enter("a")] == [True, True, False]
-    assert [gate.enter("b"), gate.enter("b")] == [True, False]
+    gate = Gate(limit=3, per_peer=2, reserved=0)
+    entered = [gate.enter(peer, known=False) for peer in "aaabb"]
+    assert entered == [True, True, False, True, False]
     gate.leave("a")
-    assert gate.enter("c")
+    assert gate.enter("c", known=False)
     for peer in ("a", "b", "c"):
         gate.leave(peer)
     assert gate._open == {}
+
+
+def test_the_gate_keeps_places_for_those_with_a_certificate() -> None:
+    gate = Gate(limit=3, per_peer=2, reserved=1)
+    assert [gate.enter(peer, known=False) for peer in "abc"] == [True, True, False]
+    assert [gate.enter(peer, known=True) for peer in "cd"] == [True, False]
