@@ -1,8 +1,9 @@
-"""Listening: the socket of a host and port, dual-stack where possible, or an error with a fix."""
+"""Listening: the socket of a host and port, or an error with a fix; how many may be connected."""
 
 from __future__ import annotations
 
 import socket
+from collections import Counter
 
 from adapter.errors import StartupError
 
@@ -27,3 +28,27 @@ def listen(name: str, host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port} ({error.strerror or error}):"
             f" free it, or set {name}.port or {name}.host to another"
         ) from error
+
+
+class Gate:
+    """Counts open connections, all and by the peer's address; `reserved` are not for strangers."""
+
+    def __init__(self, limit: int, per_peer: int, reserved: int = 0) -> None:
+        self._limit = limit
+        self._per_peer = per_peer
+        self._reserved = reserved
+        self._open: Counter[str] = Counter()
+
+    def enter(self, peer: str, *, known: bool = False) -> bool:
+        """Return whether one more may come in, and count it; `known` shows a certificate."""
+        limit = self._limit if known else self._limit - self._reserved
+        if self._open.total() >= limit or self._open[peer] >= self._per_peer:
+            return False
+        self._open[peer] += 1
+        return True
+
+    def leave(self, peer: str) -> None:
+        """Count one less."""
+        self._open[peer] -= 1
+        if self._open[peer] <= 0:
+            del self._open[peer]

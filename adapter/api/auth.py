@@ -21,9 +21,9 @@ from adapter.cluster import Cluster, Json
 from adapter.errors import Forbidden, NotFound, Unauthorized
 
 # Every new token costs the API server a call, so strangers with random ones are held off early; new
-# rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each. Each user
-# of kube-apiserver has that many, and all who come past it with a token have them together: every
-# pod has a token, and none may use up what the HPA controller needs.
+# rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each. Each
+# user of kube-apiserver has that many, and all who come past it with a token have them together:
+# every pod has a token, and none may use up what the HPA controller needs.
 TOKENS_PER_SECOND = 20.0
 RIGHTS_PER_SECOND = 400.0
 # The longest path that Kubernetes' names allow is 900; what is asked for is remembered.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from http import HTTPStatus
 
 from aiohttp import web
 
 from adapter.api import status
+from adapter.listen import Gate
 
 # Go's client keeps an idle connection for 90 s: whoever closes first must not be us, or a request
 # that is on its way meets a closed door.
@@ -27,35 +27,6 @@ MAX_PER_PEER = 256
 RESERVED = 256
 
 _EMPTY_LINE = b"\r\n\r\n"
-
-
-class Gate:
-    """Counts open connections, all and by the peer's address; `reserved` are not for strangers."""
-
-    def __init__(
-        self,
-        limit: int = MAX_CONNECTIONS,
-        per_peer: int = MAX_PER_PEER,
-        reserved: int = RESERVED,
-    ) -> None:
-        self._limit = limit
-        self._per_peer = per_peer
-        self._reserved = reserved
-        self._open: Counter[str] = Counter()
-
-    def enter(self, peer: str, *, known: bool) -> bool:
-        """Return whether one more may come in, and count it; `known` shows a certificate."""
-        limit = self._limit if known else self._limit - self._reserved
-        if self._open.total() >= limit or self._open[peer] >= self._per_peer:
-            return False
-        self._open[peer] += 1
-        return True
-
-    def leave(self, peer: str) -> None:
-        """Count one less."""
-        self._open[peer] -= 1
-        if self._open[peer] <= 0:
-            del self._open[peer]
 
 
 class Connection(web.RequestHandler):

@@ -17,7 +17,7 @@ from adapter.api import fallthrough as fallthroughs
 from adapter.api import resource as resources
 from adapter.api.answers import Answers
 from adapter.api.auth import Auth, Policy
-from adapter.api.connection import Connection, Gate
+from adapter.api.connection import MAX_CONNECTIONS, MAX_PER_PEER, RESERVED, Connection
 from adapter.api.custom import PODS, Custom
 from adapter.api.external import External
 from adapter.api.fallthrough import Fallthrough
@@ -30,7 +30,7 @@ from adapter.errors import (
     Unauthorized,
     Unavailable,
 )
-from adapter.listen import BACKLOG, listen
+from adapter.listen import BACKLOG, Gate, listen
 from adapter.model.catalogue import EXTERNAL_GROUP, GROUP, VERSIONS
 from adapter.model.owners import KNOWN, Owners
 from adapter.settings import Api
@@ -94,7 +94,7 @@ class Server:
         listening = listen("api", settings.host, settings.port)
         self._runner = web.AppRunner(self.app, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
-        server, gate = self._runner.server, Gate()
+        server, gate = self._runner.server, Gate(MAX_CONNECTIONS, MAX_PER_PEER, RESERVED)
         assert server is not None  # noqa: S101 - setup makes it
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(

@@ -1,18 +1,52 @@
-"""The ops port: /livez, /readyz, /metrics and /why in plain HTTP."""
+"""The ops port: /livez, /readyz, /metrics and /why in plain HTTP, for whoever can connect."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from adapter.listen import listen
+from adapter.listen import BACKLOG, Gate, listen
 from adapter.ops.probes import Check, Probes
 from adapter.ops.why import PATH, Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
+
+# A kubelet, a Prometheus and some people; any pod can connect, and 30,000 connections are the whole
+# memory limit.
+MAX_CONNECTIONS = 512
+MAX_PER_PEER = 32
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, closed at once where its peer has too many."""
+
+    __slots__ = ("_gate", "_peer")
+
+    def __init__(self, server: web.Server, gate: Gate, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type] # keeps none
+        self._gate = gate
+        self._peer: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        if not self._gate.enter(peer):
+            transport.close()
+            return
+        self._peer = peer
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._peer is not None:
+            self._gate.leave(self._peer)
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._peer is not None:
+            super().data_received(data)
 
 
 def application(probes: Probes, metrics: Metrics, why: Why) -> web.Application:
@@ -55,7 +89,21 @@ async def start(
 ) -> tuple[web.AppRunner, int]:
     """Listen and return the runner and the port; raise StartupError naming the port if taken."""
     listening = listen("ops", settings.host, settings.port)
-    runner = web.AppRunner(application(probes, metrics, why), access_log=None)
+    listeners: list[asyncio.Server] = []
+    app = application(probes, metrics, why)
+
+    async def close(_: web.Application) -> None:
+        for listener in listeners:
+            listener.close()
+
+    app.on_shutdown.append(close)
+    runner = web.AppRunner(app)
     await runner.setup()
-    await web.SockSite(runner, listening).start()
+    server, gate = runner.server, Gate(MAX_CONNECTIONS, MAX_PER_PEER)
+    assert server is not None  # noqa: S101 - setup makes it
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(
+        lambda: Connection(server, gate, loop=loop), sock=listening, backlog=BACKLOG
+    )
+    listeners.append(listener)
     return runner, int(listening.getsockname()[1])

@@ -12,7 +12,7 @@ import pytest
 
 from adapter.api import connection as module
 from adapter.api import server
-from adapter.api.connection import Gate
+from adapter.listen import Gate
 from tests.adapter.api.serving import METRIC, Serving
 
 OK = b"HTTP/1.1 200"
@@ -161,7 +161,7 @@ async def test_connections_of_one_peer_are_bounded_and_come_free_again(
 async def test_strangers_cannot_take_the_places_of_kube_apiserver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "Gate", lambda: Gate(limit=4, per_peer=4, reserved=1))
+    monkeypatch.setattr(server, "Gate", lambda *_: Gate(limit=4, per_peer=4, reserved=1))
     async with Serving(tmp_path) as serving:
         serving.apiserver.allows = lambda _: True
         opened = []
@@ -176,20 +176,3 @@ async def test_strangers_cannot_take_the_places_of_kube_apiserver(
         assert (await serving.proxied("hpa"))[0] == 200
         for other in (*opened, writer):
             other.close()
-
-
-def test_the_gate_counts_all_and_each() -> None:
-    gate = Gate(limit=3, per_peer=2, reserved=0)
-    entered = [gate.enter(peer, known=False) for peer in "aaabb"]
-    assert entered == [True, True, False, True, False]
-    gate.leave("a")
-    assert gate.enter("c", known=False)
-    for peer in ("a", "b", "c"):
-        gate.leave(peer)
-    assert gate._open == {}
-
-
-def test_the_gate_keeps_places_for_those_with_a_certificate() -> None:
-    gate = Gate(limit=3, per_peer=2, reserved=1)
-    assert [gate.enter(peer, known=False) for peer in "abc"] == [True, True, False]
-    assert [gate.enter(peer, known=True) for peer in "cd"] == [True, False]

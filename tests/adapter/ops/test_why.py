@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 
 from adapter.api import query
+from adapter.model import why as model
+from adapter.model.catalogue import METRICS
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server
 from adapter.ops.probes import Probes
-from adapter.ops.why import Why
+from adapter.ops.why import REST, Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
@@ -100,3 +105,26 @@ async def test_before_the_first_snapshot_it_says_so(scene: Scene) -> None:
     status, told = await scene.get()
     assert status == 503
     assert "just started" in str(told["error"])
+
+
+async def test_stories_are_told_one_after_another_with_rests_between_them(scene: Scene) -> None:
+    world = World(*(serving_pod(f"llm-{number}") for number in range(1000)))
+    scene.snapshot = world.advance()
+    loop = asyncio.get_running_loop()
+    began, burned = loop.time(), time.process_time()
+    told = await asyncio.gather(*(scene.get(kind="Pod", name="*") for _ in range(8)))
+    assert [status for status, _ in told] == [200] * 8
+    assert loop.time() - began > (1 + REST) * 8 * 0.5 * _seconds_of_one(scene.snapshot)
+    assert time.process_time() - burned < 0.7 * (loop.time() - began)
+
+
+def _seconds_of_one(snapshot: Snapshot) -> float:
+    """The least time that a story of all pods takes here."""
+    metric = METRICS[ASKED["metric"]]
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        place = {"namespace": NAMESPACE, "kind": "Pod", "name": "*"}
+        msgspec.json.encode(model.tell(snapshot, metric, metric.view, **place))
+        taken.append(time.process_time() - began)
+    return min(taken)
