@@ -12,7 +12,7 @@ from adapter.cli.replay_options import columns, parser, workload_of
 from adapter.errors import ForescaleError, SettingsError
 from adapter.replay import manifest, page, report, tune
 from adapter.replay.answers import Chain
-from adapter.replay.autoscaler import Autoscaler, Hpa
+from adapter.replay.autoscaler import Autoscaler, Forescale
 from adapter.replay.clairvoyant import Clairvoyant
 from adapter.replay.page import Played
 from adapter.replay.play import play, queue_of
@@ -119,7 +119,7 @@ def _policies(
             problems.append(f"--policy {name} is no file: name a manifest or one of {known}")
         elif name != CLAIRVOYANT:
             try:
-                found.append(_manifest(Path(name), chain))
+                found.append(_manifest(Path(name), workload, chain))
             except SettingsError as error:
                 problems += error.problems
     if problems:
@@ -131,7 +131,7 @@ def _named(make: Make, workload: Workload, target: float, chain: Chain) -> Calla
     return lambda: make(workload, target, chain)
 
 
-def _manifest(path: Path, chain: Chain) -> tuple[str, Callable[[], Autoscaler]]:
+def _manifest(path: Path, workload: Workload, chain: Chain) -> tuple[str, Callable[[], Autoscaler]]:
     loaded = manifest.load(path)
     sys.stderr.write("".join(f"note: {note}\n" for note in loaded.notes))
-    return loaded.policy.name, lambda: Hpa(loaded.policy, chain)
+    return loaded.policy.name, lambda: Forescale(loaded.policy, workload, chain)

@@ -22,6 +22,10 @@ READINGS: Mapping[str, tuple[Series, float]] = {
 }
 GPU_RESOURCE = "nvidia.com/gpu"
 
+# What is demand from outside, and so can be forecast, carries this behind its name.
+FORECAST = "_forecast"
+FORECASTABLE = (Series.ARRIVALS, Series.INFLIGHT, Series.GPU)
+
 _WINDOW = re.compile(r"window(?:=| in \()(\d+)s\)?")
 _RAW = re.compile(r"stat(?:=| in \()raw\)?")
 
@@ -38,13 +42,21 @@ def known(metric: Metric) -> bool:
     """Return whether a replay can answer this metric at all."""
     if isinstance(metric, ResourceMetric):
         return metric.name == GPU_RESOURCE
-    return metric.name in READINGS or metric.name == GPU_RESOURCE
+    if metric.name.endswith(FORECAST):
+        return READINGS.get(reading(metric), (None, 0.0))[0] in FORECASTABLE
+    return reading(metric) in READINGS
+
+
+def reading(metric: Metric) -> str:
+    """Return the name of the reading behind the metric, forecast or not."""
+    if metric.name == GPU_RESOURCE:
+        return "nvidia_gpu_utilization"
+    return metric.name.removesuffix(FORECAST)
 
 
 def answer(metric: Metric, seen: Seen, pods: Pods, chain: Chain, now: float) -> Answer:
     """Return milli-values of the ready pods, a milli-total, or the words why there is none."""
-    name = "nvidia_gpu_utilization" if metric.name == GPU_RESOURCE else metric.name
-    series, window_seconds = READINGS[name]
+    series, window_seconds = READINGS[reading(metric)]
     window_seconds = 0.0 if chain.raw else _window(metric.selector, window_seconds)
     total = seen.mean(series, window_seconds, now=now, delay_seconds=chain.delay_seconds)
     if total is None:

@@ -8,9 +8,9 @@ from typing import Protocol
 from adapter.model.forecast import Forecaster
 from adapter.model.hpa import DEFAULT_FLAGS, Answer, reconcile
 from adapter.model.hpa_behavior import History
-from adapter.model.hpa_policy import Flags, Metric, Policy, TotalMetric
+from adapter.model.hpa_policy import Flags, Metric, Policy, ResourceMetric
 from adapter.replay import answers
-from adapter.replay.answers import Chain
+from adapter.replay.answers import FORECAST, READINGS, Chain, reading
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen, Series
 from adapter.replay.workload import Workload
@@ -58,7 +58,7 @@ class Hpa:
 
 
 class Forescale(Hpa):
-    """The same HPA on the forecast of the same metrics: what forescale would have served."""
+    """The same HPA where some metrics are forecasts: what forescale would have served for them."""
 
     def __init__(
         self,
@@ -82,16 +82,25 @@ class Forescale(Hpa):
         return super().decide(seen, pods, now)
 
     def answer(self, metric: Metric, seen: Seen, pods: Pods, now: float) -> Answer:
+        """Return the reading, or its forecast where the metric's name asks for that."""
         present = super().answer(metric, seen, pods, now)
-        if not isinstance(metric, TotalMetric) or not isinstance(present, int):
+        forecast = metric.name.endswith(FORECAST)
+        if isinstance(present, str) or isinstance(metric, ResourceMetric) or not forecast:
             return present
-        found = self._forecaster.publish(
-            present / 1000.0,
-            self.horizon_seconds,
-            now,
-            floor=metric.target_milli / 1000.0,
-        )
-        return round(found.value * 1000.0)
+        unit = 1000.0 * self._per_arrival(metric)
+        total = present if isinstance(present, int) else sum(present.values())
+        floor = metric.target_milli / unit
+        found = self._forecaster.publish(total / unit, self.horizon_seconds, now, floor=floor)
+        if isinstance(present, int):
+            return round(found.value * unit)
+        return dict.fromkeys(present, round(found.value * unit / len(present)))
+
+    def _per_arrival(self, metric: Metric) -> float:
+        """Return what one request a second makes of the metric's total (Little's law)."""
+        series, _ = READINGS[reading(metric)]
+        if series is Series.INFLIGHT:
+            return self._workload.service_seconds
+        return 100.0 / self._workload.pod_rate if series is Series.GPU else 1.0
 
     def _demand(self, seen: Seen, now: float) -> float | None:
         """Return arrivals, and what would drain the queue."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from adapter.model.forecast import TAU, Forecaster
 from adapter.model.hpa_policy import Metric, PodsMetric, Policy, ResourceMetric, TotalMetric
-from adapter.replay.answers import GPU_RESOURCE, Chain
+from adapter.replay.answers import FORECAST, GPU_RESOURCE, Chain
 from adapter.replay.autoscaler import Autoscaler, Forescale, Hpa
 from adapter.replay.kpa import Kpa
 from adapter.replay.peers import Apa, Crane, Phpa, Wva
@@ -37,16 +37,20 @@ def _seed(workload: Workload, _: float, __: Chain) -> Autoscaler:
     return _hpa(workload, TODAY, ResourceMetric(GPU_RESOURCE, 80), pending)
 
 
-def _reactive(workload: Workload, target_ratio: float, chain: Chain) -> Hpa:
+def _on_arrivals(workload: Workload, target_ratio: float, chain: Chain, suffix: str = "") -> Hpa:
     target = _milli(target_ratio * workload.pod_rate)
-    return _hpa(workload, chain, TotalMetric("llm_inference_arrival_rate", target))
+    return _hpa(workload, chain, TotalMetric(f"llm_inference_arrival_rate{suffix}", target))
+
+
+def _reactive(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
+    return _on_arrivals(workload, target_ratio, chain)
 
 
 def _forescale(tau: float, *, drain: bool = True) -> Make:
     """Return the maker of `reactive` on the forecast's tau-quantile instead of the reading."""
 
     def make(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
-        plain = _reactive(workload, target_ratio, chain)
+        plain = _on_arrivals(workload, target_ratio, chain, FORECAST)
         return Forescale(plain.policy, workload, chain, forecaster=Forecaster(tau), drain=drain)
 
     return make
@@ -71,7 +75,7 @@ def _wva(workload: Workload, _: float, chain: Chain) -> Autoscaler:
 
 
 def _crane(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:
-    return Crane(_reactive(workload, target_ratio, chain).policy, chain)
+    return Crane(_on_arrivals(workload, target_ratio, chain).policy, chain)
 
 
 def _phpa(workload: Workload, target_ratio: float, chain: Chain) -> Autoscaler:

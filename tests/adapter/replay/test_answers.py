@@ -61,4 +61,6 @@ def test_what_a_trace_does_not_tell_is_unknown() -> None:
     assert known(ResourceMetric("nvidia.com/gpu", 80))
     assert known(TotalMetric(INFLIGHT, 1))
     assert not known(ResourceMetric("cpu", 70))
+    assert known(TotalMetric(f"{INFLIGHT}_forecast", 1))
+    assert not known(TotalMetric("llm_inference_pending_requests_forecast", 1))
     assert not known(PodsMetric("llm_inference_kv_cache_utilization", 1))

@@ -12,6 +12,7 @@ from adapter.replay.seen import Seen
 from tests.adapter.replay.worlds import trace, workload
 
 RATE = TotalMetric("llm_inference_arrival_rate", 2_000)
+FORECAST_RATE = TotalMetric("llm_inference_arrival_rate_forecast", 2_000)
 
 
 def decided(*metrics: PodsMetric | TotalMetric, rate: float, pods: int) -> int:
@@ -40,17 +41,16 @@ def forescaled(
     *,
     waiting: float = 0.0,
     unknown: tuple[int, ...] = (),
-    kind: type[Hpa] = Forescale,
+    metric: TotalMetric | PodsMetric = FORECAST_RATE,
 ) -> int:
     """Replicas that are asked for after these rates, with three pods ready throughout."""
     load, pods = trace(rates, unknown=unknown), workload(300.0)
     seen, held = Seen(load, pods), Pods(3, itertools.repeat(300.0))
-    policy = Policy("h", "Deployment/d", 1, 10, (RATE,))
-    plain = kind is Hpa
-    scaler = Hpa(policy, Chain(0.0)) if plain else Forescale(policy, pods, Chain(0.0))
+    policy = Policy("h", "Deployment/d", 1, 10, (metric,))
+    scaler = Forescale(policy, pods, Chain(0.0))
     wanted = 0
     for step in range(len(rates)):
-        seen.note(waiting=waiting, running=0.0, ready=3)
+        seen.note(waiting=waiting, running=rates[step], ready=3)
         now = 5.0 * (step + 1)
         if now % scaler.period_seconds == 0:
             wanted = scaler.decide(seen, held, now)
@@ -64,8 +64,17 @@ WAVES = ([5.0] * 120 + [8.0] * 120) * 10
 def test_the_forecast_asks_for_the_pods_of_a_cold_start_later() -> None:
     """Nine minutes into the low half: the next high one is nearer than a pod's start."""
     rates = [*WAVES, *[5.0] * 108]
-    assert forescaled(rates, kind=Hpa) == 3
+    assert forescaled(rates, metric=RATE) == 3
     assert forescaled(rates) >= 4
+
+
+def test_requests_in_flight_are_forecast_as_arrivals_times_their_time_in_service() -> None:
+    """A second each: as many in flight as come in a second; of a Pods metric each has a third."""
+    rates = [*WAVES, *[5.0] * 108]
+    name = "llm_inference_inflight_requests"
+    assert forescaled(rates, metric=TotalMetric(name, 2_000)) == 3
+    assert forescaled(rates, metric=TotalMetric(f"{name}_forecast", 2_000)) >= 4
+    assert forescaled(rates, metric=PodsMetric(f"{name}_forecast", 2_000)) >= 4
 
 
 def test_too_young_a_forecast_leaves_the_reading_as_it_is() -> None:
