@@ -29,12 +29,14 @@ ROLES = ("prefill", "decode")
 class Page:
     """What a page said; `reading` is None when it has no name of the engines looked for.
 
-    `absent` are the figures that the engine has names for and this page has none of.
+    `absent` are the figures that the engine has names for and this page has none of. `is_known`
+    tells that the names are those of the queue, which no two engines share.
     """
 
     reading: EngineReading | None
     problems: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    is_known: bool = False
 
 
 def rows_of(kind: str) -> tuple[Row, ...]:
@@ -98,7 +100,8 @@ class _Reader:
             estimate=row.estimate,
         )
         problems = tuple(f"{name}: {why}" for name, why in sorted(self._problems.items()))
-        return Page(reading, problems, self._absent())
+        is_known = bool(row.queue_names() & self._found.present)
+        return Page(reading, problems, self._absent(), is_known)
 
     def _chosen(self, names: Names) -> tuple[Selector, ...]:
         """Return the first alternative that the page has a line of, bad or good."""

@@ -103,8 +103,9 @@ class ModelServer:
         servers = groupby(self._candidates, key=lambda one: urlsplit(one.url).netloc)
         lists = await asyncio.gather(*(self._try_each(list(pages)) for _, pages in servers))
         tries = [one for tried in lists for one in tried]
-        for candidate, found in tries:
-            if isinstance(found, Page) and found.reading:
+        pages = [(one, found) for one, found in tries if isinstance(found, Page)]
+        for candidate, found in sorted(pages, key=lambda page: not page[1].is_known):
+            if found.reading:
                 return self._found(candidate, found, found.reading, began)
         return self._missing([found for _, found in tries if isinstance(found, FetchError)])
 
@@ -164,8 +165,9 @@ class ModelServer:
     def _found(
         self, candidate: Candidate, page: Page, reading: EngineReading, began: float
     ) -> EngineRead:
-        self._candidates = (candidate,)
-        self._kind = reading.kind
+        if page.is_known:  # another server's page may share a lesser name with an engine
+            self._candidates = (candidate,)
+            self._kind = reading.kind
         self._answered = True
         seconds = self._clock() - began
         return EngineRead(

@@ -17,6 +17,7 @@ import msgspec
 from prometheus_client.samples import Sample
 
 from sidecar import exposition
+from sidecar.engines import MAX_RATIO
 from sidecar.exposition import Exposition
 from sidecar.wire import GpuReading
 
@@ -159,7 +160,10 @@ def _gpu(slot: Slot, figures: Figures) -> GpuReading:
 
 
 def _percent(ratio: float | None) -> float | None:
-    return None if ratio is None else 100.0 * ratio
+    """Return percent; a little over 1 is rounding, more is left to whoever knows the ceilings."""
+    if ratio is None:
+        return None
+    return 100.0 if 1.0 < ratio <= MAX_RATIO else 100.0 * ratio
 
 
 def _bytes(mib: float | None) -> int | None:

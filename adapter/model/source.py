@@ -44,13 +44,17 @@ class Source(msgspec.Struct, frozen=True):
         return f"{own}; its node's source: {self.node_why}" if own else self.node_why
 
     def may_serve(self, dims: Dims) -> bool:
-        """Return whether the source said each of these of itself, or was not heard yet.
+        """Return whether the source said each of these of itself, or could not say anything yet.
 
         Of several values of a dimension one will do. A pod that is not known counts as one of those
-        asked for: its silence must not make a total smaller.
+        asked for: its silence must not make a total smaller. One whose model server did not answer
+        since this adapter has listened is not known either.
         """
-        return self.heard_at is None or all(
-            value in labels(self.dims.get(key, "")) for key, value in dims
+        failing = self.model is ModelState.FAILING and not self.dims
+        return (
+            self.heard_at is None
+            or failing
+            or all(value in labels(self.dims.get(key, "")) for key, value in dims)
         )
 
 

@@ -392,6 +392,24 @@ async def test_a_model_that_starts_beside_a_foreign_server_is_found_at_the_next_
     await runner.cleanup()
 
 
+async def test_a_page_without_a_queue_does_not_end_the_search_for_the_model() -> None:
+    clock = Clock()
+    app = web.Application()
+    app.router.add_get("/metrics", Scripted().handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    gateway = "request_success_total 7\n"  # a name of an engine, on a page of something else
+    async with at_engines_ports(p8080_metrics=gateway) as (host, _), fetch.session(2) as http:
+        known = searching(http, host, clock)
+        before = await known.read()
+        await web.TCPSite(runner, host, 8081).start()
+        clock.now += 1.0
+        after = await known.read()
+    await runner.cleanup()
+    assert (before.reading.pending, before.reading.finished_total) == (None, 7.0)
+    assert (after.reading.kind, after.reading.pending) == ("vllm", 1.0)
+
+
 async def test_a_server_that_is_loading_is_not_asked_for_its_other_pages() -> None:
     pages = {"p8000_prometheus__metrics": 503, "p8000_metrics": 503}
     async with at_engines_ports(**pages) as (host, asked), fetch.session(2) as http:

@@ -53,6 +53,12 @@ def test_a_mig_instance_has_its_own_figures_and_no_power() -> None:
     assert found.shared == {}
 
 
+def test_an_activity_that_is_rounded_to_a_little_over_1_is_a_full_one() -> None:
+    text = 'DCGM_FI_PROF_GR_ENGINE_ACTIVE{UUID="GPU-x",namespace="default",pod="llm-0"} 1.000031\n'
+    assert one(text)[LLM_0][0].busy_percent == 100.0
+    assert one(text.replace("1.000031", "42"))[LLM_0][0].busy_percent == 4200.0  # no measurement
+
+
 def test_a_blank_is_no_value_and_leaves_the_other_gpus_figures() -> None:
     found = dcgm.read(page("blank"))
     (of_0,), (of_1,) = found.gpus[LLM_0], found.gpus[LLM_1]
