@@ -29,6 +29,7 @@ from adapter.intake.fleetwatch import FleetWatch
 from adapter.intake.kube import Kube
 from adapter.intake.prometheus import PrometheusSource
 from adapter.intake.registration import Registration
+from adapter.intake.remarks import Remarks
 from adapter.intake.roster import Roster
 from adapter.intake.standalone import Directory
 from adapter.intake.subscribe import Subscriber
@@ -235,7 +236,8 @@ async def _from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundin
     directory = Directory(core.settings.standalone, core.roster)
     core.roster.replace_pods(())  # an empty directory is an answer, too
     directory.poll()
-    spawn(directory.run())
+    for work in (directory.run, Remarks(core.roster.fleet).run):
+        spawn(work())
     return Surroundings(synced=lambda: True, trusts=lambda: True)
 
 
@@ -257,13 +259,11 @@ async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surr
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
-    registrations = [
-        Registration(kube, settings, certificate.authority_pem, group) for group in groups
-    ]
+    registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
     behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
     stack.push_async_callback(behind.close)
     certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
-    for work in behind.works:
+    for work in (*behind.works, Remarks(core.roster.fleet, kube).run):
         spawn(work())
 
     async def register() -> None:

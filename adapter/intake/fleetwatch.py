@@ -8,8 +8,8 @@ from typing import Any
 
 from adapter.cluster import Cluster, Event, Json
 from adapter.intake import backends, podjson
+from adapter.intake.annotations import SOURCE_LABEL
 from adapter.intake.devicewatch import DeviceWatch
-from adapter.intake.podjson import SOURCE_LABEL
 from adapter.intake.roster import Roster
 from adapter.intake.shelf import ObjectKey, Shelf, key_of
 from adapter.model.fleet import SourceKind

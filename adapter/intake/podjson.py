@@ -10,15 +10,13 @@ import msgspec
 
 from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
+from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, remarks
 from adapter.model import exits
-from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, SourceKind
+from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.owners import LEADER_WORKER_SET
 from adapter.model.quantity import parse_milli
 
-DOMAIN = "forescale.dev"
-SOURCE_LABEL = f"{DOMAIN}/source"
-CONTAINER_ANNOTATION = f"{DOMAIN}/container"
 PORT_NAME = "forescale"
 LWS = "leaderworkerset.sigs.k8s.io"
 # Set by the LeaderWorkerSet controller.
@@ -64,6 +62,7 @@ def pod(raw: Json) -> Pod:
         host_network=bool(spec.get("hostNetwork")),
         holding=allocation.stated(raw, container),
         gpus=_gpus(raw),
+        remarks=_remarks(raw, source),
         **_group(metadata),
     )
 
@@ -114,8 +113,8 @@ def _leader_worker_set(metadata: Json) -> Owner | None:
 
 def model_container(raw: Json) -> str:
     """Return the container that serves the model: annotated, or asking for a GPU, or the first."""
-    annotations = _mapping(raw, "metadata").get("annotations") or {}
-    if named := annotations.get(CONTAINER_ANNOTATION):
+    noted = _mapping(raw, "metadata").get("annotations") or {}
+    if named := noted.get(CONTAINER):
         return str(named)
     containers = list(_containers(raw, ("containers",)))
     for container in containers:
@@ -161,6 +160,12 @@ def _source(
         return kind, (pages.exporter(annotation),) if kind is SourceKind.NODE else (), None
     except IntakeError as error:
         return kind, (), str(error)
+
+
+def _remarks(raw: Json, source: SourceKind | None) -> tuple[Remark, ...]:
+    noted = _mapping(raw, "metadata").get("annotations") or {}
+    names = [str(container.get("name", "")) for container in _containers(raw, ("containers",))]
+    return remarks(noted, names, source)
 
 
 def _asks_for_gpu(container: Json) -> bool:

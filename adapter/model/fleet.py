@@ -64,6 +64,13 @@ class Exit(msgspec.Struct, frozen=True):
     ended_at: float
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What is wrong with one annotation of ours; not `known` where no key is spelled like it."""
+
+    words: str
+    known: bool
+
+
 class Standing(StrEnum):
     """What a pod's own status lets one expect of it."""
 
@@ -107,6 +114,7 @@ class Pod(msgspec.Struct, frozen=True):
     group: str | None = None  # of a LeaderWorkerSet, within the namespace
     rank: int = 0  # 0 is the leader
     group_size: int = 1
+    remarks: tuple[Remark, ...] = ()  # on its annotations
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

@@ -84,6 +84,10 @@ async def test_impostors_get_no_value_and_the_others_keep_theirs(scene: Scene) -
         assert words in str(answers[kind]), (kind, answers[kind])
 
     await asyncio.sleep(5)
+    noticed = (await scene.api.get(f"/api/v1/namespaces/{scene.namespace}/events"))["items"]
+    (wrong,) = [notice for notice in noticed if notice["reason"] == "AnnotationWrong"]
+    assert wrong["involvedObject"]["name"] == "elsewhere"
+    assert WORDS["elsewhere"] in wrong["message"]
     events = [json.loads(line) for line in scene.adapters.log().splitlines()]
     told = [(event["event"], event.get("pod")) for event in events]
     for kind in REFUSED:

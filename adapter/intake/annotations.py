@@ -1,0 +1,129 @@
+"""The annotations: every `forescale.dev/…` key of a pod, what it may say, and what is wrong there.
+
+A mistyped key would be passed over in silence, and the pod treated as if nothing had been written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from adapter.errors import IntakeError
+from adapter.intake import allocation, pages
+from adapter.model.fleet import Remark, SourceKind
+
+DOMAIN = "forescale.dev"
+CONTAINER = f"{DOMAIN}/container"
+SOURCE_LABEL = f"{DOMAIN}/source"
+# A pod may carry 256 KiB of annotations; whoever mends a few sees the rest after that.
+MAX_REMARKS = 4
+MAX_LOOKED_AT = 64
+MAX_KEY_CHARACTERS = 80  # the API server allows 63 behind the slash
+MAX_VALUE_CHARACTERS = 60
+MAX_CONTAINERS = 10  # that a text names
+MAX_WORDS = 1000  # an Event takes 1,024 bytes
+
+
+class About(NamedTuple):
+    """The pod that an annotation stands on: what a value may refer to."""
+
+    containers: Sequence[str]  # without init containers
+    source: SourceKind
+
+
+class Known(NamedTuple):
+    """One annotation: `words` stand in docs/annotations.md; `wrong` says what to write instead."""
+
+    values: str
+    words: str
+    wrong: Callable[[str, About], str | None]
+
+
+def remarks(
+    annotations: Mapping[str, Any], containers: Sequence[str], source: SourceKind | None
+) -> tuple[Remark, ...]:
+    """Return what is wrong, at most MAX_REMARKS; nothing of a pod that has no source."""
+    if source is None:
+        return ()
+    ours = (pair for pair in annotations.items() if str(pair[0]).startswith(f"{DOMAIN}/"))
+    return tuple(islice(_remarks(ours, About(containers, source)), MAX_REMARKS))
+
+
+def _remarks(pairs: Iterator[tuple[str, Any]], about: About) -> Iterator[Remark]:
+    for key, value in islice(pairs, MAX_LOOKED_AT):
+        if key not in KNOWN:
+            yield Remark(known=False, words=_unknown(str(key))[:MAX_WORDS])
+        elif words := KNOWN[key].wrong(str(value), about):
+            yield Remark(known=True, words=words[:MAX_WORDS])
+
+
+def _unknown(key: str) -> str:
+    shown = _shown(key, MAX_KEY_CHARACTERS)
+    if key == SOURCE_LABEL:
+        return f"{shown} is a label: an annotation of that name is not read"
+    names = {known.partition("/")[2]: known for known in KNOWN}
+    name = key[:MAX_KEY_CHARACTERS].partition("/")[2].lower()
+    if near := difflib.get_close_matches(name, names, n=1):
+        return f"{shown} is no annotation of ours: write {names[near[0]]}"
+    return f"{shown} is no annotation of ours: take it out, or use one of {', '.join(KNOWN)}"
+
+
+def _container(value: str, about: About) -> str | None:
+    if value in about.containers:
+        return None
+    named = [_shown(name, MAX_VALUE_CHARACTERS) for name in about.containers[:MAX_CONTAINERS]]
+    near = difflib.get_close_matches(value[:MAX_VALUE_CHARACTERS], named, n=1)
+    use = near[0] if near else f"one of {', '.join(named)}"
+    return f"{_says(CONTAINER, value)}, which is no container of the pod: write {use}"
+
+
+def _scrape(value: str, about: About) -> str | None:
+    read = {SourceKind.SCRAPE: pages.pages, SourceKind.NODE: pages.exporter}.get(about.source)
+    if read is None:
+        return (
+            f"{pages.ANNOTATION} is not read beside {SOURCE_LABEL} {about.source.value}:"
+            " take it out, or set that label to scrape"
+        )
+    try:
+        read(value)
+    except IntakeError as error:
+        return str(error)
+    return None
+
+
+def _shared(value: str, _: About) -> str | None:
+    if value == "allow":
+        return None
+    says = _says(allocation.SHARED_ANNOTATION, value)
+    return f"{says}: write allow, or take it out to withhold what GPUs shared with others do"
+
+
+def _says(key: str, value: str) -> str:
+    return f"{key} says `{_shown(value, MAX_VALUE_CHARACTERS)}`"
+
+
+def _shown(text: str, most: int) -> str:
+    return text[:most].encode("unicode_escape").decode("ascii")
+
+
+KNOWN: Mapping[str, Known] = {
+    CONTAINER: Known(
+        "a container's name",
+        "The container that serves the model. Without it: the one that asks for a GPU, or the"
+        " first.",
+        _container,
+    ),
+    pages.ANNOTATION: Known(
+        "`engine[:port][/path]`",
+        "The pages to read, by commas, under the label `forescale.dev/source: scrape`. Under"
+        " `node` the exporter's one page.",
+        _scrape,
+    ),
+    allocation.SHARED_ANNOTATION: Known(
+        "`allow`",
+        "Publish the figures of GPUs that other pods use, too. Without it: they are withheld.",
+        _shared,
+    ),
+}
