@@ -23,6 +23,7 @@ from sidecar.wire import GpuReading
 LOOKS_PER_PERIOD = 3
 
 UNLISTED = "the DCGM exporter of its node lists no GPU for it"
+OLDER = "the DCGM exporter of its node was last seen to collect before this pod ran here"
 NAMELESS = (
     "the DCGM exporter of its node names no pod: it needs DCGM_EXPORTER_KUBERNETES=true and the"
     " kubelet's pod-resources directory"
@@ -68,6 +69,7 @@ class Exporter:
         self._digest = b""
         self._looked_at = -float("inf")
         self._taken_at = -float("inf")
+        self._running_since: dict[str, float] | None = None  # by UID
 
     async def run(self, first_delay_seconds: float) -> None:
         """Ask several times per collection until cancelled."""
@@ -82,6 +84,7 @@ class Exporter:
     async def _attempt(self) -> bool:
         clock = asyncio.get_running_loop().time
         asked_at = clock()
+        self._note_pods(asked_at)
         try:
             refuse_host_address(self._target.ip, allow_loopback=self._settings.allow_loopback)
             found = await self._read()
@@ -131,8 +134,19 @@ class Exporter:
         readings = []
         for key, pod in self._wards().items():
             why = _why_not(found, key, pod)
+            # An exporter knows pods by name: its page may tell of one that ended.
+            if why is None and self._taken_at < (self._running_since or {}).get(pod.uid, now):
+                why = OLDER
             readings.append(self._reading(pod, () if why else found.gpus[key], now, why))
         self._deliver(self._target, tuple(readings))
+
+    def _note_pods(self, now: float) -> None:
+        """Note since when each pod was seen to run here; those of the first look always did."""
+        known, first_seen = self._running_since, now
+        if known is None:
+            known, first_seen = {}, -float("inf")
+        running = (pod.uid for pod in self._wards().values() if pod.phase == "Running")
+        self._running_since = {uid: known.get(uid, first_seen) for uid in running}
 
     def _reading(
         self, pod: Pod, gpus: tuple[GpuReading, ...], now: float, why: str | None

@@ -200,6 +200,26 @@ async def test_a_pod_that_the_page_does_not_list_is_told_so() -> None:
     }
 
 
+async def test_a_pod_is_not_given_the_figures_of_the_one_before_it_of_the_same_name() -> None:
+    page = Page()
+    page.text = line(95, power=700.0)
+    async with (
+        listening(answering(page.answer)) as port,
+        Subscriber(SETTINGS, Metrics()) as subscriber,
+    ):
+        subscriber.follow(Fleet.of([exporter(port), ward(uid="old")], 1))
+        await collect(subscriber, heard)
+        subscriber.follow(Fleet.of([exporter(port), ward(uid="new")], 2))
+        before = await collect(subscriber, lambda b: any(r.uid == "new" for r in b.readings))
+        page.text = line(0, power=70.0)
+        after = await collect(subscriber, lambda b: any(r.points for r in b.readings))
+    told = [one for one in before.readings if one.uid == "new"]
+    assert [(one.points, one.why["gpu"]) for one in told] == [
+        ((), "the DCGM exporter of its node was last seen to collect before this pod ran here")
+    ] * len(told)
+    assert next(r for r in after.readings if r.points).points[0].value == 0.0
+
+
 async def test_an_exporter_that_names_no_pod_is_told_what_it_needs() -> None:
     page = Page()
     page.text = line(50, holder="")
