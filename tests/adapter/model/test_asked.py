@@ -1,5 +1,6 @@
 """What was asked for is kept up to date for five minutes, and hostile askers find a bound."""
 
+import msgspec
 import pytest
 
 from adapter.model import asked as askeds
@@ -35,3 +36,17 @@ def test_totals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key.name for key in asked.totals(START)] == ["a", "b"]
     asked.total(TotalKey(NAMESPACE, "Deployment.apps", "c", "m", RAW), START + FORGET_SECONDS + 1)
     assert [key.name for key in asked.totals(START + FORGET_SECONDS + 1)] == ["c"]
+
+
+def test_the_totals_of_one_object_are_bounded_and_leave_room_for_others() -> None:
+    asked = Asked()
+    for number in range(200):
+        asked.total(msgspec.structs.replace(KEY, dims=(("model", f"made-up-{number}"),)), START)
+    other = msgspec.structs.replace(KEY, name="other")
+    asked.total(other, START + 1)
+    found = asked.totals(START + 1)
+    assert len(found) == askeds.MAX_PER_OBJECT + 1
+    assert other in found
+    later = START + FORGET_SECONDS + 2
+    asked.total(KEY, later)
+    assert asked.totals(later) == (KEY,)
