@@ -47,7 +47,8 @@ async def told_why(scene: Scene) -> None:
         assert f"\n{metric} (" in text, text
         (arithmetic,) = [line for line in text.splitlines() if line.startswith(f"  = {metric}: ")]
         assert " per pod / " in arithmetic, text
-    assert len([line for line in text.splitlines() if line.startswith(f"  {pod}  serving")]) == 2
+    rows = [line.split()[:2] for line in text.splitlines()]
+    assert rows.count([pod, "serving"]) == 2, text
     found = json.loads(await scene.forescale("why", f"pod/{pod}", "-n", scene.namespace, "-ojson"))
     assert PENDING in {chapter["story"]["metric"] for chapter in found["chapters"]}
 
