@@ -35,7 +35,9 @@ e2e: setup ## the part of `make test` on the real control plane (ARGS="-k name")
 bench: setup ## the README's figures, peer and ours side by side (ONLY=api)
 	@$(PY) bench/run.py $(ONLY)
 
-fuzz: setup ## the property tests, a hundred times as many examples
+fuzz: setup ## the property tests, a hundred times as many examples (FUZZ_EXAMPLES=10000 each)
+	@$(PY) tests/controlplane/build.py oracle
+	@HYPOTHESIS_PROFILE=long $(PY) -m pytest -q --timeout=0 tests/e2e/test_reading_oracle.py
 	@HYPOTHESIS_PROFILE=long $(PY) -m pytest -q --timeout=0 tests/adapter/model tests/adapter/intake tests/sidecar -k "not process"
 
 controlplane-build: setup ## build the real control plane into the cache

@@ -6,7 +6,6 @@ value is made an integer milli here and clamped to what an HPA can add up over i
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
@@ -17,19 +16,20 @@ from numpy.typing import NDArray
 # are lower; this is the last line.
 MAX_MILLI = 9 * 10**15
 
-_GRAMMAR = re.compile(r"([+-]?\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_FACTOR = {
-    None: 1.0,
-    "m": 1e-3,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "Ki": 2.0**10,
-    "Mi": 2.0**20,
-    "Gi": 2.0**30,
-    "Ti": 2.0**40,
-}
+# HPAs read milli-values as int64: one beyond it becomes 0 or a number of no meaning.
+_INT64_MAX = 2**63 - 1
+# Bounds the arithmetic of a hostile text; the longest that says something has 20 digits.
+_MAX_LENGTH = 100
+# Higher powers of ten change nothing: with _MAX_LENGTH digits they are too big, or round to 1.
+_MAX_EXPONENT = 200
+
+# Around the number may stand what Go's unicode.IsSpace takes: `\s` less the four separators.
+_SPACE = r"[^\S\x1c-\x1f]*"
+_NUMBER = r"(?P<sign>[+-]?)(?:(?P<whole>[0-9]+)\.?(?P<part>[0-9]*)|\.(?P<only_part>[0-9]+))"
+_SUFFIX = r"(?P<unit>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]+)"
+_GRAMMAR = re.compile(f"{_SPACE}{_NUMBER}(?:{_SUFFIX})?{_SPACE}")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
 def is_quantity(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -56,11 +56,25 @@ def format_milli(milli: int) -> str:
 def parse_milli(text: str) -> int:
     """Return the milli-value of a quantity such as `5`, `1500m` or `2k`, rounded away from zero.
 
-    Raises ValueError naming the text. This is the reading side of HPA manifests.
+    Takes what Go's resource.ParseQuantity takes, exactly, but for a suffix without a number, which
+    Go reads as 0. Raises ValueError naming the text, also where the milli-value is no int64. This
+    is the reading side of HPA manifests.
     """
-    match = _GRAMMAR.fullmatch(text.strip())
+    match = _GRAMMAR.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
-        raise ValueError(f"`{text}` is no quantity: write a number such as 5, 0.5, 500m or 2k")
-    scaled = float(match[1]) * _FACTOR[match[2]] * 1000
-    # Go rounds MilliValue away from zero; the tiny slack keeps 0.3 (0.30000000000000004) at 300.
-    return math.ceil(scaled - 1e-6) if scaled >= 0 else math.floor(scaled + 1e-6)
+        shown = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
+        raise ValueError(f"`{shown}` is no quantity: write a number such as 5, 0.5, 500m or 2k")
+    milli = _magnitude_milli(match)
+    if milli > _INT64_MAX:
+        raise ValueError(f"`{text}` is too big: Kubernetes counts thousandths, up to {_INT64_MAX}")
+    return -milli if match["sign"] == "-" else milli
+
+
+def _magnitude_milli(match: re.Match[str]) -> int:
+    """Return the thousandths of a number without its sign, rounded up: in integers, as Go does."""
+    part = match["part"] or match["only_part"] or ""
+    digits = int((match["whole"] or "") + part) << _BINARY.get(match["unit"], 0)
+    power = _DECIMAL.get(match["unit"], 0) + int(match["exponent"] or 0)
+    tens = min(max(power, -_MAX_EXPONENT), _MAX_EXPONENT) - len(part) + 3
+    scale: int = 10 ** abs(tens)
+    return digits * scale if tens >= 0 else -(-digits // scale)

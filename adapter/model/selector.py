@@ -17,7 +17,11 @@ _KEY = re.compile(rf"(?:(?P<prefix>{_PREFIX})/)?{_NAME}")
 _VALUE = re.compile(rf"(?:{_NAME})?")
 _SET_TERM = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
 _EQUALITY_TERM = re.compile(r"(?P<key>[^\s=!<>]+)\s*(?P<operator>==|=|!=|>|<)\s*(?P<value>\S*)")
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INT64 = range(-(2**63), 2**63)
+# Kubernetes takes four characters for white space, and no other beyond ASCII's visible ones.
+_STRANGE = re.compile(r"[^\t\n\r\x20-\x7e]")
+_MAX_LABEL = 63  # characters of a value
 
 
 class Operator(StrEnum):
@@ -51,10 +55,11 @@ class Requirement(msgspec.Struct, frozen=True):
                 return self._compares(value)
 
     def _compares(self, value: str | None) -> bool:
-        if value is None or not _INTEGER.fullmatch(value):
+        number = _integer(value) if value is not None else None
+        if number is None:
             return False
         bound = int(next(iter(self.values)))
-        return int(value) > bound if self.operator is Operator.GREATER else int(value) < bound
+        return number > bound if self.operator is Operator.GREATER else number < bound
 
 
 class Selector(msgspec.Struct, frozen=True):
@@ -75,6 +80,8 @@ EVERYTHING = Selector()
 
 def parse(text: str) -> Selector:
     """Return the selector of `a=b,c!=d,e in (f,g),h,!i,j>1`; raise ValueError with the bad term."""
+    if found := _STRANGE.search(text):
+        raise ValueError(f"the selector has {found[0]!r}, which stands in no label")
     terms = _split(text)
     if len(terms) > MAX_REQUIREMENTS:
         raise ValueError(f"the selector has {len(terms)} terms, the limit is {MAX_REQUIREMENTS}")
@@ -107,11 +114,19 @@ def _requirement(term: str) -> Requirement:
 
 def _equality(key: str, operator: str, value: str, term: str) -> Requirement:
     if operator in (">", "<"):
-        if not _INTEGER.fullmatch(value):
+        if _integer(value) is None:
             raise ValueError(f"`{term}`: `{operator}` compares integers, `{value}` is none")
-        return Requirement(_key(key, term), Operator(operator), frozenset({value}))
+        return Requirement(_key(key, term), Operator(operator), frozenset({_value(value, term)}))
     found = Operator.NOT_IN if operator == "!=" else Operator.IN
     return Requirement(_key(key, term), found, frozenset({_value(value, term)}))
+
+
+def _integer(text: str) -> int | None:
+    """Return the int64 that a label's value spells, None where it is none."""
+    if len(text) > _MAX_LABEL or not _INTEGER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if number in _INT64 else None
 
 
 def _key(key: str, term: str) -> str:

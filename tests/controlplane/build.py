@@ -1,7 +1,8 @@
 """The programs of the control plane: found in the cache, or built into it.
 
 Standard library only, so that it runs before any environment is complete:
-`python tests/controlplane/build.py [--peers]`. Paths go to stdout, progress to stderr.
+`python tests/controlplane/build.py [--peers] [PROGRAM ...]`. Paths go to stdout, progress to
+stderr.
 """
 
 from __future__ import annotations
@@ -244,7 +245,9 @@ def main() -> int:
     parser.add_argument(
         "--peers", action="store_true", help="also the programs forescale is measured against"
     )
-    names = list(PACKAGES) if parser.parse_args().peers else [CONTROLPLANE]
+    parser.add_argument("programs", nargs="*", choices=list(PACKAGES), help="these alone")
+    asked = parser.parse_args()
+    names = list(PACKAGES) if asked.peers else asked.programs or [CONTROLPLANE]
     try:
         for name in names:
             sys.stdout.write(f"{build(name)}\n")

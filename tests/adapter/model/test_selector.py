@@ -38,6 +38,8 @@ LABELS = {"app": "llm", "tier": "gpu", "rank": "3", "empty": "", "example.com/x"
         ("empty=", True),
         ("app=", False),
         ("example.com/x=y", True),
+        (f"rank>{'2'.zfill(30)}", True),
+        ("rank<9223372036854775807", True),
         ("app=llm,tier=gpu,rank in (1,3),!absent", True),
         ("app=llm,tier=cpu", False),
     ],
@@ -49,7 +51,8 @@ def test_a_selector_matches_as_kubernetes_does(text: str, matches: bool) -> None
 @pytest.mark.parametrize(
     "text",
     ["=a", "app=a b", "app in a", "app in (a", "-x=1", "a=-b", "rank>x", "a,,b", "a/b/c=1", "A.B/x"]
-    + ["x" * 64, f"a={'v' * 64}"],
+    + ["x" * 64, f"a={'v' * 64}", "rank>+2", "rank>-2", "rank<9223372036854775808", "rank>\u0662"]
+    + ["app\x0b=llm", "\u00a0app", "app=\x0cllm", "app=llm\x00", f"rank>{'2'.zfill(64)}"],
 )
 def test_a_broken_selector_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"no label|compares integers"):

@@ -1,5 +1,6 @@
-// Command oracle answers what the real HorizontalPodAutoscaler controller would do: one sync per case, one case
-// per line of JSON on stdin, one answer per line on stdout. It judges nothing.
+// Command oracle answers what Kubernetes' own code makes of a case: one case per line of JSON on stdin, one answer per
+// line on stdout. `oracle` says what the HorizontalPodAutoscaler controller would do in one sync, `oracle reads` what
+// quantities, selectors and lists of metrics are read as. It judges nothing.
 package main
 
 import (
@@ -53,16 +54,24 @@ type Decision struct {
 }
 
 func main() {
-	oracle := newOracle()
+	if len(os.Args) > 1 && os.Args[1] == "reads" {
+		answer(read)
+		return
+	}
+	answer(newOracle().decide)
+}
+
+// answer answers every line before it takes the next: whoever asks may wait for it.
+func answer[Asked, Answered any](of func(*Asked) Answered) {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
 	out := json.NewEncoder(os.Stdout)
 	for lines.Scan() {
-		var asked Case
-		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+		asked := new(Asked)
+		if err := json.Unmarshal(lines.Bytes(), asked); err != nil {
 			fail(err)
 		}
-		if err := out.Encode(oracle.decide(&asked)); err != nil {
+		if err := out.Encode(of(asked)); err != nil {
 			fail(err)
 		}
 	}
