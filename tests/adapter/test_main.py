@@ -52,6 +52,13 @@ class Adapter:
             assert time.monotonic() < deadline, (seen, self.log())
             time.sleep(0.05)
 
+    def until_told(self, event: str) -> None:
+        """Wait for the event in the log."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while f'"{event}"' not in self.log():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
     def stop(self) -> tuple[int, float]:
         """SIGTERM; return the exit code and how many seconds the end took."""
         assert self._process is not None
@@ -135,6 +142,7 @@ def test_standalone_it_starts_answers_and_stops(adapter: Adapter, tmp_path: Path
     pods.mkdir()
     raw = pod_json()
     raw["metadata"]["labels"]["forescale.dev/source"] = "sidecar"
+    raw["metadata"]["annotations"] = {"forescale.dev/contaner": "llm-server"}
     (pods / "pod.json").write_text(json.dumps(raw))
     adapter.start("--standalone", str(pods), "--intake-first-try-seconds", "0.1")
     adapter.until("/readyz", 200)
@@ -143,6 +151,7 @@ def test_standalone_it_starts_answers_and_stops(adapter: Adapter, tmp_path: Path
     # Its sidecar does not answer, and an unknown figure is no 0.
     assert (status, json.loads(text)["kind"]) == (503, "Status")
     assert fetch(f"http://127.0.0.1:{adapter.api_port}/apis")[0] == 200
+    adapter.until_told("annotation_unknown")
     assert adapter.stop()[0] == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable
@@ -130,6 +131,20 @@ async def test_a_mistake_that_was_mended_and_comes_back_later_is_told_again(told
     roster.replace_pods([a_pod("llm", MISTYPED)])
     await found.look(12_001.0)
     assert len(told()) == 2
+
+
+async def test_a_look_that_breaks_is_told_and_the_next_one_tried(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PERIOD_SECONDS", 0.001)
+    fleets = iter([roster_of([a_pod("llm", MISTYPED)]).fleet()])
+    task = asyncio.create_task(Remarks(lambda: next(fleets)).run())
+    async with asyncio.timeout(5):
+        while len(caplog.records) < 3:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    first, *others = [r.getMessage() for r in caplog.records[:3]]
+    assert (first, others) == ("annotation_unknown", ["remarks_failed"] * 2)
 
 
 async def test_what_is_told_is_one_line_of_json(told: Any) -> None:
