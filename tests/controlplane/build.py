@@ -245,9 +245,13 @@ def main() -> int:
     parser.add_argument(
         "--peers", action="store_true", help="also the programs forescale is measured against"
     )
-    parser.add_argument("programs", nargs="*", choices=list(PACKAGES), help="these alone")
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PACKAGES))
     asked = parser.parse_args()
     names = list(PACKAGES) if asked.peers else asked.programs or [CONTROLPLANE]
+    if unknown := set(names) - set(PACKAGES):
+        parser.error(
+            f"no such program: {', '.join(sorted(unknown))}; there are {', '.join(PACKAGES)}"
+        )
     try:
         for name in names:
             sys.stdout.write(f"{build(name)}\n")
