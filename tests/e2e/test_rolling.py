@@ -14,6 +14,7 @@ from typing import Any
 from adapter.model.bundle import blocks
 from tests.adapter.api.test_certfiles import Mounted
 from tests.controlplane import pki
+from tests.controlplane.cluster import KubectlError
 from tests.e2e.adapters import APISERVICES, DEPLOYMENT, NAMESPACE, REPLICAS, VERSIONS
 from tests.e2e.asking import Asked, asking
 from tests.e2e.scene import GPU, GROUP, PENDING, Scene
@@ -32,10 +33,22 @@ async def asked_all_along(scene: Scene) -> AsyncIterator[Asked]:
     await scene.deploy(hpa=False)
     (pod,) = [pod["metadata"]["name"] for pod in scene.kubelet.ready(scene.namespace)]
     for metric in (GPU, PENDING):
-        await scene.until_served(metric, {pod})
+        await every_replica_serves(scene, metric, pod)
     pods = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/%2A"
     async with asking(scene.api, f"{pods}/{GPU}", f"{pods}/{PENDING}", every_seconds=0.04) as asked:
         yield asked
+
+
+async def every_replica_serves(scene: Scene, metric: str, pod: str) -> None:
+    """Wait for 20 answers in a row: the replicas tick apart, and each query goes to either."""
+    await scene.until_served(metric, {pod})
+    in_a_row, deadline = 0, time.monotonic() + 30
+    while in_a_row < 20:
+        try:
+            in_a_row = in_a_row + 1 if set(await scene.values(metric)) == {pod} else 0
+        except KubectlError:
+            in_a_row = 0
+        assert time.monotonic() < deadline, metric
 
 
 async def test_rolling_restarts_lose_no_query(scene: Scene) -> None:

@@ -97,7 +97,7 @@ async def test_one_address_has_a_few_streams_and_the_next_is_refused_in_words(
     answers = [await face.client.get("/v1/stream") for _ in range(MAX_STREAMS_PER_PEER)]
     async with face.client.get("/v1/stream") as refused:
         assert refused.status == 503
-        assert "this address has 4 streams" in (await refused.json())["error"]
+        assert f"this address has {MAX_STREAMS_PER_PEER} streams" in (await refused.json())["error"]
     for answer in answers:
         answer.close()
 
@@ -120,7 +120,7 @@ async def at(face: Face, address: str) -> AsyncIterator[aiohttp.ClientSession]:
 async def test_idle_readers_cannot_keep_another_address_out(face: Face) -> None:
     async with AsyncExitStack() as stack:
         idle = []
-        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"):
+        for address in ("127.0.0.2", "127.0.0.3"):
             idle += await opened(stack, face, address, MAX_STREAMS_PER_PEER)
         assert len(idle) == MAX_STREAMS
         (adapter,) = await opened(stack, face, "127.0.0.6", 1)
