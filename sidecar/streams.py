@@ -14,8 +14,8 @@ from sidecar.telemetry import Telemetry
 # Two adapter replicas during a rolling update are four; the rest is for people with curl.
 MAX_STREAMS = 16
 # An adapter's replica needs one. Where a network hides pods behind their node, the replicas of a
-# rolling restart share an address, and those that drain still hold theirs: two that serve, one more,
-# and up to five on their way out. Nobody takes all places.
+# rolling restart share an address, and those that drain still hold theirs: two that serve, one
+# more, and up to five on their way out. Nobody takes all places.
 MAX_STREAMS_PER_PEER = 8
 # A reader that is this many frames behind, half a minute at the heartbeat, is gone.
 MAX_QUEUED = 16
