@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapter.intake.test_podjson import pod_json
+from tests.controlplane.processes import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 20.0
@@ -80,8 +81,7 @@ class Adapter:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def fetch(url: str) -> tuple[int, str]:

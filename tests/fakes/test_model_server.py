@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -15,12 +14,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar import engines
+from tests.controlplane.processes import free_ports
 from tests.fakes.expositions import ENGINES
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @asynccontextmanager

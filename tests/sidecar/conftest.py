@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestServer
 
+from tests.controlplane.processes import free_ports
 from tests.fakes import bad_pages
 from tests.fakes.nvml import FakeGpus
 
@@ -37,8 +37,7 @@ async def faults() -> AsyncIterator[str]:
 @pytest.fixture
 def free_port() -> int:
     """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_ports(1)[0]
 
 
 async def until(seen: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> float:

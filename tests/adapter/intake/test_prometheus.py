@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +22,7 @@ from adapter.model.window import Window
 from adapter.settings import Prometheus, Settings
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import serving_pod
+from tests.controlplane.processes import free_ports
 
 SIDECAR = [sys.executable, "-m", "sidecar", "--engine", "vllm"]
 SERVER = [sys.executable, "-m", "tests.fakes.model_server", "--slots", "1", "--service-time", "60"]
@@ -30,9 +30,7 @@ READY = {"ready_changed_at": 0.0, "model_started_at": 0.0}
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @asynccontextmanager
