@@ -133,7 +133,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             first_try_seconds=settings.intake.first_try_seconds,
         )
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes)
-        why = Why(read=lambda: loop.snapshot, choose=query.view)
+        why = Why(read=lambda: loop.snapshot, choose=query.choice)
         runner, port = await ops.start(settings.ops, probes, metrics, why)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)

@@ -249,9 +249,10 @@ def _scrape_problems(intake: Intake) -> list[str]:
         "intake.exporterPeriodSeconds": intake.exporter_period_seconds,
     }
     found = [
-        f"{name} is {value:g}: beyond {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
+        f"{name} is {value:g}: use 1 s, since that is work for every pod, to 60 s, since an older"
+        " reading is none to scale on"
         for name, value in periods.items()
-        if value > LONGEST_PERIOD_SECONDS
+        if not 1 <= value <= LONGEST_PERIOD_SECONDS
     ]
     if intake.scrape_seconds > intake.scrape_period_seconds:
         found.append(
@@ -281,8 +282,6 @@ def _duration_problems(settings: Settings) -> list[str]:
         "intake.connectSeconds": settings.intake.connect_seconds,
         "intake.silenceSeconds": settings.intake.silence_seconds,
         "intake.firstTrySeconds": settings.intake.first_try_seconds,
-        "intake.scrapePeriodSeconds": settings.intake.scrape_period_seconds,
-        "intake.exporterPeriodSeconds": settings.intake.exporter_period_seconds,
         "intake.scrapeSeconds": settings.intake.scrape_seconds,
         "prometheus.periodSeconds": settings.prometheus.period_seconds,
         "prometheus.seconds": settings.prometheus.seconds,

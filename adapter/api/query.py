@@ -22,6 +22,7 @@ from adapter.model.catalogue import (
 from adapter.model.owners import DEPLOYMENT
 from adapter.model.selector import Operator, Requirement, Selector
 from adapter.model.source import Dims
+from adapter.model.why import Choice
 
 SELECTOR, METRIC_SELECTOR = "labelSelector", "metricLabelSelector"
 _WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
@@ -94,10 +95,10 @@ def parse_external(metric: Metric, parameters: Mapping[str, str]) -> ExternalQue
     return ExternalQuery(chosen["workload"], kind, view, _dims(chosen), agg, chosen)
 
 
-def view(metric: Metric, selector: str) -> View:
-    """Return the view that a metric selector chooses; raise BadRequest as `parse` does."""
-    chosen = _chosen(METRIC_SELECTOR, {METRIC_SELECTOR: selector}, _VIEW_CHOICES)
-    return _view(METRIC_SELECTOR, metric, chosen)
+def choice(metric: Metric, selector: str) -> Choice:
+    """Return what a metric selector chooses; raise BadRequest as `parse` does."""
+    found = parse(metric, "*", {METRIC_SELECTOR: selector})
+    return Choice(found.view, found.dims, found.agg)
 
 
 def _refuse_watch(parameters: Mapping[str, str]) -> None:

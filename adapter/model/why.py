@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 
 from adapter.errors import NoValue
-from adapter.model.catalogue import RAW, Metric, Stat, View
+from adapter.model.catalogue import RAW, Agg, Metric, Stat, View
 from adapter.model.fleet import NOBODY, Group, Standing
 from adapter.model.freshness import Freshness
 from adapter.model.owners import KNOWN
 from adapter.model.quantity import format_milli
 from adapter.model.snapshot import Snapshot, TotalKey
-from adapter.model.source import NEW
+from adapter.model.source import NEW, Dims
 
 POD = "Pod"
 
@@ -61,8 +61,16 @@ class Story(msgspec.Struct, frozen=True, rename="camel"):
     total: Total | None  # None where a total has no meaning
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What a metric selector chooses; `agg` is None for the usual way, the total."""
+
+    view: View
+    dims: Dims = ()
+    agg: Agg | None = None
+
+
 def tell(
-    snapshot: Snapshot, metric: Metric, view: View, *, namespace: str, kind: str, name: str
+    snapshot: Snapshot, metric: Metric, choice: Choice, *, namespace: str, kind: str, name: str
 ) -> Story | None:
     """Return the story of a pod or of a workload's pods; None when there is no pod with a source.
 
@@ -74,21 +82,25 @@ def tell(
     group = _group(snapshot, namespace, kind, name)
     if not group.pods:
         return None
-    whole = kind != POD and metric.totals
-    key = TotalKey(namespace, kind, name, metric.name, view)
+    view, dims, agg = choice.view, choice.dims, choice.agg or Agg.SUM
+    said = snapshot.saying(group, dims)
+    key = TotalKey(namespace, kind, name, metric.name, view, dims, agg)
     return Story(
         metric.name,
         metric.unit,
-        words(view),
+        words(choice),
         snapshot.wall,
-        _pods(snapshot, metric, view, group),
-        _total(snapshot, metric, key) if whole else None,
+        _pods(snapshot, metric, view, said if said.pods else group),
+        None if kind == POD else _total(snapshot, metric, key),
     )
 
 
-def words(view: View) -> str:
-    """Return the view as it is written in a query."""
-    return str(view.stat) if view.stat is Stat.RAW else f"{view.stat} {view.window_seconds}s"
+def words(choice: Choice) -> str:
+    """Return the choice as it is written in a query."""
+    view = choice.view
+    window = "" if view.stat is Stat.RAW else f" {view.window_seconds}s"
+    agg = f", agg={choice.agg}" if choice.agg else ""
+    return f"{view.stat}{window}{''.join(f', {k}={v}' for k, v in choice.dims)}{agg}"
 
 
 def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
@@ -118,11 +130,19 @@ def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple
     return tuple(stories)
 
 
-def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total:
+def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total | None:
+    """Return the object's value; None where this way to make one has no meaning for the metric."""
+    if metric.distribution != (key.agg is Agg.MERGED):
+        return None
+    if key.agg is Agg.SUM and not metric.totals:
+        return None
+    ask = snapshot.merged if metric.distribution else snapshot.total
     try:
-        answer = snapshot.total(metric, key)
+        answer = ask(metric, key)
     except NoValue as error:
         return Total(None, str(error))
+    if not answer.milli:
+        return Total(None, "none of its pods has a source that reads this")
     return Total(format_milli(answer.milli[0]), None)
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from adapter.errors import AnswerError, BadRequest, NotFound, NoValue
 from adapter.model import why
-from adapter.model.catalogue import METRICS, Metric, View
+from adapter.model.catalogue import METRICS, Metric
 from adapter.model.snapshot import Snapshot
 
 PATH = "/why"
@@ -19,8 +19,8 @@ PATH = "/why"
 REST = 4.0
 _NEEDED = ("namespace", "kind", "name", "metric")
 
-# The view that a metric selector chooses; BadRequest where it chooses none.
-Choose = Callable[[Metric, str], View]
+# What a metric selector chooses; raises BadRequest where it cannot be understood.
+Choose = Callable[[Metric, str], why.Choice]
 
 
 class Why:
@@ -58,12 +58,12 @@ class Why:
         metric = METRICS.get(asked["metric"])
         if metric is None:
             raise NotFound(f"no such metric; served are {', '.join(METRICS)}")
-        view = self._choose(metric, asked.get("metricLabelSelector", ""))
+        choice = self._choose(metric, asked.get("metricLabelSelector", ""))
         snapshot = self._read()
         if snapshot is None:
             raise NoValue("the adapter has just started and has taken no snapshot yet")
         place = {key: asked[key] for key in ("namespace", "kind", "name")}
-        story = why.tell(snapshot, metric, view, **place)
+        story = why.tell(snapshot, metric, choice, **place)
         if story is None:
             raise NotFound(
                 f"{place['kind']} {place['name'][:100]} has no pod with a source: label its pod"

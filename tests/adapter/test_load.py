@@ -147,7 +147,7 @@ def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:
     with pytest.raises(SettingsError) as raised:
         load(["--intake-scrape-period-seconds", "2m", "--intake-scrape-seconds", "3m"], {})
     told = "\n".join(raised.value.problems)
-    assert "intake.scrapePeriodSeconds is 120: beyond 60 s" in told
+    assert "intake.scrapePeriodSeconds is 120: use 1 s" in told
     assert "intake.scrapeSeconds is above intake.scrapePeriodSeconds" in told
 
 
@@ -210,3 +210,12 @@ def test_a_certificate_from_files_can_issue_none_for_what_stands_behind() -> Non
             ["--tls-folder=/tls", "--fallthrough-url=https://a.b.svc", "--fallthrough-secret=a/b"],
             {},
         )
+
+
+@pytest.mark.parametrize(
+    "flag", ["--intake-scrape-period-seconds", "--intake-exporter-period-seconds"]
+)
+def test_a_period_that_no_reading_could_have_is_refused(flag: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load([flag, "50ms", "--intake-scrape-seconds", "40ms"], {})
+    assert "is 0.05: use 1 s" in "\n".join(raised.value.problems)

@@ -39,7 +39,7 @@ def url() -> Iterator[str]:
 
     async def serve() -> None:
         probes = Probes(read=lambda: snapshot, now=lambda: 0.0, first_try_seconds=1.0)
-        page = Why(lambda: snapshot, query.view)
+        page = Why(lambda: snapshot, query.choice)
         runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), page)
         ports.append(port)
         started.set()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adapter.model.batch import ModelState
-from adapter.model.catalogue import METRICS, RAW
-from adapter.model.why import Figure, Story, tell
+from adapter.model.catalogue import METRICS, RAW, Agg
+from adapter.model.why import Choice, Figure, Story, Total, tell
 from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, NAMESPACE, World, serving_pod
 
 PENDING = METRICS["llm_inference_pending_requests"]
@@ -13,7 +13,9 @@ KV = METRICS["llm_inference_kv_cache_utilization"]
 
 def story(world: World, kind: str = "Deployment", name: str = DEPLOYMENT) -> Story:
     assert world.snapshot is not None
-    found = tell(world.snapshot, PENDING, PENDING.view, namespace=NAMESPACE, kind=kind, name=name)
+    found = tell(
+        world.snapshot, PENDING, Choice(PENDING.view), namespace=NAMESPACE, kind=kind, name=name
+    )
     assert found is not None
     return found
 
@@ -95,7 +97,7 @@ def test_who_has_no_source_has_no_story() -> None:
     assert world.snapshot is not None
     for kind, name in (("Deployment", "other"), ("Pod", "b"), ("Service", DEPLOYMENT)):
         place = {"namespace": NAMESPACE, "kind": kind, "name": name}
-        assert tell(world.snapshot, KV, RAW, **place) is None
+        assert tell(world.snapshot, KV, Choice(RAW), **place) is None
 
 
 def test_a_latency_is_told_as_it_is_served_and_an_idle_pod_as_idle() -> None:
@@ -109,9 +111,38 @@ def test_a_latency_is_told_as_it_is_served_and_an_idle_pod_as_idle() -> None:
     world.advance(1)
     assert world.snapshot is not None
     where = {"namespace": NAMESPACE, "kind": "Deployment", "name": DEPLOYMENT}
-    found = tell(world.snapshot, queue, queue.view, **where)
+    found = tell(world.snapshot, queue, Choice(queue.view), **where)
     assert found is not None
     served, idle = (pod.figure for pod in found.pods)
     assert served == Figure(0.95, 0.0, "fresh", "950m", None)
     assert (idle.served, idle.why) == (None, "no request was measured in the window")
     assert found.total is None
+
+
+def test_a_choice_of_model_and_of_the_mean_tells_what_is_served_for_it() -> None:
+    world = World(*(serving_pod(name) for name in "abc"))
+    world.say = {"a": {"pending": 2.0}, "b": {"pending": 4.0}, "c": {"pending": 60.0}}
+    world.dims = {"a": {"model": "llama"}, "b": {"model": "llama"}, "c": {"model": "qwen"}}
+    world.advance(20)
+    assert world.snapshot is not None
+    where = {"namespace": NAMESPACE, "kind": "Deployment", "name": DEPLOYMENT}
+    choice = Choice(PENDING.view, (("model", "llama"),), Agg.MEAN)
+    found = tell(world.snapshot, PENDING, choice, **where)
+    assert found is not None
+    assert [pod.name for pod in found.pods] == ["a", "b"]
+    assert found.total == Total("3", None)
+    assert found.view == "mean 15s, model=llama, agg=mean"
+
+
+def test_a_model_that_nobody_serves_is_told_with_all_pods_in_sight() -> None:
+    world = World(serving_pod("a"))
+    world.say, world.dims = {"a": {"pending": 2.0}}, {"a": {"model": "llama"}}
+    world.advance(20)
+    assert world.snapshot is not None
+    where = {"namespace": NAMESPACE, "kind": "Deployment", "name": DEPLOYMENT}
+    found = tell(world.snapshot, PENDING, Choice(PENDING.view, (("model", "qwen"),)), **where)
+    assert found is not None
+    assert [pod.name for pod in found.pods] == ["a"]
+    assert found.total is not None
+    assert found.total.served is None
+    assert "llama" in (found.total.why or "")

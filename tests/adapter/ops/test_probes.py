@@ -142,7 +142,7 @@ def test_not_ready_while_stopping_or_while_the_api_does_not_listen() -> None:
 async def test_the_ops_port_answers_probes_and_metrics() -> None:
     state = State(now=START, synced=True, tried=False)
     runner, port = await server.start(
-        Ops("127.0.0.1", 0), state.probes(), Metrics(), Why(lambda: state.snapshot, query.view)
+        Ops("127.0.0.1", 0), state.probes(), Metrics(), Why(lambda: state.snapshot, query.choice)
     )
     async with asyncio.timeout(5), ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.get("/livez") as answer:

@@ -22,7 +22,7 @@ async def test_connections_of_one_peer_are_bounded_and_come_free_again(
     monkeypatch.setattr(server, "MAX_PER_PEER", 2)
     probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
     runner, port = await server.start(
-        Ops("127.0.0.1", 0), probes, Metrics(), Why(lambda: None, query.view)
+        Ops("127.0.0.1", 0), probes, Metrics(), Why(lambda: None, query.choice)
     )
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
     async with asyncio.timeout(5):

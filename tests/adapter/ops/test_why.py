@@ -48,7 +48,7 @@ async def scene() -> AsyncIterator[Scene]:
     world.say["a"] = {"pending": 5.0}
     made.snapshot = world.advance(20)
     probes = Probes(read=lambda: made.snapshot, now=lambda: 0.0, first_try_seconds=1.0)
-    why = Why(read=lambda: made.snapshot, choose=query.view)
+    why = Why(read=lambda: made.snapshot, choose=query.choice)
     runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), why)
     made.url = f"http://127.0.0.1:{port}/why"
     yield made
@@ -125,6 +125,6 @@ def _seconds_of_one(snapshot: Snapshot) -> float:
     for _ in range(3):
         began = time.process_time()
         place = {"namespace": NAMESPACE, "kind": "Pod", "name": "*"}
-        msgspec.json.encode(model.tell(snapshot, metric, metric.view, **place))
+        msgspec.json.encode(model.tell(snapshot, metric, model.Choice(metric.view), **place))
         taken.append(time.process_time() - began)
     return min(taken)
