@@ -34,6 +34,7 @@ from sidecar.wire import EngineReading, GpuReading
 READY = "all sidecars listen"
 GPU = "GPU-00000001-0000-4000-8000-000000000001"
 GPU_BYTES = 85_520_809_984
+OWN = Claim((GPU,), how="gpu-uuids", why="the setting gpu-uuids names them")
 
 
 class ReplayedServer(ModelServer):
@@ -87,7 +88,7 @@ def poller(pod: Sidecar, page_read: EngineReading) -> Poller:
         periods=periods,
         server=ReplayedServer(page_read, busy=pod.busy),
         gpus=ReplayedGpus(busy=pod.busy),
-        proven=Claim((GPU,), how="gpu-uuids", why="the setting gpu-uuids names them"),
+        proven=lambda: OWN,
     )
 
 

@@ -16,7 +16,6 @@ from tests.e2e.scene import GROUP, Scene
 Json = dict[str, Any]
 
 NAMES = [f"{version}.custom.metrics.k8s.io" for version in VERSIONS]
-SUBJECT = f"system:serviceaccount:{NAMESPACE}:forescale-adapter"
 
 
 @asynccontextmanager
@@ -71,26 +70,6 @@ async def test_a_version_that_is_taken_from_us_leaves_the_other_where_hpas_read_
         await _event(scene, f"{NAMES[1]} stays ours")
         await asyncio.sleep(3)
         assert await _owners(scene.api) == {NAMES[0]: "other", NAMES[1]: "forescale"}
-
-
-async def test_events_are_written_in_the_adapters_own_namespace_and_nowhere_else(
-    scene: Scene,
-) -> None:
-    async with installing(scene):
-        await scene.adapters.available()
-        may = {ns: await _may_create_events(scene, ns) for ns in (NAMESPACE, scene.namespace)}
-        assert may == {NAMESPACE: True, scene.namespace: False}
-
-
-async def _may_create_events(scene: Scene, namespace: str) -> bool:
-    attributes = {"namespace": namespace, "verb": "create", "resource": "events"}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": SUBJECT, "resourceAttributes": attributes},
-    }
-    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-    return bool((await scene.api.post(path, review))["status"]["allowed"])
 
 
 async def test_a_foreign_apiservice_is_left_alone_until_takeover_is_set(scene: Scene) -> None:

@@ -32,7 +32,8 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
     await scene.adapters.install()
     await scene.deploy(hpa=False, replicas=PODS)
     await _owned_by_a_custom_object(scene)
-    await _until_total(scene, f"deployments.apps/{DEPLOYMENT}")
+    for place in (f"deployments.apps/{DEPLOYMENT}", f"inferenceservices.{KIND_GROUP}/chat"):
+        await _until_total(scene, place)
     await _ask_for_every_kind(scene)
     await _ask_for_external(scene)
 

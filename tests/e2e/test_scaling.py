@@ -39,7 +39,6 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
 
 async def told_why(scene: Scene) -> None:
     """`forescale why` shows the pod's figures and the controller's arithmetic for them."""
-    pod = scene.kubelet.ready(scene.namespace)[0]["metadata"]["name"]
     text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
     assert f"-> Deployment {DEPLOYMENT}: 1 replicas, wants 1" in text, text
     assert "ScalingActive True (ValidMetricFound)" in text, text
@@ -48,6 +47,8 @@ async def told_why(scene: Scene) -> None:
         (arithmetic,) = [line for line in text.splitlines() if line.startswith(f"  = {metric}: ")]
         assert " per pod / " in arithmetic, text
     rows = [line.split()[:2] for line in text.splitlines()]
+    (pod,) = {row[0] for row in rows if row[1:] == ["serving"]}
+    assert pod in {one["metadata"]["name"] for one in scene.kubelet.ready(scene.namespace)}
     assert rows.count([pod, "serving"]) == 2, text
     found = json.loads(await scene.forescale("why", f"pod/{pod}", "-n", scene.namespace, "-ojson"))
     assert PENDING in {chapter["story"]["metric"] for chapter in found["chapters"]}
