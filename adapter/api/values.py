@@ -1,7 +1,7 @@
 """Values: the columns of an answer as a MetricValueList, in its two spellings, or an external one.
 
 A MetricValueList is put together as text: of 1,000 items all but the name, the second and the
-figure is the same, and objects of each item would take four times as long.
+figure is the same, and objects of each item would take several times as long.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Subject(msgspec.Struct, frozen=True):
 
 def encode(subject: Subject, answer: Answer) -> bytes:
     """Return the JSON of the list; a raw reading has no window."""
-    if answer.windows is not None:
-        items = ",".join(_items(subject, group) for group in _by_window(answer))
-    else:
-        items = _items(subject, answer) if answer.names else ""
-    return (
-        f'{{"kind":"MetricValueList","apiVersion":{_json(subject.group_version)},"metadata":{{}},'
-        f'"items":[{items}]}}'
-    ).encode()
+    groups = [answer] if answer.windows is None else _by_window(answer)
+    opening = f'{{"kind":"MetricValueList","apiVersion":{_json(subject.group_version)}'
+    parts = [f'{opening},"metadata":{{}},"items":['.encode()]
+    for group in groups:
+        if len(parts) > 1:
+            parts.append(b",")
+        parts += _items(subject, group)
+    return b"".join((*parts, b"]}"))
 
 
 def _by_window(answer: Answer) -> Iterable[Answer]:
@@ -47,18 +47,18 @@ def _by_window(answer: Answer) -> Iterable[Answer]:
         yield Answer(names, list(milli), list(taken_at), seconds)
 
 
-def _items(subject: Subject, answer: Answer) -> str:
+def _items(subject: Subject, answer: Answer) -> list[bytes]:
+    """Return the items in pieces, by columns: a text for each item would take twice as long."""
+    if not answer.names:
+        return []
     head, middle, tail = _frame(subject, answer.window_seconds)
-    stamps = Stamps(middle)
-    columns = zip(_escaped(answer.names), answer.taken_at, answer.milli, strict=True)
-    # As quantity.format_milli, whose call would cost a fifth of the whole.
-    texts = [
-        f"{name}{stamps[int(at)]}{milli}m"
-        if milli % 1000
-        else f"{name}{stamps[int(at)]}{milli // 1000}"
-        for name, at, milli in columns
-    ]
-    return head + f"{tail},{head}".join(texts) + tail
+    pieces = [f"{tail},{head}".encode()] * (4 * len(answer.names))
+    pieces[0] = head.encode()
+    pieces[1::4] = _escaped(answer.names)
+    pieces[2::4] = map(Stamps(middle).__getitem__, map(int, answer.taken_at))
+    pieces[3::4] = map(Figures().__getitem__, answer.milli)
+    pieces.append(tail.encode())
+    return pieces
 
 
 def encode_external(metric: str, labels: Mapping[str, str], answer: Answer) -> bytes:
@@ -94,14 +94,23 @@ def _frame(subject: Subject, window_seconds: int) -> tuple[str, str, str]:
     return head, metric, f'"{window}}}'
 
 
-class Stamps(dict[int, str]):
+class Stamps(dict[int, bytes]):
     """What stands between name and value, by Unix second; the pods of one answer share a few."""
 
     def __init__(self, middle: str) -> None:
         self._middle = middle
 
-    def __missing__(self, second: int) -> str:
-        text = self[second] = f'{self._middle}"timestamp":"{_stamp(second)}","value":"'
+    def __missing__(self, second: int) -> bytes:
+        text = f'{self._middle}"timestamp":"{_stamp(second)}","value":"'.encode()
+        self[second] = text
+        return text
+
+
+class Figures(dict[int, bytes]):
+    """The quantities as they stand between quotes, by thousandths; pods often have the same."""
+
+    def __missing__(self, milli: int) -> bytes:
+        text = self[milli] = format_milli(milli).encode()
         return text
 
 
@@ -109,12 +118,13 @@ def _stamp(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _escaped(names: Sequence[str]) -> Iterable[str]:
-    """Return the names as they stand between quotes; those of Kubernetes need no escaping."""
-    together = "".join(names)
-    if together.isascii() and _json(together)[1:-1] == together:
-        return names
-    return [_json(name)[1:-1] for name in names]
+def _escaped(names: Sequence[str]) -> list[bytes]:
+    """Return the names as they stand between quotes; Kubernetes' have no blank."""
+    together = " ".join(names)
+    found = together.encode().split(b" ")
+    if len(found) == len(names) and _json(together)[1:-1] == together:
+        return found
+    return [msgspec.json.encode(name)[1:-1] for name in names]
 
 
 def _json(text: str) -> str:
