@@ -19,6 +19,7 @@ from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
+from adapter.model.starting import Starting
 from adapter.model.window import Window
 from adapter.settings import Model
 from adapter.telemetry import Metrics, log
@@ -58,6 +59,7 @@ class Loop:
         self._groups = Groups(settings.hold_seconds)
         self._debuts: dict[str, float] = {}
         self._exits = exits.Tally()
+        self.starting = Starting()
         self.snapshot: Snapshot | None = None
 
     def apply(self, settings: Model) -> None:
@@ -91,6 +93,7 @@ class Loop:
         standings = stand(fleet, self._sources)
         self._debuts = debut.fold(self._debuts, self._standings, standings, now)
         self._standings = standings
+        self.starting.look(fleet, standings, self._sources, wall)
         self._append(batch, standings, now)
         self.snapshot = decide(
             fleet,

@@ -12,7 +12,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from adapter.model.coldstart import PRIOR_P90_SECONDS, Start, estimated
+from adapter.model.coldstart import PRIOR_P90_SECONDS, estimated
+from adapter.model.sighting import Start
 from bench.table import markdown
 
 COUNTS = (3, 5, 10, 50)

@@ -12,7 +12,7 @@ from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
 from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, remarks
 from adapter.model import exits
-from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
+from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind, Startup
 from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.owners import LEADER_WORKER_SET
 from adapter.model.quantity import parse_milli
@@ -22,6 +22,7 @@ LWS = "leaderworkerset.sigs.k8s.io"
 # Set by the LeaderWorkerSet controller.
 LEADER_WORKER_SET_LABEL = f"{LWS}/name"
 MAX_SIZE_DIGITS = 4
+USUAL_WAITS = ("", "ContainerCreating", "PodInitializing")
 
 Json = Mapping[str, Any]
 Above = Callable[[str, Owner], Owner | None]  # (namespace, owner) -> who owns it
@@ -63,6 +64,7 @@ def pod(raw: Json) -> Pod:
         holding=allocation.stated(raw, container),
         gpus=_gpus(raw),
         remarks=_remarks(raw, source),
+        startup=_startup(metadata, status, running),
         **_group(metadata),
     )
 
@@ -229,6 +231,26 @@ def _exits(status: Json) -> Iterator[Exit]:
                 if memory is not None:
                     at = _unix(ended.get("finishedAt")) or 0.0
                     yield Exit(str(container.get("name", "")), memory, at)
+
+
+def _startup(metadata: Json, status: Json, model_container_status: Json) -> Startup:
+    scheduled, is_true = _condition(status, "PodScheduled"), "True"
+    since = _unix(scheduled.get("lastTransitionTime"))
+    return Startup(
+        created_at=_unix(metadata.get("creationTimestamp")),
+        scheduled_at=since if scheduled.get("status") == is_true else None,
+        is_ready=_condition(status, "Ready").get("status") == is_true,
+        restarts=int(model_container_status.get("restartCount") or 0),
+        waiting_reason=next((word for word in _waits(status) if word not in USUAL_WAITS), ""),
+        unschedulable=scheduled.get("reason") == "Unschedulable",
+    )
+
+
+def _waits(status: Json) -> Iterator[str]:
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(group) or ():
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            yield str(waiting.get("reason") or "")
 
 
 def _condition(status: Json, kind: str) -> Json:

@@ -1,29 +1,27 @@
 """The cold start: how long a workload's pods take from creation until they serve, as learnt.
 
-Each pod is one observation. One that still starts, or was deleted before it served, is known to
-take *longer* than it did (censored); the Kaplan-Meier estimate counts both kinds. Pods that are
-stuck for a reason say nothing about a start and are named instead. All times are those of one
-clock, the API server's.
+Starts that ended and those that are only known to take longer (censored) both count: the estimate
+is Kaplan and Meier's. `sighting.py` says what a pod tells, `starting.py` watches the fleet.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from adapter.model.sighting import Key, Sighting, Start, observed, stuck
 
 # A learner keeps this much of a workload: enough for a 90th percentile, and no older than two
 # weeks, since images, nodes and caches change.
 KEPT_STARTS = 50
 KEPT_SECONDS = 14 * 86_400.0
 MAX_KEYS = 4_096  # deployments x templates; the one that is longest without a start goes first
-
-# A start that takes longer is stuck: the longest loads in the wild are 15 minutes.
-CAP_SECONDS = 1_800.0
 
 # Before anything is known: vLLM's own reports are 60 to 280 s, a new node takes 150 s more
 # (log-normal, log-sd 0.5, so the 90th percentile is 1.9 times the median).
@@ -37,67 +35,14 @@ FEW_FACTOR = 1.3
 SHARE = 0.9
 TEMPLATE_BEFORE = 0.5  # weight of a start of another pod template: the model may be another
 
-STUCK_REASONS = frozenset(
-    {
-        "ImagePullBackOff",
-        "ErrImagePull",
-        "InvalidImageName",
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
-
-
-class Key(msgspec.Struct, frozen=True):
-    """What starts alike: one workload's pods of one template."""
-
-    namespace: str
-    owner: str  # kind/name of the Deployment or other owner at the top
-    template: str  # pod-template-hash; empty where there is none
-
-
-class Sighting(msgspec.Struct, frozen=True):
-    """A pod as its status and its sidecar show it; None is what has not happened or is not known.
-
-    `ready` is the *first* time it served. The Ready condition says that only while the container
-    has never been restarted, so with restarts it must come from the sidecar. `gone` is when it was
-    deleted.
-    """
-
-    uid: str
-    name: str
-    key: Key
-    created: float
-    scheduled: float | None = None
-    started: float | None = None  # the model container
-    ready: float | None = None
-    gone: float | None = None
-    restarts: int = 0
-    ready_from_sidecar: bool = False
-    new_node: bool = False  # its node is younger than the pod
-    waiting_reason: str = ""  # of the model container
-
-
-class Start(msgspec.Struct, frozen=True):
-    """One observation: `seconds` from creation, the whole start if `ended`, else at least that."""
-
-    seconds: float
-    ended: bool
-    at: float  # when it was known
-    new_node: bool = False
-    node_seconds: float | None = None  # created -> scheduled
-    pull_seconds: float | None = None  # scheduled -> the model container runs
-    load_seconds: float | None = None  # -> ready
-
 
 class Estimate(msgspec.Struct, frozen=True):
     """The 90th percentile of the next start, and what it rests on.
 
-    `starts` counts the whole starts seen (those of other templates by half). The phases are
-    medians, None where no start tells them; their sum is not the percentile. `stuck` are pods left
-    out, with the reason.
+    `starts` counts the whole starts seen (those of other templates by half), `censored` the
+    observations that are only known to take longer. The median and the phases, which are medians
+    too, are None where no start tells them; the phases' sum is not the percentile. `stuck` are pods
+    left out, with the reason.
     """
 
     p90_seconds: float
@@ -107,46 +52,8 @@ class Estimate(msgspec.Struct, frozen=True):
     node_seconds: float | None = None
     pull_seconds: float | None = None
     load_seconds: float | None = None
-
-
-def stuck(pod: Sighting, now: float) -> str | None:
-    """Return why the pod's start says nothing about starts; None where it does."""
-    if pod.ready is not None:
-        return None
-    if pod.waiting_reason in STUCK_REASONS:
-        return f"{pod.name}: {pod.waiting_reason}"
-    age = (now if pod.gone is None else pod.gone) - pod.created
-    if age <= CAP_SECONDS:
-        return None
-    what = "not scheduled" if pod.scheduled is None else "not ready"
-    return f"{pod.name}: {what} after {age:.0f} s"
-
-
-def observed(pod: Sighting, now: float) -> Start | None:
-    """Return the pod's observation so far; None where it would mislead."""
-    if stuck(pod, now) is not None:
-        return None
-    if pod.ready is None:
-        age = (now if pod.gone is None else pod.gone) - pod.created
-        return Start(age, ended=False, at=now, new_node=pod.new_node) if age > 0 else None
-    seconds = pod.ready - pod.created
-    if pod.restarts and not pod.ready_from_sidecar:
-        return None  # Ready was written anew after the restart
-    if not 0 <= seconds <= CAP_SECONDS:
-        return None
-    return Start(
-        seconds,
-        ended=True,
-        at=pod.ready,
-        new_node=pod.new_node,
-        node_seconds=_between(pod.created, pod.scheduled),
-        pull_seconds=_between(pod.scheduled, pod.started),
-        load_seconds=_between(pod.started, pod.ready),
-    )
-
-
-def _between(first: float | None, then: float | None) -> float | None:
-    return then - first if first is not None and then is not None and then >= first else None
+    p50_seconds: float | None = None
+    censored: int = 0
 
 
 class ColdStarts:
@@ -154,18 +61,52 @@ class ColdStarts:
 
     def __init__(self) -> None:
         self._starts: dict[Key, deque[Start]] = {}
+        self._templates: dict[tuple[str, str], set[Key]] = {}  # by namespace and owner
 
     def learn(self, key: Key, start: Start) -> None:
-        """Keep one observation that is final."""
+        """Keep one observation that is final; of a pod that has taught already, nothing."""
         kept = self._starts.pop(key, None)
-        self._starts[key] = kept if kept is not None else deque(maxlen=KEPT_STARTS)
-        self._starts[key].append(start)
+        starts = kept if kept is not None else deque(maxlen=KEPT_STARTS)
+        self._starts[key] = starts
+        self._templates.setdefault((key.namespace, key.owner), set()).add(key)
+        if not start.uid or all(start.uid != known.uid for known in starts):
+            starts.append(start)
         if len(self._starts) > MAX_KEYS:
-            del self._starts[next(iter(self._starts))]
+            self._drop(next(iter(self._starts)))
+
+    def move(self, uid: str, old: Key, new: Key) -> None:
+        """Take what a pod taught from one key to another: whose it is was found out later."""
+        for start in [start for start in self._starts.get(old, ()) if start.uid == uid]:
+            self._starts[old].remove(start)
+            self.learn(new, start)
+        if not self._starts.get(old, True):
+            self._drop(old)
 
     def learnt(self) -> dict[Key, tuple[Start, ...]]:
-        """Return all that is kept, for a checkpoint; `learn` takes it back."""
+        """Return all that is kept, for a checkpoint; `restore` takes it back."""
         return {key: tuple(starts) for key, starts in self._starts.items()}
+
+    def restore(self, found: Mapping[Key, Iterable[Start]]) -> None:
+        """Take in what was learnt before; of a pod that has taught since, the older word counts.
+
+        It was written by who saw the pod's first transitions, and a Ready that flips has its time
+        rewritten.
+        """
+        for key, before in found.items():
+            known = {start.uid: start for start in self._starts.get(key, ()) if start.uid}
+            known |= {start.uid: start for start in before if start.uid}
+            nameless = [start for start in before if not start.uid]
+            self._drop(key)
+            for start in sorted([*nameless, *known.values()], key=lambda start: start.at):
+                self.learn(key, start)
+
+    def templates(self, namespace: str, owner: str) -> AbstractSet[Key]:
+        """Return the keys that anything was learnt under for one workload."""
+        return self._templates.get((namespace, owner), frozenset())
+
+    def starts(self, key: Key) -> Sequence[Start]:
+        """Return what was learnt under one key, oldest first."""
+        return tuple(self._starts.get(key, ()))
 
     def estimate(
         self, key: Key, pods: Iterable[Sighting], now: float, *, new_node: bool = False
@@ -176,9 +117,9 @@ class ColdStarts:
         own = self._fresh(self._starts.get(key, ()), now, new_node=new_node)
         before = [
             start
-            for other, starts in self._starts.items()
-            if other != key and (other.namespace, other.owner) == (key.namespace, key.owner)
-            for start in self._fresh(starts, now, new_node=new_node)
+            for other in self.templates(key.namespace, key.owner)
+            if other != key
+            for start in self._fresh(self._starts[other], now, new_node=new_node)
         ]
         found = estimated(
             [*own, *(start for start in running if start.new_node == new_node)],
@@ -187,6 +128,14 @@ class ColdStarts:
         )
         blocked = tuple(words for pod in starting if (words := stuck(pod, now)) is not None)
         return msgspec.structs.replace(found, stuck=blocked)
+
+    def _drop(self, key: Key) -> None:
+        if self._starts.pop(key, None) is None:
+            return
+        workload = (key.namespace, key.owner)
+        self._templates[workload].discard(key)
+        if not self._templates[workload]:
+            del self._templates[workload]
 
     @staticmethod
     def _fresh(starts: Iterable[Start], now: float, *, new_node: bool) -> list[Start]:
@@ -210,7 +159,17 @@ def estimated(own: Sequence[Start], before: Sequence[Start], prior_seconds: floa
         node_seconds=_median([start.node_seconds for start in starts]),
         pull_seconds=_median([start.pull_seconds for start in starts]),
         load_seconds=_median([start.load_seconds for start in starts]),
+        p50_seconds=_p50(seconds, ended, weights),
+        censored=int((~ended).sum()),
     )
+
+
+def _p50(
+    seconds: NDArray[np.float64], ended: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> float | None:
+    times, survival = kaplan_meier(seconds, ended, weights)
+    reached = np.flatnonzero(survival <= 0.5 + 1e-9)
+    return float(times[reached[0]]) if len(reached) else None
 
 
 def _p90(

@@ -80,6 +80,24 @@ class Standing(StrEnum):
     ENDED = "ended"  # terminating, succeeded or failed
 
 
+class Startup(msgspec.Struct, frozen=True):
+    """How far a pod is on its way to serving, as its status says now; times as in Pod.
+
+    `is_ready` is its Ready condition. `waiting_reason` is the kubelet's word for the container that
+    holds it up, empty where none does or where that is usual.
+    """
+
+    created_at: float | None = None
+    scheduled_at: float | None = None
+    is_ready: bool = False
+    restarts: int = 0  # of the model container
+    waiting_reason: str = ""
+    unschedulable: bool = False  # no node has room for it
+
+
+UNTOLD = Startup()
+
+
 class Pod(msgspec.Struct, frozen=True):
     """One pod that has a source; times are Unix seconds of the API server's own clock.
 
@@ -115,6 +133,7 @@ class Pod(msgspec.Struct, frozen=True):
     rank: int = 0  # 0 is the leader
     group_size: int = 1
     remarks: tuple[Remark, ...] = ()  # on its annotations
+    startup: Startup = UNTOLD
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

@@ -10,7 +10,8 @@ from adapter.loop import Loop
 from adapter.model import fleet as fleets
 from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, RAW, Stat, View
-from adapter.model.fleet import Exit, Fleet, Memory
+from adapter.model.exits import Workload
+from adapter.model.fleet import Exit, Fleet, Memory, Startup
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.settings import Model
@@ -143,3 +144,13 @@ def test_a_past_from_elsewhere_fills_the_window_and_says_nothing_of_the_present(
     assert loop.snapshot.sources["uid-llm-0"].model is ModelState.READY
     seen = loop.snapshot.pods(PENDING, View(Stat.MEAN, 60), "default", EVERYTHING, None)
     assert seen.milli == [4000]
+
+
+def test_a_pod_that_serves_has_taught_how_long_a_start_takes() -> None:
+    startup = Startup(created_at=WALL - 700, is_ready=True)
+    intake, fleet = Delivered(), Fleet.of([serving_pod("llm-0", startup=startup)], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    intake.batch = says(3.0, START)
+    loop.tick(START, WALL)
+    found = loop.starting.estimate(Workload("default", "Deployment", DEPLOYMENT), WALL)
+    assert (found.starts, found.p50_seconds) == (1, 200)

@@ -1,5 +1,6 @@
 """What of a Pod's JSON becomes the model's Pod."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from adapter.errors import IntakeError
 from adapter.intake.podjson import concerns, model_container, pod, with_parents
 from adapter.intake.roster import Roster
-from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
+from adapter.model.fleet import UNTOLD, Memory, MetricsPage, Owner, SourceKind, Standing, Startup
 from adapter.model.owners import REPLICA_SET
 
 STARTED = "2026-01-01T00:00:10Z"
@@ -327,3 +328,61 @@ def test_a_pod_of_a_leader_worker_set_says_its_place() -> None:
     assert whole in pod(raw).owners
     raw["metadata"]["annotations"] = {f"{lws}/size": "9" * 5000}
     assert pod(raw).group is None
+
+
+def seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def test_a_pod_says_how_far_it_is_on_its_way_to_serving() -> None:
+    raw = pod_json()
+    raw["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    raw["status"]["conditions"].append(
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:07Z"}
+    )
+    raw["status"]["containerStatuses"][0]["restartCount"] = 5
+    raw["status"]["containerStatuses"][1]["restartCount"] = 1
+    assert pod(raw).startup == Startup(
+        created_at=seconds("2026-01-01T00:00:00Z"),
+        scheduled_at=seconds("2026-01-01T00:00:07Z"),
+        is_ready=True,
+        restarts=1,
+    )
+
+
+def test_a_pod_that_no_node_has_room_for_is_not_scheduled() -> None:
+    raw = pod_json(ready=False)
+    raw["status"]["conditions"].append(
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "lastTransitionTime": "2026-01-01T00:00:07Z",
+        }
+    )
+    found = pod(raw).startup
+    assert (found.scheduled_at, found.unschedulable, found.is_ready) == (None, True, False)
+
+
+@pytest.mark.parametrize(
+    ("group", "reason", "told"),
+    [
+        ("containerStatuses", "ContainerCreating", ""),
+        ("containerStatuses", "ImagePullBackOff", "ImagePullBackOff"),
+        ("initContainerStatuses", "CrashLoopBackOff", "CrashLoopBackOff"),
+    ],
+)
+def test_a_container_that_holds_the_pod_up_is_told_by_the_kubelets_reason(
+    group: str, reason: str, told: str
+) -> None:
+    raw = pod_json(ready=False)
+    raw["status"]["initContainerStatuses"] = [{"name": "forescale", "state": {}}]
+    raw["status"][group][0]["state"] = {"waiting": {"reason": reason}}
+    raw["status"]["containerStatuses"][1]["state"] = {"waiting": {"reason": "PodInitializing"}}
+    assert pod(raw).startup.waiting_reason == told
+
+
+def test_a_pod_without_a_status_says_nothing_of_its_start() -> None:
+    raw = pod_json()
+    del raw["status"]
+    assert pod(raw).startup == UNTOLD

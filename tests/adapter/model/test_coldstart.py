@@ -12,14 +12,10 @@ from adapter.model import coldstart
 from adapter.model.coldstart import (
     PRIOR_P90_SECONDS,
     ColdStarts,
-    Key,
-    Sighting,
-    Start,
     estimated,
     kaplan_meier,
-    observed,
-    stuck,
 )
+from adapter.model.sighting import Key, Sighting, Start, observed, stuck
 
 KEY = Key("default", "Deployment/llm", "abc")
 NOW = 100_000.0
@@ -46,6 +42,10 @@ def phases(node: float | None, pull: float | None, load: float | None, total: fl
     )
 
 
+def of_pod(uid: str, seconds: float, at: float = NOW) -> Start:
+    return Start(seconds, ended=True, at=at, uid=uid)
+
+
 def running(*seconds: float) -> list[Start]:
     return [Start(s, ended=False, at=NOW) for s in seconds]
 
@@ -57,45 +57,12 @@ def taught(*starts: Start, key: Key = KEY) -> ColdStarts:
     return found
 
 
-def test_a_pod_that_served_is_a_whole_start_with_its_phases() -> None:
-    seen = pod(400, scheduled=NOW - 390, started=NOW - 330, ready=NOW - 130)
-    assert observed(seen, NOW) == phases(10, 60, 200, 270)
-
-
-def test_a_phase_that_is_not_known_is_none_and_the_sum_still_counts() -> None:
-    found = observed(pod(400, started=NOW - 330, ready=NOW - 130), NOW)
-    assert found is not None
-    assert (found.seconds, found.node_seconds, found.pull_seconds) == (270, None, None)
-
-
-def test_a_pod_that_still_starts_takes_longer_than_it_did() -> None:
-    assert observed(pod(90), NOW) == running(90)[0]
-    assert observed(pod(90, gone=NOW - 30), NOW) == running(60)[0]
-
-
-def test_after_a_restart_only_the_sidecar_knows_the_first_ready() -> None:
-    """The Ready condition carries the time of its last change alone."""
-    seen = pod(4_000, ready=NOW - 3_000, restarts=1)
-    assert observed(seen, NOW) is None
-    told = observed(msgspec.structs.replace(seen, ready_from_sidecar=True), NOW)
-    assert told is not None
-    assert told.seconds == 1_000
-
-
-def test_a_ready_that_flipped_days_later_is_no_start() -> None:
-    assert observed(pod(90_000, ready=NOW - 10), NOW) is None
-
-
-def test_a_clock_that_runs_backwards_is_no_start() -> None:
-    assert observed(pod(90, ready=NOW - 100), NOW) is None
-    assert observed(pod(-5), NOW) is None
-
-
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
         (pod(60, waiting_reason="ImagePullBackOff"), "llm-1: ImagePullBackOff"),
         (pod(60, waiting_reason="CrashLoopBackOff", restarts=4), "llm-1: CrashLoopBackOff"),
+        (pod(60, restarts=2), "llm-1: restarted before it was ready (restarts: 2)"),
         (pod(2_000), "llm-1: not scheduled after 2000 s"),
         (pod(2_000, scheduled=NOW - 1_990), "llm-1: not ready after 2000 s"),
     ],
@@ -106,10 +73,6 @@ def test_a_stuck_pod_is_named_and_teaches_nothing(seen: Sighting, words: str) ->
     found = taught(*whole(*[100.0] * 20)).estimate(KEY, [seen], NOW)
     assert found.p90_seconds == 100.0
     assert found.stuck == (words,)
-
-
-def test_a_pod_that_served_before_it_crashed_is_not_stuck() -> None:
-    assert stuck(pod(60, ready=NOW - 10, waiting_reason="CrashLoopBackOff"), NOW) is None
 
 
 def test_without_any_start_the_prior_holds() -> None:
@@ -186,10 +149,42 @@ def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.Monk
 def test_what_was_learnt_can_be_taken_over() -> None:
     first = taught(*whole(*range(100, 120)))
     second = ColdStarts()
-    for key, starts in first.learnt().items():
-        for start in starts:
-            second.learn(key, start)
+    second.restore(first.learnt())
     assert second.estimate(KEY, [], NOW) == first.estimate(KEY, [], NOW)
+
+
+def test_of_what_was_learnt_before_and_since_the_older_word_about_a_pod_counts() -> None:
+    """It saw the first ready; a later one has seen the time of the last change alone."""
+    learner = taught(of_pod("a", 900, at=NOW - 10), of_pod("c", 70, at=NOW - 5))
+    learner.restore({KEY: [of_pod("a", 60, at=NOW - 900), of_pod("b", 50, at=NOW - 800)]})
+    assert [(start.uid, start.seconds) for start in learner.starts(KEY)] == [
+        ("a", 60),
+        ("b", 50),
+        ("c", 70),
+    ]
+
+
+def test_a_pod_teaches_once() -> None:
+    assert len(taught(of_pod("a", 60), of_pod("a", 90), of_pod("b", 60)).starts(KEY)) == 2
+
+
+def test_what_a_pod_taught_goes_with_it_to_its_owner() -> None:
+    replica_set = msgspec.structs.replace(KEY, owner="ReplicaSet/llm-abc")
+    learner = taught(of_pod("a", 60), of_pod("b", 70), key=replica_set)
+    learner.move("a", replica_set, KEY)
+    assert {key: len(found) for key, found in learner.learnt().items()} == {replica_set: 1, KEY: 1}
+    learner.move("b", replica_set, KEY)
+    learner.move("c", replica_set, KEY)
+    assert learner.learnt() == {KEY: (of_pod("a", 60), of_pod("b", 70))}
+    assert learner.templates("default", replica_set.owner) == set()
+    assert learner.templates("default", KEY.owner) == {KEY}
+
+
+def test_the_median_is_that_of_the_estimate_and_the_unfinished_are_counted() -> None:
+    found = estimated([*whole(10, 20, 30), *running(25)], [], PRIOR)
+    assert (found.p50_seconds, found.censored) == (20, 1)
+    assert estimated(running(25), [], PRIOR).p50_seconds is None
+    assert estimated([*whole(10), *running(50, 50, 50)], [], PRIOR).p50_seconds is None
 
 
 def test_the_phases_are_medians_of_what_is_known() -> None:

@@ -1,0 +1,113 @@
+"""The sighting: what a pod's status shows of its way to serving, and what that says of a start.
+
+Each pod is one observation. One that still starts, or was deleted before it served, is known to
+take *longer* than it did (censored). Pods that are stuck for a reason say nothing about a start and
+are named instead. All times are those of one clock, the API server's.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+# A start that takes longer is stuck: the longest loads in the wild are 15 minutes.
+CAP_SECONDS = 1_800.0
+
+STUCK_REASONS = frozenset(
+    {
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "InvalidImageName",
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What starts alike: one workload's pods of one template."""
+
+    namespace: str
+    owner: str  # kind/name of the Deployment or other owner at the top
+    template: str  # pod-template-hash; empty where there is none
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A pod as its status and its sidecar show it; None is what has not happened or is not known.
+
+    `ready` is the *first* time it served. The Ready condition says that only while the container
+    has never been restarted, so with restarts it must come from the sidecar. `gone` is when it was
+    deleted.
+    """
+
+    uid: str
+    name: str
+    key: Key
+    created: float
+    scheduled: float | None = None
+    started: float | None = None  # the model container
+    ready: float | None = None
+    gone: float | None = None
+    restarts: int = 0
+    ready_from_sidecar: bool = False
+    new_node: bool = False  # its node is younger than the pod, or it waits for one
+    waiting_reason: str = ""  # of the model container
+
+
+class Start(msgspec.Struct, frozen=True):
+    """One observation: `seconds` from creation, the whole start if `ended`, else at least that."""
+
+    seconds: float
+    ended: bool
+    at: float  # when it was known
+    uid: str = ""  # of the pod; empty where that is not known
+    new_node: bool = False
+    node_seconds: float | None = None  # created -> scheduled
+    pull_seconds: float | None = None  # scheduled -> the model container runs
+    load_seconds: float | None = None  # -> ready
+
+
+def stuck(pod: Sighting, now: float) -> str | None:
+    """Return why the pod's start says nothing about starts; None where it does."""
+    if pod.ready is not None:
+        return None
+    if pod.waiting_reason in STUCK_REASONS:
+        return f"{pod.name}: {pod.waiting_reason}"
+    if pod.restarts:
+        return f"{pod.name}: restarted before it was ready (restarts: {pod.restarts})"
+    age = (now if pod.gone is None else pod.gone) - pod.created
+    if age <= CAP_SECONDS:
+        return None
+    what = "not scheduled" if pod.scheduled is None else "not ready"
+    return f"{pod.name}: {what} after {age:.0f} s"
+
+
+def observed(pod: Sighting, now: float) -> Start | None:
+    """Return the pod's observation so far; None where it would mislead."""
+    if stuck(pod, now) is not None:
+        return None
+    if pod.ready is None:
+        age = (now if pod.gone is None else pod.gone) - pod.created
+        if age <= 0:
+            return None
+        return Start(age, ended=False, at=now, uid=pod.uid, new_node=pod.new_node)
+    seconds = pod.ready - pod.created
+    if pod.restarts and not pod.ready_from_sidecar:
+        return None  # Ready was written anew after the restart
+    if not 0 <= seconds <= CAP_SECONDS:
+        return None
+    return Start(
+        seconds,
+        ended=True,
+        at=pod.ready,
+        uid=pod.uid,
+        new_node=pod.new_node,
+        node_seconds=_between(pod.created, pod.scheduled),
+        pull_seconds=_between(pod.scheduled, pod.started),
+        load_seconds=_between(pod.started, pod.ready),
+    )
+
+
+def _between(first: float | None, then: float | None) -> float | None:
+    return then - first if first is not None and then is not None and then >= first else None

@@ -1,0 +1,214 @@
+"""The starting pods: each one's first way to serving, watched in the fleet, until it has taught.
+
+A status tells the present alone, and a Ready that flips has its time rewritten: so the first
+transition of each pod is kept from the moment it is seen. After a restart of the adapter all of it
+comes back from the pods that live, as far as their status still says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from msgspec import structs
+
+from adapter.model import fleet as fleets
+from adapter.model.coldstart import MAX_KEYS, ColdStarts, Estimate
+from adapter.model.exits import Workload, workload_of
+from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
+from adapter.model.sighting import Key, Sighting, observed
+from adapter.model.source import NEW, Source
+
+# Set by the controllers of Deployments, of StatefulSets, and of LeaderWorkerSets.
+TEMPLATE_LABELS = (
+    "pod-template-hash",
+    "controller-revision-hash",
+    "leaderworkerset.sigs.k8s.io/template-revision-hash",
+)
+SYNC_SECONDS = 15.0  # the default of the HPA controller's --horizontal-pod-autoscaler-sync-period
+# A source that has said nothing yet may say that the model still loads: two heartbeats and a
+# connect are 6 s. A sidecar that stays silent holds nothing up for longer than this.
+WORD_SECONDS = 30.0
+_SPEAKING = (SourceKind.SIDECAR, SourceKind.SCRAPE)
+
+
+class Horizon(NamedTuple):
+    """How far ahead demand matters, and in words where that figure comes from."""
+
+    seconds: float
+    words: str
+
+
+class _Way(msgspec.Struct):
+    """One pod on its way; `watched` where it was seen before it was ready by its status."""
+
+    sighting: Sighting
+    watched: bool = False
+    held_back: bool = False  # ready by its status, and loading by its source's word
+    ready_at: float | None = None
+    ready_seen_at: float = 0.0
+
+
+class Starting:
+    """Owns the pods that start now, and what all the others have taught; times are Unix seconds."""
+
+    def __init__(self) -> None:
+        self.learnt = ColdStarts()
+        self._pods: Mapping[str, Pod] = fleets.EMPTY.pods
+        self._ways: dict[str, _Way] = {}  # by UID
+        self._done: dict[str, Key] = {}  # living pods that have taught, or never will
+        self._newest: dict[Workload, tuple[float, Key]] = {}  # its newest pod's creation
+
+    def look(
+        self,
+        fleet: Fleet,
+        standings: Mapping[str, Standing],
+        sources: Mapping[str, Source],
+        now: float,
+    ) -> None:
+        """Take in the fleet as it is; a pod that serves or is gone teaches once."""
+        before, self._pods = self._pods, fleet.pods
+        if before is not self._pods:
+            for uid in before.keys() - self._pods.keys():
+                self._part(uid, now)
+            for uid, pod in self._pods.items():
+                if before.get(uid) is not pod:
+                    self._meet(pod, now)
+        for uid in list(self._ways):
+            self._attend(self._pods[uid], standings[uid], sources.get(uid, NEW), now)
+
+    def pods(self, workload: Workload) -> tuple[Sighting, ...]:
+        """Return the workload's pods that start now."""
+        wanted = (workload.namespace, _owner(workload))
+        found = (way.sighting for way in self._ways.values())
+        return tuple(pod for pod in found if (pod.key.namespace, pod.key.owner) == wanted)
+
+    def key(self, workload: Workload) -> Key:
+        """Return what the workload's next pod starts like: the template of its newest one."""
+        if workload in self._newest:
+            return self._newest[workload][1]
+        known = self.learnt.templates(workload.namespace, _owner(workload))
+        none = Key(workload.namespace, _owner(workload), "")
+        return max(known, key=lambda key: self.learnt.starts(key)[-1].at, default=none)
+
+    def estimate(self, workload: Workload, now: float, *, new_node: bool = False) -> Estimate:
+        """Return how long the workload's next pod takes until it serves."""
+        pods = self.pods(workload)
+        return self.learnt.estimate(self.key(workload), pods, now, new_node=new_node)
+
+    def horizon(self, workload: Workload, now: float, *, age_seconds: float) -> Horizon:
+        """Return when a pod serves that the HPA asks for on a reading of that age."""
+        found = self.estimate(workload, now)
+        seconds = found.p90_seconds + SYNC_SECONDS + age_seconds
+        return Horizon(
+            seconds,
+            f"{seconds:.0f} s: cold start {found.p90_seconds:.0f} s ({found.why}),"
+            f" HPA sync {SYNC_SECONDS:.0f} s, reading {age_seconds:.0f} s old",
+        )
+
+    def _part(self, uid: str, now: float) -> None:
+        """Let go of a pod that is no more: one that never served takes longer than it lived."""
+        if uid in self._ways:
+            self._end(uid, now, gone=now)
+        self._done.pop(uid, None)
+
+    def _meet(self, pod: Pod, now: float) -> None:
+        """Take in a pod that is new or has changed."""
+        key, way = _key(pod), self._ways.get(pod.uid)
+        self._note_newest(pod, key)
+        if (done := self._done.get(pod.uid)) is not None:
+            if done != key:
+                self.learnt.move(pod.uid, done, key)
+                self._done[pod.uid] = key
+            return
+        created = pod.startup.created_at
+        if way is None and (created is None or not _can_teach(pod)):
+            self._done[pod.uid] = key
+            return
+        if way is None:
+            assert created is not None  # noqa: S101 - said above
+            way = self._ways[pod.uid] = _Way(Sighting(pod.uid, pod.name, key, created))
+        elif pod.startup.restarts and not way.sighting.restarts:
+            self._learn(structs.replace(way.sighting, gone=now), now)
+        way.sighting = _after(way.sighting, pod, key)
+        way.watched |= not pod.startup.is_ready
+
+    def _attend(self, pod: Pod, standing: Standing, source: Source, now: float) -> None:
+        """Look whether the pod serves by now; its source has a say in that."""
+        way, is_ready = self._ways[pod.uid], pod.startup.is_ready
+        if standing is Standing.ENDED:
+            self._end(pod.uid, now, gone=now)
+        elif is_ready and standing is Standing.LOADING:
+            way.held_back, way.ready_at = way.watched, None
+        elif is_ready and standing is Standing.SERVING:
+            if way.ready_at is None:
+                way.ready_at, way.ready_seen_at = _ready_at(way, pod, now), now
+            if not _owes_a_word(pod, source) or now - way.ready_seen_at >= WORD_SECONDS:
+                self._end(pod.uid, now)
+        elif standing is Standing.SERVING and not pod.model_ready:
+            self._end(pod.uid, now)  # it was ready meanwhile, nobody knows when first
+
+    def _end(self, uid: str, now: float, *, gone: float | None = None) -> None:
+        way = self._ways.pop(uid)
+        self._done[uid] = way.sighting.key
+        if gone is not None or way.ready_at is not None:
+            self._learn(structs.replace(way.sighting, ready=way.ready_at, gone=gone), now)
+
+    def _learn(self, seen: Sighting, now: float) -> None:
+        start = observed(seen, now)
+        if start is not None:
+            self.learnt.learn(seen.key, start)
+
+    def _note_newest(self, pod: Pod, key: Key) -> None:
+        workload, created = workload_of(pod), pod.startup.created_at or 0.0
+        if created >= self._newest.get(workload, (0.0, key))[0]:
+            self._newest.pop(workload, None)
+            self._newest[workload] = (created, key)
+        if len(self._newest) > MAX_KEYS:
+            del self._newest[next(iter(self._newest))]
+
+
+def _key(pod: Pod) -> Key:
+    template = next((pod.labels[name] for name in TEMPLATE_LABELS if name in pod.labels), "")
+    workload = workload_of(pod)
+    return Key(workload.namespace, _owner(workload), template)
+
+
+def _owner(workload: Workload) -> str:
+    return f"{workload.kind}/{workload.name}"
+
+
+def _can_teach(pod: Pod) -> bool:
+    """Tell whether a pod that is seen for the first time still shows its first start, or is in it.
+
+    After a restart of its container, or where it was ready and is not now, the time is lost.
+    """
+    if pod.standing() is Standing.ENDED:
+        return False
+    if pod.startup.is_ready:
+        return not pod.startup.restarts
+    return pod.model_ready or pod.standing() is not Standing.SERVING
+
+
+def _after(seen: Sighting, pod: Pod, key: Key) -> Sighting:
+    """Return the sighting with what is seen of the pod for the first time now."""
+    told = pod.startup
+    started = pod.model_started_at if not told.restarts else None
+    return structs.replace(
+        seen,
+        key=key,
+        scheduled=told.scheduled_at if seen.scheduled is None else seen.scheduled,
+        started=started if seen.started is None else seen.started,
+        restarts=told.restarts,
+        new_node=seen.new_node or told.unschedulable,
+        waiting_reason=told.waiting_reason,
+    )
+
+
+def _ready_at(way: _Way, pod: Pod, now: float) -> float | None:
+    return now if way.held_back else pod.ready_changed_at
+
+
+def _owes_a_word(pod: Pod, source: Source) -> bool:
+    return pod.source in _SPEAKING and source.heard_at is None and source.trouble is None

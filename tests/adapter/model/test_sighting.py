@@ -1,0 +1,60 @@
+"""What a pod's status says of its start, and what it cannot say."""
+
+from __future__ import annotations
+
+import msgspec
+
+from adapter.model.sighting import Key, Sighting, Start, observed, stuck
+
+KEY = Key("default", "Deployment/llm", "abc")
+NOW = 100_000.0
+
+
+def pod(age: float, **fields: object) -> Sighting:
+    return msgspec.structs.replace(Sighting("uid-1", "llm-1", KEY, NOW - age), **fields)
+
+
+def test_a_pod_that_served_is_a_whole_start_with_its_phases() -> None:
+    seen = pod(400, scheduled=NOW - 390, started=NOW - 330, ready=NOW - 130)
+    assert observed(seen, NOW) == Start(
+        270,
+        ended=True,
+        at=NOW - 130,
+        uid="uid-1",
+        node_seconds=10,
+        pull_seconds=60,
+        load_seconds=200,
+    )
+
+
+def test_a_phase_that_is_not_known_is_none_and_the_sum_still_counts() -> None:
+    found = observed(pod(400, started=NOW - 330, ready=NOW - 130), NOW)
+    assert found is not None
+    assert (found.seconds, found.node_seconds, found.pull_seconds) == (270, None, None)
+
+
+def test_a_pod_that_still_starts_takes_longer_than_it_did() -> None:
+    assert observed(pod(90), NOW) == Start(90, ended=False, at=NOW, uid="uid-1")
+    assert observed(pod(90, gone=NOW - 30), NOW) == Start(60, ended=False, at=NOW, uid="uid-1")
+
+
+def test_after_a_restart_only_the_sidecar_knows_the_first_ready() -> None:
+    """The Ready condition carries the time of its last change alone."""
+    seen = pod(4_000, ready=NOW - 3_000, restarts=1)
+    assert observed(seen, NOW) is None
+    told = observed(msgspec.structs.replace(seen, ready_from_sidecar=True), NOW)
+    assert told is not None
+    assert told.seconds == 1_000
+
+
+def test_a_ready_that_flipped_days_later_is_no_start() -> None:
+    assert observed(pod(90_000, ready=NOW - 10), NOW) is None
+
+
+def test_a_clock_that_runs_backwards_is_no_start() -> None:
+    assert observed(pod(90, ready=NOW - 100), NOW) is None
+    assert observed(pod(-5), NOW) is None
+
+
+def test_a_pod_that_served_before_it_crashed_is_not_stuck() -> None:
+    assert stuck(pod(60, ready=NOW - 10, waiting_reason="CrashLoopBackOff"), NOW) is None
