@@ -68,7 +68,8 @@ class Answers:
         if not snapshot.owned(metric, key).pods:
             raise NotFound(
                 f"{kind.kind} {shown(key.name)} in namespace {shown(key.namespace)} has no pod"
-                " with a source: label its pod template forescale.dev/source"
+                " with a source: label its pod template forescale.dev/source; a workload that is"
+                " scaled to 0 has none"
             )
         if key.agg is Agg.MERGED:
             return snapshot.merged(metric, key)

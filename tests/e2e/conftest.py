@@ -21,6 +21,7 @@ from tests.controlplane.components import Options
 from tests.controlplane.kubelet import Kubelet
 from tests.controlplane.podlife import Behaviour
 from tests.e2e.adapters import Adapters
+from tests.e2e.gateway import APP, Gateways
 from tests.e2e.impostors import ANNOTATION, Impostors
 from tests.e2e.llmpods import LlmPods
 from tests.e2e.scene import Scene
@@ -101,11 +102,14 @@ async def scene(
         llm = LlmPods(tmp_path / "pods", kubelet, session)
 
         impostors = Impostors(kubelet)
+        gateways = Gateways(kubelet, llm, session)
 
-        def of(pod: dict[str, Any]) -> Adapters | LlmPods | Impostors:
+        def of(pod: dict[str, Any]) -> Adapters | LlmPods | Impostors | Gateways:
             labels = pod["metadata"].get("labels", {})
             if ANNOTATION in pod["metadata"].get("annotations", {}):
                 return impostors
+            if labels.get("app") == APP:
+                return gateways
             return adapters if labels.get("app.kubernetes.io/component") == "adapter" else llm
 
         kubelet.behaviour = Behaviour(
@@ -115,7 +119,7 @@ async def scene(
             on_restarted=lambda pod, _: of(pod).restart(pod),
         )
         async with Traffic(llm, session) as traffic:
-            yield Scene(controlplane, api, kubelet, namespace, adapters, llm, traffic)
+            yield Scene(controlplane, api, kubelet, namespace, adapters, llm, traffic, gateways)
         if adapters.processes:
             await adapters.uninstall()
         await llm.close()

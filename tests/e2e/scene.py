@@ -15,6 +15,7 @@ from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane
 from tests.controlplane.kubelet import Kubelet
 from tests.e2e.adapters import Adapters
+from tests.e2e.gateway import Gateways
 from tests.e2e.llmpods import ROOT, LlmPods
 from tests.e2e.traffic import Traffic
 
@@ -39,15 +40,19 @@ class Scene:
     adapters: Adapters
     llm: LlmPods
     traffic: Traffic
+    gateways: Gateways
     example: Path = EXAMPLE
 
-    async def deploy(self, *, hpa: bool = True, replicas: int = 1) -> None:
-        """Apply the example of the documentation, with as many pods, and wait until they serve."""
+    async def deploy(self, *, hpa: bool = True, replicas: int = 1, others: int = 0) -> None:
+        """Apply the example of the documentation, with as many pods, and wait until they serve.
+
+        `others` is how many pods of other Deployments it has.
+        """
         parts = [part for part in await self._example() if hpa or not _is_hpa(part)]
         await self.controlplane.kubectl("apply", "-f", "-", stdin="\n---\n".join(parts))
         if replicas != 1:
             await self.scale(replicas)
-        await self.kubelet.wait_ready(self.namespace, replicas, timeout_seconds=60)
+        await self.kubelet.wait_ready(self.namespace, replicas + others, timeout_seconds=60)
 
     async def autoscale(self) -> None:
         """Apply the example's HPA, after `deploy` without it."""

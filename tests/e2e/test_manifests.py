@@ -72,10 +72,10 @@ async def test_an_overlay_is_accepted_whole(controlplane: ControlPlane, name: st
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, overlay)))
 
 
-@pytest.mark.parametrize("name", ["llm-inference-dra", "llm-inference-wrapper"])
-async def test_an_example_of_another_way_to_the_gpu_is_accepted(
-    controlplane: ControlPlane, name: str
-) -> None:
+@pytest.mark.parametrize(
+    "name", ["llm-inference-dra", "llm-inference-wrapper", "llm-inference-zero"]
+)
+async def test_an_example_of_another_way_is_accepted(controlplane: ControlPlane, name: str) -> None:
     accepted = await controlplane.kubectl("apply", "-k", str(EXAMPLES / name), "--dry-run=server")
     built = objects_of(await _built(controlplane, EXAMPLES / name))
     assert len(accepted.splitlines()) == len(built) >= 4

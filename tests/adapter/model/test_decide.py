@@ -11,6 +11,7 @@ from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, WALL, World, ser
 
 PENDING = "llm_inference_pending_requests"
 GPU = "nvidia_gpu_utilization"
+INFLIGHT = "llm_inference_inflight_requests"
 
 
 def fleet_of(count: int, **levels: float) -> World:
@@ -366,3 +367,23 @@ def test_a_service_has_a_total_of_its_own() -> None:
     silence(world, "llm-0")
     world.advance(10)
     assert world.total(PENDING, "llm", kind="Service") == 20.0
+
+
+def test_a_gateways_service_answers_while_the_model_has_no_pod_and_then_no_source() -> None:
+    world = fleet_of(1, inflight=0.0)
+    gateways = [serving_pod(f"gateway-{n}", labels={"app": "gateway"}, owners=()) for n in range(2)]
+    world.pods |= {pod.name: pod for pod in gateways}
+    world.say |= {pod.name: {"inflight": 1.0} for pod in gateways}
+    world.selectors = {("default", Owner("Service", "gateway")): (parse("app=gateway"),)}
+    world.advance(20)
+    del world.pods["llm-0"]
+    world.advance(20)
+    assert world.total(INFLIGHT, "gateway", kind="Service") == 2.0
+    assert world.total(INFLIGHT) is None
+    world.say |= {pod.name: {"inflight": 0.0} for pod in gateways}
+    world.advance(15)
+    assert world.total(INFLIGHT, "gateway", kind="Service") == 0.0
+    silence(world, "gateway-0", "gateway-1")
+    world.advance(int(HOLD_SECONDS) + 2)
+    with pytest.raises(NoValue, match="no reading for 6"):
+        world.total(INFLIGHT, "gateway", kind="Service")

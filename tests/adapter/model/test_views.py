@@ -18,14 +18,14 @@ ROW = np.array([0])
 
 
 class Series:
-    """One series that is read once a second."""
+    """One series that is read every so many seconds."""
 
     def __init__(self, start: int = 1000) -> None:
         self.now, self.window = start - 1, Window(rows=1)
 
-    def say(self, value: float, seconds: int = 1) -> None:
-        for _ in range(seconds):
-            self.now += 1
+    def say(self, value: float, seconds: int = 1, every: int = 1) -> None:
+        for _ in range(0, seconds, every):
+            self.now += every
             at = self.now + 0.1
             points = (Point("pending", at, value),)
             self.window.append(Batch((Reading("u", at, 2.0, ModelState.READY, points),)), at)
@@ -43,6 +43,33 @@ def test_an_idle_window_is_exactly_zero_in_every_view(start: int) -> None:
     series.say(1234.5, 30)
     series.say(0.0, 610)
     assert {series.level(view) for view in VIEWS} == {0.0}
+
+
+def idle_seconds(view: View) -> int:
+    """How long nothing but 0 must have been read: what the view looks at, in whole steps."""
+    reach = view.window_seconds
+    if view.stat is Stat.EWMA:
+        reach = 60 if view.window_seconds <= 15 else 600
+    return reach if reach <= 60 else reach + 10
+
+
+@given(
+    past=st.lists(st.tuples(st.floats(0, 2e6, width=32), st.integers(1, 60)), max_size=8),
+    start=st.integers(1000, 1059),
+    every=st.sampled_from((1, 2, 5, 15)),
+)
+def test_whatever_was_before_an_idle_window_is_gone_to_the_last_bit(
+    past: list[tuple[float, int]], start: int, every: int
+) -> None:
+    series = Series(start)
+    for value, seconds in past:
+        series.say(value, seconds, every)
+    since = series.now + every  # the first reading of 0
+    for seconds in sorted({idle_seconds(view) for view in VIEWS}):
+        while series.now - since + 1 < seconds:
+            series.say(0.0, every, every)
+        over = [view for view in VIEWS if idle_seconds(view) <= series.now - since + 1]
+        assert {view: series.level(view) for view in over} == dict.fromkeys(over, 0.0)
 
 
 @pytest.mark.parametrize("start", [1000, 1001, 1005, 1009])
