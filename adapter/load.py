@@ -17,8 +17,9 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 import yaml
 
+from adapter.consistency import problems
 from adapter.errors import SettingsError
-from adapter.settings import Settings, problems
+from adapter.settings import Settings
 
 _Tree = TypeVar("_Tree", bound=msgspec.Struct)
 

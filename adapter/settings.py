@@ -2,21 +2,18 @@
 
 One field has three spellings: `intake.allowLoopback` in the YAML file, `--intake-allow-loopback`
 as a flag, `FORESCALE_ADAPTER_INTAKE_ALLOW_LOOPBACK` in the environment. Durations are seconds
-inside and `15s`, `500ms`, `2m` or a plain number of seconds outside. load.py reads them.
+inside and `15s`, `500ms`, `2m` or a plain number of seconds outside. load.py reads
+them, consistency.py checks them.
 """
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 import msgspec
 
 # A source with a longer period would count as fresh for longer than any HPA should trust it.
 LONGEST_PERIOD_SECONDS = 60.0
-_ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
-_SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
-_OBJECT_KIND = re.compile(r"[a-z0-9-]+\.v[a-z0-9]+\.[a-z0-9-]+(\.[a-z0-9-]+)*=[A-Z][A-Za-z0-9]*")
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -176,124 +173,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 LIVE = ("intake.", "model.", "log.")
 
 
-def problems(settings: Settings) -> list[str]:
-    """Return one sentence per setting that cannot work, with the fix; empty when all can."""
-    found = [*_port_problems(settings), *_duration_problems(settings), *_kind_problems(settings)]
-    found += _account_problems(settings.intake.node_sources)
-    if settings.log.level not in ("debug", "info", "warning", "error"):
-        found.append(f"log.level is `{settings.log.level}`: use debug, info, warning or error")
-    for key, behind in (
-        ("resourceMetrics", settings.resource_metrics),
-        ("fallthrough", settings.fallthrough),
-    ):
-        found += _behind_problems(key, behind)
-        if settings.tls.folder and behind.secret:
-            found.append(f"{key}.secret needs a CA of ours, and tls.folder has none: use caFile")
-    if settings.standalone and settings.kubeconfig:
-        found.append("standalone and kubeconfig are both set: pods come from one of them")
-    found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
-    if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
-        found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
-    return found
-
-
 def accounts(text: str) -> frozenset[tuple[str, str]]:
     """Return the (namespace, service account) pairs of `intake.nodeSources`."""
     parts = [part.strip().split("/") for part in text.split(",") if part.strip()]
     return frozenset((part[0], part[1]) for part in parts if len(part) == 2)  # noqa: PLR2004
-
-
-def _account_problems(text: str) -> list[str]:
-    wrong = [part for part in text.split(",") if part.strip() and not _ACCOUNT.fullmatch(part)]
-    return [f"intake.nodeSources has `{w}`: write namespace/serviceaccount" for w in wrong]
-
-
-def _behind_problems(key: str, behind: Behind) -> list[str]:
-    if not behind.url:
-        return []
-    found = []
-    if urlsplit(behind.url).scheme != "https" or not urlsplit(behind.url).hostname:
-        found.append(f"{key}.url is `{behind.url}`: write https://NAME.NAMESPACE.svc")
-    if behind.ca_file and behind.insecure_upstream:
-        found.append(f"{key}.caFile and {key}.insecureUpstream are both set: choose one of them")
-    if behind.secret and not _SECRET.fullmatch(behind.secret):
-        found.append(f"{key}.secret is `{behind.secret}`: write NAMESPACE/NAME")
-    return found
-
-
-def _kind_problems(settings: Settings) -> list[str]:
-    terms = filter(None, map(str.strip, settings.api.object_kinds.split(",")))
-    return [
-        f"api.objectKinds has `{term}`: write PLURAL.VERSION.GROUP=KIND, such as"
-        " inferenceservices.v1beta1.serving.kserve.io=InferenceService"
-        for term in terms
-        if not _OBJECT_KIND.fullmatch(term)
-    ]
-
-
-def _port_problems(settings: Settings) -> list[str]:
-    ports = {"api.port": settings.api.port, "ops.port": settings.ops.port}
-    found = [
-        f"{name} is {port}: use 0 (any free port) to 65535"
-        for name, port in ports.items()
-        if not 0 <= port <= 65535  # noqa: PLR2004 - the width of a port
-    ]
-    if settings.api.port == settings.ops.port != 0:
-        found.append(f"api.port and ops.port are both {settings.api.port}: give them two ports")
-    return found
-
-
-def _scrape_problems(intake: Intake) -> list[str]:
-    periods = {
-        "intake.scrapePeriodSeconds": intake.scrape_period_seconds,
-        "intake.exporterPeriodSeconds": intake.exporter_period_seconds,
-    }
-    found = [
-        f"{name} is {value:g}: use 1 s, since that is work for every pod, to 60 s, since an older"
-        " reading is none to scale on"
-        for name, value in periods.items()
-        if not 1 <= value <= LONGEST_PERIOD_SECONDS
-    ]
-    if intake.scrape_seconds > intake.scrape_period_seconds:
-        found.append(
-            "intake.scrapeSeconds is above intake.scrapePeriodSeconds: a scrape must end before"
-            " the next begins; lower it"
-        )
-    return found
-
-
-def _prometheus_problems(prometheus: Prometheus) -> list[str]:
-    found = []
-    if prometheus.url and not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", prometheus.url):
-        found.append(
-            f"prometheus.url is `{prometheus.url}`: write http://host:9090, without a user"
-        )
-    if prometheus.period_seconds > LONGEST_PERIOD_SECONDS:
-        found.append(
-            f"prometheus.periodSeconds is {prometheus.period_seconds:g}: beyond"
-            f" {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
-        )
-    return found
-
-
-def _duration_problems(settings: Settings) -> list[str]:
-    durations = {
-        "api.stallSeconds": settings.api.stall_seconds,
-        "intake.connectSeconds": settings.intake.connect_seconds,
-        "intake.silenceSeconds": settings.intake.silence_seconds,
-        "intake.firstTrySeconds": settings.intake.first_try_seconds,
-        "intake.scrapeSeconds": settings.intake.scrape_seconds,
-        "prometheus.periodSeconds": settings.prometheus.period_seconds,
-        "prometheus.seconds": settings.prometheus.seconds,
-        "model.tickSeconds": settings.model.tick_seconds,
-        "model.holdSeconds": settings.model.hold_seconds,
-        "tls.caDays": settings.tls.ca_days,
-        "tls.leafDays": settings.tls.leaf_days,
-        "resourceMetrics.deadlineSeconds": settings.resource_metrics.deadline_seconds,
-        "fallthrough.deadlineSeconds": settings.fallthrough.deadline_seconds,
-    }
-    return [
-        f"{name} is {value:g}: it must be above 0"
-        for name, value in durations.items()
-        if not value > 0
-    ]
