@@ -7,11 +7,8 @@ import gc
 import os
 import signal
 import sys
-from collections import ChainMap
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from ssl import SSLContext
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,64 +16,26 @@ import uvloop
 
 from adapter.api import query
 from adapter.api.answers import Answers
-from adapter.api.auth import Auth
-from adapter.api.certificate import Certificate
-from adapter.api.identity import FrontProxy
-from adapter.api.server import DRAIN_SECONDS, Server
-from adapter.errors import ForescaleError, KubeError, SettingsError
-from adapter.intake import apiservice, requestheader
-from adapter.intake.fleetwatch import FleetWatch
-from adapter.intake.kube import Kube
+from adapter.api.server import Server
+from adapter.errors import ForescaleError, SettingsError
 from adapter.intake.prometheus import PrometheusSource
-from adapter.intake.registration import Registration
-from adapter.intake.remarks import Remarks
 from adapter.intake.roster import Roster
-from adapter.intake.standalone import Directory
 from adapter.intake.subscribe import Subscriber
 from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
 from adapter.model.owners import Owners
 from adapter.model.snapshot import Snapshot
-from adapter.neighbours import Neighbours
 from adapter.ops import server as ops
+from adapter.ops.coldstart import ColdStart
 from adapter.ops.probes import Parts, Probes
 from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
-from adapter.telemetry import Metrics, Once, event, log, start_logging, warn
+from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
+from adapter.telemetry import Metrics, event, log, start_logging, warn
 
-RETRY_SECONDS = 2.0
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """What every adapter has, wherever its pods come from."""
-
-    settings: Settings
-    roster: Roster
-    subscriber: Subscriber
-    loop: Loop
-    asked: Asked
-    metrics: Metrics
-    probes: Probes
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What differs between a cluster and a directory of files."""
-
-    synced: Callable[[], bool]
-    trusts: Callable[[], bool]
-    states: Callable[[], Mapping[str, str]] = dict
-    auth: Auth | None = None
-    context: SSLContext | None = None
-    register: Callable[[], Coroutine[Any, Any, None]] | None = None
-    behind: Neighbours | None = None
-    drain_seconds: float = 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,8 +92,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             first_try_seconds=settings.intake.first_try_seconds,
         )
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes)
-        why = Why(read=lambda: loop.snapshot, choose=query.choice)
-        runner, port = await ops.start(settings.ops, probes, metrics, why)
+        pages = (Why(lambda: loop.snapshot, query.choice), ColdStart(loop.starting))
+        runner, port = await ops.start(settings.ops, probes, metrics, *pages)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -147,7 +106,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
         spawn(Reload(spelled, settings, lambda found: _apply(core, found), metrics).run())
-        surround = _from_files if settings.standalone else _from_cluster
+        surround = from_files if settings.standalone else from_cluster
         around = await _unless(stop, surround(core, spawn, stack))
         if around is not None:
             await _answer(core, around, spawn, stop)
@@ -230,70 +189,6 @@ async def _when_ready(probes: Probes, register: Callable[[], Coroutine[Any, Any,
     while _unready(probes) is not None:  # noqa: ASYNC110 - readiness is derived, nobody sets it
         await asyncio.sleep(0.2)
     await register()
-
-
-async def _from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundings:
-    directory = Directory(core.settings.standalone, core.roster)
-    core.roster.replace_pods(())  # an empty directory is an answer, too
-    directory.poll()
-    for work in (directory.run, Remarks(core.roster.fleet).run):
-        spawn(work())
-    return Surroundings(synced=lambda: True, trusts=lambda: True)
-
-
-async def _from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroundings:
-    settings = core.settings
-    kube = await Kube.connect(settings.kubeconfig)
-    stack.push_async_callback(kube.close)
-    watch = FleetWatch(kube, core.roster, all_pods=bool(settings.intake.node_sources))
-    spawn(watch.run())
-    certificate = await _certificate(kube, settings, core.probes)
-    auth = Auth(kube, verify=certificate.front_proxy_name, now=asyncio.get_running_loop().time)
-    stack.push_async_callback(auth.close)
-
-    def trust(data: Mapping[str, str]) -> None:
-        front_proxy = FrontProxy.of(data)
-        certificate.trust(front_proxy.authority, front_proxy.clients)
-        auth.front_proxy = front_proxy
-
-    spawn(requestheader.follow(kube, trust))
-    spawn(certificate.run())
-    groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
-    registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
-    behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
-    stack.push_async_callback(behind.close)
-    certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
-    for work in (*behind.works, Remarks(core.roster.fleet, kube).run):
-        spawn(work())
-
-    async def register() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for work in (*(one.run for one in registrations), *behind.kept):
-                tasks.create_task(work())
-
-    return Surroundings(
-        synced=watch.synced,
-        trusts=lambda: bool(auth.front_proxy.authority),
-        auth=auth,
-        context=certificate.context,
-        states=lambda: dict(ChainMap(behind.states(), *(one.states for one in registrations))),
-        register=register if settings.api_services.manage else None,
-        behind=behind,
-        drain_seconds=DRAIN_SECONDS,
-    )
-
-
-async def _certificate(kube: Kube, settings: Settings, probes: Probes) -> Certificate:
-    """Wait for the API server as long as it takes: the adapter often starts beside it."""
-    once, secret = Once(warn), f"the CA in Secret {settings.api.namespace}/{settings.tls.secret}"
-    probes.waiting_for = secret
-    while True:
-        try:
-            return await Certificate.obtain(kube, settings)
-        except KubeError as error:
-            probes.waiting_for = f"{secret}: {error}"
-            once("authority_unreadable", "ca", str(error), secret=settings.tls.secret)
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from adapter.model.source import Source, fold, stand
 from adapter.model.starting import Starting
 from adapter.model.window import Window
 from adapter.settings import Model
+from adapter.startgauges import StartGauges
 from adapter.telemetry import Metrics, log
 
 
@@ -60,6 +61,7 @@ class Loop:
         self._debuts: dict[str, float] = {}
         self._exits = exits.Tally()
         self.starting = Starting()
+        self._start_gauges = StartGauges(metrics)
         self.snapshot: Snapshot | None = None
 
     def apply(self, settings: Model) -> None:
@@ -109,6 +111,7 @@ class Loop:
             wall=wall,
         )
         self._count(self.snapshot)
+        self._start_gauges.turn(self.starting, wall)
 
     def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
         """Take in what serving pods say: an idle GPU that waits for its model is no history.

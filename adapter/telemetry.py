@@ -160,6 +160,12 @@ class Metrics:
             ["namespace", "kind", "workload", "memory"],
             registry=self.registry,
         )
+        self.cold_start = Gauge(
+            "forescale_adapter_cold_start_seconds",
+            "Time from a pod's creation until it serves, by workload, as learnt.",
+            ["namespace", "kind", "workload", "quantile"],
+            registry=self.registry,
+        )
         self.requests = Counter(
             "forescale_adapter_api_requests_total",
             "Answers of the metrics APIs.",

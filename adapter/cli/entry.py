@@ -14,6 +14,7 @@ COMMANDS = {
     "replay": "what an HPA would have done with a trace of requests",
     "migrate": "say what a prometheus-adapter configuration is in our metrics",
     "why": "why an HPA, a workload or a pod has the figures it has",
+    "coldstart": "how long a workload's pods take until they serve",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }
 

@@ -18,6 +18,8 @@ from adapter.intake.kube import Kube
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 _OK = 200
+_NOT_FOUND = 404
+_UNAVAILABLE = 503
 
 
 class Page(Protocol):
@@ -85,3 +87,14 @@ def told(error: KubeError) -> str:
         return words(json.loads(error.message))
     except json.JSONDecodeError:
         return error.message or f"the API server answered {error.code}"
+
+
+def hint(error: KubeError, where: str) -> str:
+    """Return what a person can do about an error; `where` is where to look for what is missing."""
+    if error.code in (401, 403):
+        return "you need `get` on services/proxy in the adapter's namespace"
+    if error.code == _NOT_FOUND:
+        return where
+    if error.code == _UNAVAILABLE:
+        return "kubectl -n forescale-system get pods shows whether the adapter runs"
+    return "is the adapter reachable? try: kubectl -n forescale-system get pods"

@@ -108,18 +108,27 @@ class ColdStarts:
         """Return what was learnt under one key, oldest first."""
         return tuple(self._starts.get(key, ()))
 
+    def fresh(self, key: Key, now: float, *, new_node: bool) -> list[Start]:
+        """Return those of one key that are young enough to count, on new nodes or on others."""
+        starts = self._starts.get(key, ())
+        return [s for s in starts if s.new_node == new_node and now - s.at <= KEPT_SECONDS]
+
+    def workloads(self) -> AbstractSet[tuple[str, str]]:
+        """Return namespace and owner of every workload that anything was learnt of."""
+        return self._templates.keys()
+
     def estimate(
         self, key: Key, pods: Iterable[Sighting], now: float, *, new_node: bool = False
     ) -> Estimate:
         """Return the estimate for the next start of `key`; `pods` are those that start now."""
         starting = [pod for pod in pods if pod.ready is None and pod.gone is None]
         running = [start for pod in starting if (start := observed(pod, now)) is not None]
-        own = self._fresh(self._starts.get(key, ()), now, new_node=new_node)
+        own = self.fresh(key, now, new_node=new_node)
         before = [
             start
             for other in self.templates(key.namespace, key.owner)
             if other != key
-            for start in self._fresh(self._starts[other], now, new_node=new_node)
+            for start in self.fresh(other, now, new_node=new_node)
         ]
         found = estimated(
             [*own, *(start for start in running if start.new_node == new_node)],
@@ -136,10 +145,6 @@ class ColdStarts:
         self._templates[workload].discard(key)
         if not self._templates[workload]:
             del self._templates[workload]
-
-    @staticmethod
-    def _fresh(starts: Iterable[Start], now: float, *, new_node: bool) -> list[Start]:
-        return [s for s in starts if s.new_node == new_node and now - s.at <= KEPT_SECONDS]
 
 
 def estimated(own: Sequence[Start], before: Sequence[Start], prior_seconds: float) -> Estimate:

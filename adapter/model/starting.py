@@ -84,6 +84,12 @@ class Starting:
         found = (way.sighting for way in self._ways.values())
         return tuple(pod for pod in found if (pod.key.namespace, pod.key.owner) == wanted)
 
+    def workloads(self) -> list[Workload]:
+        """Return the workloads that anything is known of, by namespace and name."""
+        keys = (way.sighting.key for way in self._ways.values())
+        found = {*self.learnt.workloads(), *((key.namespace, key.owner) for key in keys)}
+        return [_workload(*one) for one in sorted(found)]
+
     def key(self, workload: Workload) -> Key:
         """Return what the workload's next pod starts like: the template of its newest one."""
         if workload in self._newest:
@@ -177,6 +183,11 @@ def _key(pod: Pod) -> Key:
 
 def _owner(workload: Workload) -> str:
     return f"{workload.kind}/{workload.name}"
+
+
+def _workload(namespace: str, owner: str) -> Workload:
+    kind, _, name = owner.partition("/")
+    return Workload(namespace, kind, name)
 
 
 def _can_teach(pod: Pod) -> bool:

@@ -1,9 +1,10 @@
-"""The ops port: /livez, /readyz, /metrics and /why in plain HTTP, for whoever can connect."""
+"""The ops port: probes, /metrics and pages for people in plain HTTP, for whoever can connect."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import generate_latest
@@ -11,7 +12,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from adapter.listen import BACKLOG, Gate, listen
 from adapter.ops.probes import Check, Probes
-from adapter.ops.why import PATH, Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 
@@ -19,6 +19,14 @@ from adapter.telemetry import Metrics
 # memory limit.
 MAX_CONNECTIONS = 512
 MAX_PER_PEER = 32
+
+
+class Page(Protocol):
+    """One page, at its own path."""
+
+    path: str
+
+    async def handle(self, request: web.Request) -> web.Response: ...
 
 
 class Connection(web.RequestHandler):
@@ -49,7 +57,7 @@ class Connection(web.RequestHandler):
             super().data_received(data)
 
 
-def application(probes: Probes, metrics: Metrics, why: Why) -> web.Application:
+def application(probes: Probes, metrics: Metrics, *pages: Page) -> web.Application:
     """Return the routes."""
     app = web.Application()
     app.router.add_get("/livez", _probe(probes.live))
@@ -61,7 +69,8 @@ def application(probes: Probes, metrics: Metrics, why: Why) -> web.Application:
         )
 
     app.router.add_get("/metrics", exposition)
-    app.router.add_get(PATH, why.handle)
+    for page in pages:
+        app.router.add_get(page.path, page.handle)
     return app
 
 
@@ -85,12 +94,12 @@ def _verdict(failed: list[Check]) -> str:
 
 
 async def start(
-    settings: Ops, probes: Probes, metrics: Metrics, why: Why
+    settings: Ops, probes: Probes, metrics: Metrics, *pages: Page
 ) -> tuple[web.AppRunner, int]:
     """Listen and return the runner and the port; raise StartupError naming the port if taken."""
     listening = listen("ops", settings.host, settings.port)
     listeners: list[asyncio.Server] = []
-    app = application(probes, metrics, why)
+    app = application(probes, metrics, *pages)
 
     async def close(_: web.Application) -> None:
         for listener in listeners:

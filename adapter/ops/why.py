@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
-import msgspec
 from aiohttp import web
 
-from adapter.errors import AnswerError, BadRequest, NotFound, NoValue
+from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model import why
 from adapter.model.catalogue import METRICS, Metric
 from adapter.model.snapshot import Snapshot
+from adapter.ops.turn import Turn
 
-PATH = "/why"
-# A story costs 20 us a pod, and whoever can connect may ask: of the core that answers HPAs all of
-# them together take a fifth at most.
-REST = 4.0
 _NEEDED = ("namespace", "kind", "name", "metric")
 
 # What a metric selector chooses; raises BadRequest where it cannot be understood.
@@ -26,30 +21,16 @@ Choose = Callable[[Metric, str], why.Choice]
 class Why:
     """Answers GET /why?namespace=…&kind=…&name=…&metric=…[&metricLabelSelector=…]."""
 
+    path = "/why"
+
     def __init__(self, read: Callable[[], Snapshot | None], choose: Choose) -> None:
         self._read = read
         self._choose = choose
-        self._turn = asyncio.Lock()
+        self._turn = Turn()
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Return the Story as JSON, or `{"error": words}` with the code of the error.
-
-        One is told at a time, and after each there is a rest.
-        """
-        clock = asyncio.get_running_loop().time
-        async with self._turn:
-            began = clock()
-            response = self._answer(request)
-            await asyncio.sleep(REST * (clock() - began))
-        return response
-
-    def _answer(self, request: web.Request) -> web.Response:
-        try:
-            body = msgspec.json.encode(self._tell(dict(request.query)))
-        except AnswerError as error:
-            body = msgspec.json.encode({"error": str(error)})
-            return web.Response(status=error.code, body=body, content_type="application/json")
-        return web.Response(body=body, content_type="application/json")
+        """Return the Story as JSON, or `{"error": words}` with the code of the error."""
+        return await self._turn.answer(lambda: self._tell(dict(request.query)))
 
     def _tell(self, asked: dict[str, str]) -> why.Story:
         missing = [key for key in _NEEDED if not asked.get(key)]

@@ -16,7 +16,8 @@ from adapter.model.catalogue import METRICS
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server
 from adapter.ops.probes import Probes
-from adapter.ops.why import REST, Why
+from adapter.ops.turn import REST
+from adapter.ops.why import Why
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
