@@ -18,6 +18,7 @@ from adapter.api import query
 from adapter.api.answers import Answers
 from adapter.api.server import Server
 from adapter.errors import ForescaleError, SettingsError
+from adapter.intake.objectqueries import ObjectQueries
 from adapter.intake.prometheus import PrometheusSource
 from adapter.intake.roster import Roster
 from adapter.intake.subscribe import Subscriber
@@ -91,7 +92,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             now=asyncio.get_running_loop().time,
             first_try_seconds=settings.intake.first_try_seconds,
         )
-        core = Core(settings, roster, subscriber, loop, asked, metrics, probes)
+        objects = ObjectQueries(settings, metrics)
+        core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
         pages = (Why(lambda: loop.snapshot, query.choice), ColdStart(loop.starting))
         runner, port = await ops.start(settings.ops, probes, metrics, *pages)
         stack.push_async_callback(runner.cleanup)
@@ -105,6 +107,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         spawn(loop.run())
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
+            spawn(objects.run())
         spawn(Reload(spelled, settings, lambda found: _apply(core, found), metrics).run())
         surround = from_files if settings.standalone else from_cluster
         around = await _unless(stop, surround(core, spawn, stack))
@@ -160,6 +163,7 @@ def _server(core: Core, around: Surroundings) -> Server:
         now=now,
         metrics=core.metrics,
         stall_seconds=core.settings.api.stall_seconds,
+        board=lambda: core.objects.board,
     )
     return Server(
         answers,

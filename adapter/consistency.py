@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from adapter.model.catalogue import METRICS
+from adapter.model.owners import Owners
 from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prometheus, Settings
 
 _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
 _SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
+# As in the path of an external metric, which clients write in small letters.
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OBJECT_KIND = re.compile(r"[a-z0-9-]+\.v[a-z0-9]+\.[a-z0-9-]+(\.[a-z0-9-]+)*=[A-Z][A-Za-z0-9]*")
 
 
@@ -28,6 +32,7 @@ def problems(settings: Settings) -> list[str]:
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
+    found += _query_problems(settings)
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found
@@ -104,6 +109,33 @@ def _prometheus_problems(prometheus: Prometheus) -> list[str]:
             f" {LONGEST_PERIOD_SECONDS:g} s a reading is too old to scale on"
         )
     return found
+
+
+def _query_problems(settings: Settings) -> list[str]:
+    objects, known = settings.prometheus.objects, _known_kinds(settings)
+    found = []
+    if objects and not settings.prometheus.url:
+        found.append("prometheus.objects is set and prometheus.url is not: say whom to ask")
+    for number, one in enumerate(objects):
+        key = f"prometheus.objects[{number}]"
+        if not _METRIC.fullmatch(one.metric):
+            found.append(f"{key}.metric is `{one.metric}`: write small letters, digits and _")
+        if one.metric in METRICS:
+            found.append(f"{key}.metric is `{one.metric}`, which pods have: take another name")
+        if known is not None and known.named(one.kind) is None:
+            names = ", ".join(known.names())
+            found.append(f"{key}.kind is `{one.kind}`: use {names}, or add it to api.objectKinds")
+        if not one.query.strip():
+            found.append(f"{key}.query is empty: write a query of PromQL")
+        same = (one.metric, one.kind, one.namespace, one.name)
+        if same in [(o.metric, o.kind, o.namespace, o.name) for o in objects[:number]]:
+            found.append(f"{key} is of the same objects as one before: one query has to answer")
+    return found
+
+
+def _known_kinds(settings: Settings) -> Owners | None:
+    """Return the kinds that are served; None where their setting is wrong, which is told."""
+    return None if _kind_problems(settings) else Owners.of(settings.api.object_kinds)
 
 
 def _duration_problems(settings: Settings) -> list[str]:

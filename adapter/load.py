@@ -68,6 +68,8 @@ class Leaf(msgspec.Struct, frozen=True):
             return _parse_seconds(raw)
         if self.type is int:
             return _parse_int(raw)
+        if self.type is not str:
+            return _parse_list(raw, self.type)
         if isinstance(raw, str):
             return raw
         raise ValueError(f"`{raw}` is no text")
@@ -112,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
         "--check", metavar="FILE", default=None, help="say what is wrong with the file, and end"
     )
     for leaf in leaves():
-        shown = f"(default: {leaf.default})" if leaf.default != "" else "(default: none)"
+        shown = f"(default: {leaf.default})" if leaf.default not in ("", ()) else "(default: none)"
         made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.type.__name__.upper(), help=shown)
     return made
 
@@ -228,6 +230,17 @@ def _parse_int(raw: object) -> int:
     if isinstance(raw, str) and re.fullmatch(r"-?\d{1,9}", raw):
         return int(raw)
     raise ValueError(f"`{raw}` is no whole number")
+
+
+def _parse_list(raw: object, kind: type) -> object:
+    """Return a list of mappings, as the file has it; a flag or variable spells it in YAML."""
+    try:
+        found = yaml.safe_load(raw) if isinstance(raw, str) else raw
+        return msgspec.convert(found, kind)
+    except yaml.YAMLError as error:
+        raise ValueError(f"is no YAML: {str(error)[:200]}") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}: write a list of mappings") from error
 
 
 def _parse_seconds(raw: object) -> float:

@@ -18,6 +18,7 @@ from adapter.intake.kube import Kube
 from adapter.intake.resourceservice import ResourceService
 from adapter.intake.upstream import Trust, UpstreamClient
 from adapter.model.owners import Owners
+from adapter.model.queried import Board
 from adapter.model.snapshot import Snapshot
 from adapter.settings import Behind, Settings
 
@@ -58,7 +59,9 @@ class Neighbours:
             made.kept.append(made.service.run)
         if settings.fallthrough.url:
             client = made._client("the adapter behind this one", settings.fallthrough)
-            made.fallthrough = Fallthrough(client, Owners.of(settings.api.object_kinds))
+            owners = Owners.of(settings.api.object_kinds)
+            board = Board.of(settings.prometheus, owners)
+            made.fallthrough = Fallthrough(client, owners, board)
             made.works.append(made.fallthrough.run)
         return made
 

@@ -63,6 +63,20 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """`namespace/serviceaccount` of agents and exporters that may speak for a node, by commas."""
 
 
+class ObjectQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """One metric of objects that is a query; each series of the answer is the value of one object.
+
+    An empty `namespace` is read from the label `namespace` of a series, an empty `name` from the
+    label that is the kind in small letters, such as `deployment`.
+    """
+
+    metric: str
+    query: str
+    kind: str = "Deployment"
+    namespace: str = ""
+    name: str = ""
+
+
 class Prometheus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """A Prometheus as a source: the past of windows at the start, and pods that ask for it."""
 
@@ -76,6 +90,8 @@ class Prometheus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     """PEM file of the authority to trust for https; empty means the system's."""
     token_file: str = ""
     """File with a bearer token, read anew for each query."""
+    objects: tuple[ObjectQuery, ...] = ()
+    """Metrics of objects that are queries: metric, query, kind, namespace, name (docs/zero.md)."""
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

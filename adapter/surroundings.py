@@ -21,6 +21,7 @@ from adapter.errors import KubeError
 from adapter.intake import apiservice, requestheader
 from adapter.intake.fleetwatch import FleetWatch
 from adapter.intake.kube import Kube
+from adapter.intake.objectqueries import ObjectQueries
 from adapter.intake.registration import Registration
 from adapter.intake.remarks import Remarks
 from adapter.intake.roster import Roster
@@ -49,6 +50,7 @@ class Core:
     asked: Asked
     metrics: Metrics
     probes: Probes
+    objects: ObjectQueries
 
 
 @dataclass(frozen=True, slots=True)

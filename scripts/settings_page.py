@@ -53,12 +53,11 @@ def reasons() -> Iterator[str]:
 
 def _reasons(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[str]:
     for number, statement in enumerate(node.body):
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(
-            statement.annotation, ast.Name
-        ):
+        if not isinstance(statement, ast.AnnAssign):
             continue
-        if statement.annotation.id in classes:
-            yield from _reasons(classes[statement.annotation.id], classes)
+        section = ast.unparse(statement.annotation)
+        if section in classes:
+            yield from _reasons(classes[section], classes)
         else:
             following = node.body[number + 1]
             assert isinstance(following, ast.Expr)
@@ -79,7 +78,7 @@ def page() -> str:
 
 
 def _shown(default: object) -> str:
-    return f"`{default}`" if default not in ("", None) else "none"
+    return f"`{default}`" if default not in ("", None, ()) else "none"
 
 
 if __name__ == "__main__":

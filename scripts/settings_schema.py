@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
+
 from adapter.load import DURATION, Leaf, leaves
 from scripts.settings_page import reasons
 
@@ -48,8 +50,16 @@ def _place(tree: Schema, leaf: Leaf, why: str) -> None:
     *sections, name = leaf.key.split(".")
     for section in sections:
         tree = _properties(tree).setdefault(section, _object())
-    field = {**_TYPES[leaf.type], "default": leaf.default, "description": why}
+    kind = _TYPES.get(leaf.type) or _list(leaf.type)
+    field = {**kind, "default": leaf.default, "description": why}
     _properties(tree)[name] = field
+
+
+def _list(kind: type) -> Schema:
+    """Return the schema of a list of mappings, in one piece."""
+    (outer,), parts = msgspec.json.schema_components((kind,), ref_template="{name}")
+    (entry,) = parts.values()
+    return {**outer, "items": entry}
 
 
 def _properties(tree: Schema) -> dict[str, Schema]:

@@ -12,6 +12,7 @@ from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS, Agg, Metric
 from adapter.model.owners import Kind
+from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.telemetry import Metrics
 
@@ -32,8 +33,10 @@ class Answers:
         now: Callable[[], float],
         metrics: Metrics,
         stall_seconds: float,
+        board: Callable[[], Board] = lambda: NOTHING,
     ) -> None:
         self._read = read
+        self.board = board
         self._asked = asked
         self._now = now
         self._metrics = metrics
@@ -75,6 +78,13 @@ class Answers:
             return snapshot.merged(metric, key)
         self._asked.total(key, self._now())
         return snapshot.total(metric, key)
+
+    def queried(self, snapshot: Snapshot, key: Key) -> Answer:
+        """Return what a query says of one object, of all of a namespace where the name is `*`.
+
+        Raises NoValue and NotFound as the Board does.
+        """
+        return self.board().answer(key, snapshot, self._now())
 
     def observe(self, snapshot: Snapshot, metric: Metric, found: Answer) -> None:
         """Count how old the readings are that leave the house now."""

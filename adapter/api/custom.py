@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 from msgspec import structs
@@ -15,6 +15,7 @@ from adapter.api.values import Subject
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.catalogue import GROUP, Agg, Metric
 from adapter.model.owners import NAMESPACE, Kind, Owners
+from adapter.model.queried import Key
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 
@@ -43,9 +44,11 @@ class Custom:
         self, snapshot: Snapshot, place: Mapping[str, str], parameters: Mapping[str, str]
     ) -> bytes:
         """Return the encoded MetricValueList of one place in the URL space."""
-        metric, namespace = metric_named(place["metric"]), place["namespace"]
-        kind = self._kind(place)
+        kind, namespace = self._kind(place), place["namespace"]
         name = place.get("name", namespace)
+        if kinds := self._answers.board().kinds(place["metric"]):
+            return self._queried(snapshot, place, parameters, kinds)
+        metric = metric_named(place["metric"])
         query = queries.parse(metric, name, parameters)
         if kind is None:
             found = _of_pods(snapshot, metric, query, namespace, name)
@@ -53,6 +56,24 @@ class Custom:
             key = _key(metric, query, kind, namespace, name)
             found = self._of_objects(snapshot, metric, kind, key)
         self._answers.observe(snapshot, metric, found)
+        group_version = f"{GROUP}/{place['version']}"
+        return values.encode(_subject(group_version, metric.name, kind, namespace), found)
+
+    def _queried(
+        self,
+        snapshot: Snapshot,
+        place: Mapping[str, str],
+        parameters: Mapping[str, str],
+        kinds: Sequence[Kind],
+    ) -> bytes:
+        """Answer for a metric that is a query, which has neither pods nor views."""
+        metric, namespace, kind = place["metric"], place["namespace"], self._kind(place)
+        if kind is None or kind not in kinds:
+            served = ", ".join(kind.path for kind in kinds)
+            raise NotFound(f"{shown(metric)} is a query's, and served for {served} alone")
+        name = place.get("name", namespace)
+        queries.refuse_choices(name, parameters)
+        found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, name))
         group_version = f"{GROUP}/{place['version']}"
         return values.encode(_subject(group_version, metric, kind, namespace), found)
 
@@ -98,12 +119,12 @@ def _key(metric: Metric, query: Query, kind: Kind, namespace: str, name: str) ->
     return TotalKey(namespace, kind.qualified, name, metric.name, query.view, query.dims, agg)
 
 
-def _subject(group_version: str, metric: Metric, kind: Kind | None, namespace: str) -> Subject:
+def _subject(group_version: str, metric: str, kind: Kind | None, namespace: str) -> Subject:
     if kind is None:
-        return Subject(group_version, metric.name, namespace, "Pod", "v1")
+        return Subject(group_version, metric, namespace, "Pod", "v1")
     # A namespace is in no namespace.
     inside = None if kind is NAMESPACE else namespace
-    return Subject(group_version, metric.name, inside, kind.kind, kind.api_version)
+    return Subject(group_version, metric, inside, kind.kind, kind.api_version)
 
 
 def _of_pods(snapshot: Snapshot, metric: Metric, query: Query, namespace: str, name: str) -> Answer:

@@ -13,12 +13,17 @@ import msgspec
 from adapter.api.resource import GROUP as RESOURCE_GROUP
 from adapter.api.resource import VERSION as RESOURCE_VERSION
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, METRICS, VERSIONS
-from adapter.model.owners import KNOWN, NAMESPACE, Owners
+from adapter.model.owners import KNOWN, NAMESPACE, Kind, Owners
+
+Queried = Iterable[tuple[str, Kind]]
 
 
-def documents(owners: Owners = KNOWN, *, resource_metrics: bool = False) -> dict[str, bytes]:
+def documents(
+    owners: Owners = KNOWN, *, resource_metrics: bool = False, queried: Queried = ()
+) -> dict[str, bytes]:
     """Return every document by its path, without a trailing slash.
 
+    `queried` are the metrics that are queries, each with the kind of its objects.
     The external group is there even where it is not registered: an APIService that was left over
     must not go stale.
     """
@@ -38,8 +43,9 @@ def documents(owners: Owners = KNOWN, *, resource_metrics: bool = False) -> dict
     for group in groups:
         found[f"/apis/{group['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
     for version in VERSIONS:
-        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours(owners))
-    external = [metric(name, kind="ExternalMetricValueList") for name in _of_objects()]
+        found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours(owners, queried))
+    names = dict.fromkeys((*_of_objects(), *(name for name, _ in queried)))
+    external = [metric(name, kind="ExternalMetricValueList") for name in names]
     found[f"/apis/{EXTERNAL_GROUP}/{EXTERNAL_VERSION}"] = _resources(
         f"{EXTERNAL_GROUP}/{EXTERNAL_VERSION}", external
     )
@@ -83,7 +89,9 @@ def _resources(group_version: str, resources: Iterable[Mapping[str, object]]) ->
     }
 
 
-def resources_with(owners: Owners, version: str, others: Iterable[Mapping[str, object]]) -> bytes:
+def resources_with(
+    owners: Owners, version: str, others: Iterable[Mapping[str, object]], queried: Queried = ()
+) -> bytes:
     """Return the list of a version with another adapter's metrics behind ours.
 
     Of one name ours counts. kube-apiserver refuses a whole version in which metrics of one resource
@@ -91,7 +99,7 @@ def resources_with(owners: Owners, version: str, others: Iterable[Mapping[str, o
     """
     merged: dict[str, Mapping[str, object]] = {}
     namespaced: dict[str, object] = {"namespaces": False}
-    for found in (*_ours(owners), *others):
+    for found in (*_ours(owners, queried), *others):
         name = str(found["name"])
         known = namespaced.setdefault(name.partition("/")[0], found["namespaced"])
         if known == found["namespaced"]:
@@ -99,10 +107,11 @@ def resources_with(owners: Owners, version: str, others: Iterable[Mapping[str, o
     return msgspec.json.encode(_resources(f"{GROUP}/{version}", merged.values()))
 
 
-def _ours(owners: Owners) -> list[dict[str, object]]:
+def _ours(owners: Owners, queried: Queried) -> list[dict[str, object]]:
     # A namespace is in no namespace.
     outside = f"{NAMESPACE.path}/"
-    return [metric(name, namespaced=not name.startswith(outside)) for name in _names(owners)]
+    names = (*_names(owners), *(f"{kind.path}/{name}" for name, kind in queried))
+    return [metric(name, namespaced=not name.startswith(outside)) for name in names]
 
 
 def _names(owners: Owners) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from adapter.api.query import shown
 from adapter.errors import NotFound
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION
 from adapter.model.owners import Kind, Owners
+from adapter.model.queried import Key
 from adapter.model.snapshot import Snapshot, TotalKey
 
 PATH = (
@@ -42,7 +43,10 @@ class External:
 
         The metric's name is taken in any case: client-go writes all of them in small letters.
         """
-        metric = metric_named(place["metric"].lower())
+        called = place["metric"].lower()
+        if kinds := self._answers.board().kinds(called):
+            return self._queried(snapshot, called, place["namespace"], parameters, kinds)
+        metric = metric_named(called)
         query = queries.parse_external(metric, parameters)
         kind = self._kind(query.kind)
         where = (place["namespace"], kind.qualified, query.workload)
@@ -50,6 +54,23 @@ class External:
         found = self._answers.whole(snapshot, metric, kind, key)
         self._answers.observe(snapshot, metric, found)
         return values.encode_external(metric.name, query.labels, found)
+
+    def _queried(
+        self,
+        snapshot: Snapshot,
+        metric: str,
+        namespace: str,
+        parameters: Mapping[str, str],
+        kinds: Sequence[Kind],
+    ) -> bytes:
+        """Answer for a metric that is a query, which has no views."""
+        workload, word, labels = queries.parse_workload(metric, parameters)
+        kind = self._kind(word)
+        if kind not in kinds:
+            served = ", ".join(kind.kind for kind in kinds)
+            raise NotFound(f"{metric} is a query's, and served for {served} alone: say kind=…")
+        found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, workload))
+        return values.encode_external(metric, labels, found)
 
     def _kind(self, word: str) -> Kind:
         kind = self._owners.named(word)

@@ -24,6 +24,7 @@ from adapter.api.relay import passed_on
 from adapter.errors import NotFound, UpstreamError
 from adapter.model.catalogue import GROUP, METRICS, VERSIONS
 from adapter.model.owners import KNOWN, Owners
+from adapter.model.queried import NOTHING, Board
 from adapter.telemetry import Once, event, warn
 from adapter.upstream import Upstream
 
@@ -42,9 +43,11 @@ Documents = Mapping[str, bytes]
 class Fallthrough:
     """Forwards queries, and keeps discovery; `run` looks at the other adapter's."""
 
-    def __init__(self, upstream: Upstream, owners: Owners = KNOWN) -> None:
+    def __init__(self, upstream: Upstream, owners: Owners = KNOWN, board: Board = NOTHING) -> None:
         self._upstream = upstream
         self._owners = owners
+        self._queried = board.served
+        self._ours = METRICS.keys() | {name for name, _ in board.served}
         self._theirs: dict[str, list[dict[str, Any]]] = {}  # by version, as last heard
         self._once = Once(warn)
         self.documents: Documents = {}  # by path; a version that was never heard of is not there
@@ -60,7 +63,7 @@ class Fallthrough:
         """Return a handler that answers our metrics by `ours` and forwards all others."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            if request.match_info["metric"] in METRICS:
+            if request.match_info["metric"] in self._ours:
                 return await ours(request)
             return await self.forward(request)
 
@@ -71,7 +74,7 @@ class Fallthrough:
         asked = attributes(request)
         if asked.path:
             raise NotFound(f"nothing is served at {request.path[:200]}")
-        if (asked.subresource or asked.name) in METRICS:
+        if (asked.subresource or asked.name) in self._ours:
             raise NotFound(f"{asked.subresource or asked.name} is not served at this path")
         path = f"/apis/{GROUP}/{self._version(asked.version)}/{_inside(asked)}"
         accept = request.headers.get("Accept", "application/json")
@@ -98,7 +101,7 @@ class Fallthrough:
         if self._once.clear(version) or found != self._theirs.get(version):
             event("fallthrough_read", version=version, resources=len(found))
         self._theirs[version] = found
-        merged = discovery.resources_with(self._owners, version, found)
+        merged = discovery.resources_with(self._owners, version, found, self._queried)
         self.documents = {**self.documents, path: merged}
 
     async def _document(self, path: str) -> bytes:

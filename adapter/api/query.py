@@ -35,7 +35,8 @@ _VIEW_CHOICES = {
     "window": tuple(_WINDOWS),
     "agg": tuple(map(str, Agg)),
 } | dict.fromkeys(DIMENSIONS, _ANYTHING)
-_EXTERNAL_CHOICES = {"workload": _ANYTHING, "kind": _ANYTHING} | _VIEW_CHOICES
+_WORKLOAD_CHOICES = {"workload": _ANYTHING, "kind": _ANYTHING}
+_EXTERNAL_CHOICES = _WORKLOAD_CHOICES | _VIEW_CHOICES
 # A view that falls slowly is asked for to bridge minutes, not a usual window.
 _RISE_WINDOW = "300s"
 _SHOWN = 100  # characters of a caller's word in an error
@@ -84,15 +85,35 @@ def parse_external(metric: Metric, parameters: Mapping[str, str]) -> ExternalQue
 
     Raises BadRequest where it names no workload, and as `parse` does.
     """
-    _refuse_watch(parameters)
-    chosen = _chosen(SELECTOR, parameters, _EXTERNAL_CHOICES)
-    if "workload" not in chosen:
-        words = f"{SELECTOR}: say whose {metric.name}, as in workload=NAME"
-        raise BadRequest(f"{words}; known are {_known(_EXTERNAL_CHOICES)}")
-    kind = chosen.get("kind", DEPLOYMENT.kind)
+    workload, kind, chosen = _of_workload(metric.name, parameters, _EXTERNAL_CHOICES)
     agg = Agg(chosen.get("agg", Agg.SUM))
     view = _view(SELECTOR, metric, chosen)
-    return ExternalQuery(chosen["workload"], kind, view, _dims(chosen), agg, chosen)
+    return ExternalQuery(workload, kind, view, _dims(chosen), agg, chosen)
+
+
+def parse_workload(metric: str, parameters: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:
+    """Return the workload, its kind and the selector of an external metric without views."""
+    return _of_workload(metric, parameters, _WORKLOAD_CHOICES)
+
+
+def refuse_choices(name: str, parameters: Mapping[str, str]) -> None:
+    """Raise as `parse` does, and for every choice: a query has nothing to choose from."""
+    _refuse_watch(parameters)
+    _check_fields(name, parameters.get("fieldSelector", ""))
+    for parameter in (SELECTOR, METRIC_SELECTOR):
+        if parameters.get(parameter):
+            raise BadRequest(f"{parameter}: a metric that is a query has none: write it in there")
+
+
+def _of_workload(
+    metric: str, parameters: Mapping[str, str], choices: Mapping[str, tuple[str, ...]]
+) -> tuple[str, str, dict[str, str]]:
+    _refuse_watch(parameters)
+    chosen = _chosen(SELECTOR, parameters, choices)
+    if "workload" not in chosen:
+        words = f"{SELECTOR}: say whose {metric}, as in workload=NAME"
+        raise BadRequest(f"{words}; known are {_known(choices)}")
+    return chosen["workload"], chosen.get("kind", DEPLOYMENT.kind), chosen
 
 
 def choice(metric: Metric, selector: str) -> Choice:

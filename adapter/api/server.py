@@ -131,7 +131,11 @@ class Server:
                 policies.path_alone,
             )
             for number, (path, body) in enumerate(
-                discovery.documents(owners, resource_metrics=resource is not None).items()
+                discovery.documents(
+                    owners,
+                    resource_metrics=resource is not None,
+                    queried=answers.board().served,
+                ).items()
             )
         ]
         return [*probes, *documents, *_metrics(answers, owners)]

@@ -58,9 +58,18 @@ class Client:
         except (TypeError, ValueError, IndexError, KeyError):
             raise IntakeError(f"{self._settings.url} does not answer as Prometheus does") from None
 
-    def instant(self, query: str, now: float) -> Sequence[Mapping[str, Any]]:
-        """Return the series of an instant query at Prometheus' time `now`."""
-        return self._series(lambda: self._connect.custom_query(query, {"time": now}))
+    def instant(
+        self, query: str, now: float, look_back_seconds: float | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the series of an instant query at Prometheus' time `now`.
+
+        `look_back_seconds` is how old a sample may be; None, and where Prometheus is too old to
+        know the parameter, are its own five minutes.
+        """
+        given: dict[str, object] = {"time": now}
+        if look_back_seconds is not None:
+            given["lookback_delta"] = f"{look_back_seconds:g}"
+        return self._series(lambda: self._connect.custom_query(query, given))
 
     def range(
         self, query: str, start: float, end: float, step_seconds: int

@@ -9,7 +9,7 @@ import yaml
 from adapter.__main__ import main
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
-from adapter.settings import Settings, accounts
+from adapter.settings import ObjectQuery, Settings, accounts
 from scripts import settings_schema
 
 
@@ -219,3 +219,38 @@ def test_a_period_that_no_reading_could_have_is_refused(flag: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load([flag, "50ms", "--intake-scrape-seconds", "40ms"], {})
     assert "is 0.05: use 1 s" in "\n".join(raised.value.problems)
+
+
+def test_queries_of_objects_are_a_list_in_the_file_and_yaml_as_a_flag(tmp_path: Path) -> None:
+    url = "--prometheus-url=http://p:9090"
+    wanted = (ObjectQuery("queue", "sum(q)", "Service", "default", "gateway"),)
+    one = "{metric: queue, query: sum(q), kind: Service, namespace: default, name: gateway}"
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"prometheus:\n  objects:\n    - {one}\n")
+    assert load(["--config", str(file), url], {})[0].prometheus.objects == wanted
+    assert load([f"--prometheus-objects=[{one}]", url], {})[0].prometheus.objects == wanted
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ("[{metric: Queue, query: q}]", "objects[0].metric is `Queue`: write small letters"),
+        ("[{metric: llm_inference_pending_requests, query: q}]", "which pods have: take another"),
+        ("[{metric: m, query: q, kind: Gateway}]", "objects[0].kind is `Gateway`: use Deployment"),
+        ("[{metric: m, query: ' '}]", "objects[0].query is empty"),
+        ("[{metric: m, query: q}, {metric: m, query: r}]", "objects[1] is of the same objects"),
+        ("[{metric: m, querry: q}]", "unknown field `querry`"),
+        ("[{metric: m}]", "missing required field `query`"),
+        ("{metric: m, query: q}", "write a list of mappings"),
+        ("[{", "is no YAML"),
+    ],
+)
+def test_a_query_that_cannot_be_asked_is_told_with_its_place(objects: str, words: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load([f"--prometheus-objects={objects}", "--prometheus-url=http://p:9090"], {})
+    assert words in "\n".join(raised.value.problems)
+
+
+def test_queries_without_a_prometheus_are_told() -> None:
+    with pytest.raises(SettingsError, match=r"prometheus\.url is not: say whom to ask"):
+        load(["--prometheus-objects=[{metric: m, query: q}]"], {})

@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,54 @@ def test_a_prometheus_that_is_not_there_does_not_keep_it_from_serving(
     adapter.until("/readyz", 200)
     assert "prometheus_unreadable" in adapter.log()
     assert adapter.stop()[0] == 0
+
+
+class FakePrometheus(BaseHTTPRequestHandler):
+    """Says that the gateway's queue of one Deployment is 4."""
+
+    def do_GET(self) -> None:
+        labels = {"namespace": "default", "deployment": "llm"}
+        vector = [{"metric": labels, "value": [5, "4"]}]
+        result = [5, "5.5"] if "query=time" in self.path else vector
+        body = json.dumps({"status": "success", "data": {"result": result}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's
+        """Say nothing."""
+
+
+def test_a_query_answers_for_a_workload_without_pods_and_a_dead_prometheus_is_an_error(
+    adapter: Adapter, tmp_path: Path
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), FakePrometheus)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        f"prometheus:\n  url: http://127.0.0.1:{server.server_port}\n  periodSeconds: 1s\n"
+        "  objects:\n    - {metric: gateway_queue, query: 'max by (namespace, deployment) (q)'}\n"
+    )
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    adapter.start(f"--standalone={pods}", f"--config={settings}", "--model-hold-seconds=2s")
+    adapter.until("/readyz", 200)
+    adapter.until("/metrics", 200, 'forescale_adapter_prometheus_rounds_total{result="taken"}')
+    where = "namespaces/default/deployments.apps/llm/gateway_queue"
+    url = f"http://127.0.0.1:{adapter.api_port}/apis/custom.metrics.k8s.io/v1beta2/{where}"
+    code, text = fetch(url)
+    assert (code, json.loads(text)["items"][0]["value"]) == (200, "4")
+    server.shutdown()
+    server.server_close()
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while code == 200:
+        assert '"value":"4"' in text
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        code, text = fetch(url)
+    assert code == 503
+    assert "gateway_queue of Deployment `llm` has had no value for" in text
 
 
 def test_the_client_of_prometheus_is_not_loaded_where_none_is_set() -> None:

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from adapter.api import answers
 from adapter.api.answers import Answers, Memo
 from adapter.api.custom import Custom
-from adapter.errors import AnswerError, BadRequest, NotFound, NoValue
+from adapter.errors import AnswerError, BadRequest, MethodNotAllowed, NotFound, NoValue
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner
-from adapter.model.owners import Owners
+from adapter.model.owners import KNOWN, Owners
+from adapter.model.queried import NOTHING, Board, Figure, Key
 from adapter.model.selector import parse
+from adapter.settings import ObjectQuery, Prometheus
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
@@ -43,8 +45,17 @@ class Asking:
             now=lambda: world.now + self.later,
             metrics=self.metrics,
             stall_seconds=5.0,
+            board=lambda: self.board,
         )
+        self.board = NOTHING
         self.custom = Custom(self.answers, Owners.of(KSERVE))
+
+    def query(self, metric: str, **figures: float) -> None:
+        """From now on the metric is a query of Deployments, which says this of each."""
+        settings = Prometheus(period_seconds=15.0, objects=(ObjectQuery(metric, "q"),))
+        key, now = Key(metric, "Deployment.apps", "default", ""), self.world.now
+        told = {key._replace(name=name): Figure(value, now) for name, value in figures.items()}
+        self.board = Board.of(settings, KNOWN).after(told, {}, now)
 
     def raw(self, path: str, version: str = "v1beta2", **parameters: str) -> bytes:
         namespace, *named, metric = path.split("/")
@@ -373,3 +384,51 @@ def test_any_path_is_a_list_or_an_answer_that_says_why_not(
         inside = all(i["describedObject"]["namespace"] == namespace for i in answer["items"])
         assert inside
     assert world.now > START
+
+
+QUEUE = "gateway_queue"
+NO_PODS = f"default/deployments.apps/none/{QUEUE}"
+
+
+def test_a_query_answers_for_a_workload_that_has_no_pods(asking: Asking) -> None:
+    asking.query(QUEUE, none=4.5, idle=0.0)
+    assert asking(NO_PODS) == {
+        "kind": "MetricValueList",
+        "apiVersion": "custom.metrics.k8s.io/v1beta2",
+        "metadata": {},
+        "items": [
+            {
+                "describedObject": {
+                    "kind": "Deployment",
+                    "namespace": "default",
+                    "name": "none",
+                    "apiVersion": "apps/v1",
+                },
+                "metric": {"name": QUEUE, "selector": None},
+                "timestamp": "2023-11-14T22:14:00Z",
+                "value": "4500m",
+            }
+        ],
+    }
+    assert asking.values(f"default/deployments.apps/*/{QUEUE}") == {"idle": "0", "none": "4500m"}
+
+
+def test_a_query_that_is_old_is_an_error_and_no_zero(asking: Asking) -> None:
+    asking.query(QUEUE, none=4.5)
+    asking.world.advance(61)
+    with pytest.raises(NoValue, match="has had no value for 61 s"):
+        asking(NO_PODS)
+
+
+def test_a_query_has_no_pods_no_other_kinds_and_nothing_to_choose(asking: Asking) -> None:
+    asking.query(QUEUE, none=4.5)
+    for place in (f"default/pods/*/{QUEUE}", f"default/services/none/{QUEUE}", f"default/{QUEUE}"):
+        with pytest.raises(NotFound, match=r"served for deployments\.apps alone"):
+            asking(place)
+    for parameters in ({"metricLabelSelector": "stat=raw"}, {"labelSelector": "app=x"}):
+        with pytest.raises(BadRequest, match="a metric that is a query has none"):
+            asking(NO_PODS, **parameters)
+    with pytest.raises(MethodNotAllowed):
+        asking(NO_PODS, watch="true")
+    with pytest.raises(NotFound, match="no series for it"):
+        asking(NO_PODS.replace("none", "unknown"))

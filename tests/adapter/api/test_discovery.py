@@ -6,7 +6,7 @@ import pytest
 
 from adapter.api.discovery import documents
 from adapter.model.catalogue import METRICS
-from adapter.model.owners import BUILT_IN, Owners
+from adapter.model.owners import BUILT_IN, DEPLOYMENT, SERVICE, Owners
 
 WHOLE = [m.name for m in METRICS.values() if m.totals or m.distribution]  # of an object as a whole
 GROUP = "/apis/custom.metrics.k8s.io"
@@ -72,3 +72,16 @@ def test_kinds_of_the_settings_are_listed_too() -> None:
     listed = json.loads(documents(owners)[f"{GROUP}/v1beta2"])["resources"]
     names = {resource["name"] for resource in listed}
     assert "inferenceservices.serving.kserve.io/nvidia_gpu_utilization" in names
+
+
+def test_metrics_that_are_queries_are_listed_for_their_kinds_and_once_outside() -> None:
+    found = documents(queried=(("gateway_queue", DEPLOYMENT), ("gateway_queue", SERVICE)))
+    listed = json.loads(found[f"{GROUP}/v1beta1"])["resources"]
+    queried = [one for one in listed if one["name"].endswith("/gateway_queue")]
+    assert [one["name"] for one in queried] == [
+        "deployments.apps/gateway_queue",
+        "services/gateway_queue",
+    ]
+    assert {one["namespaced"] for one in queried} == {True}
+    outside = json.loads(found["/apis/external.metrics.k8s.io/v1beta1"])["resources"]
+    assert [one["name"] for one in outside].count("gateway_queue") == 1

@@ -129,6 +129,17 @@ async def test_the_right_that_is_asked_about_is_to_list_the_metric(serving: Serv
     }
 
 
+def test_a_query_answers_for_a_workload_in_any_case_of_its_name(asking: Asking) -> None:
+    asking.query("gateway_queue", none=4.5)
+    assert value(asking, "Gateway_Queue", "workload=none") == "4500m"
+    with pytest.raises(BadRequest, match="`stat` is no key; known are workload=…, kind=…"):
+        ask(asking, "gateway_queue", "workload=none,stat=raw")
+    with pytest.raises(BadRequest, match="say whose gateway_queue"):
+        ask(asking, "gateway_queue", "")
+    with pytest.raises(NotFound, match="served for Deployment alone"):
+        ask(asking, "gateway_queue", "workload=none,kind=Service")
+
+
 async def test_failures_are_told_as_a_status(serving: Serving) -> None:
     missing = await serving.proxied("hpa", path=f"{GROUP}/namespaces/default/{BUSY}")
     assert status(missing)["reason"] == "BadRequest"

@@ -14,6 +14,8 @@ import pytest
 from adapter.api import fallthrough as module
 from adapter.api.fallthrough import Fallthrough
 from adapter.intake.upstream import UpstreamClient
+from adapter.model.owners import DEPLOYMENT
+from adapter.model.queried import Board
 from adapter.settings import Behind
 from tests.adapter.api.serving import METRIC, Answer, Serving, pem, status
 from tests.fakes.metrics_server import FakeMetricsServer
@@ -29,6 +31,9 @@ def document(version: str, *names: tuple[str, bool]) -> dict[str, Any]:
         for name, namespaced in names
     ]
     return {"groupVersion": f"custom.metrics.k8s.io/{version}", "resources": resources}
+
+
+BOARD = Board((("gateway_queue", DEPLOYMENT),), 15.0)
 
 
 class Falling(Serving):
@@ -47,7 +52,7 @@ class Falling(Serving):
         settings = Behind(url=self.other.url, name=NAME, deadline_seconds=0.5)
         client = UpstreamClient("the adapter behind", settings, trust=trust, token=self.kube.token)
         self._stack.push_async_callback(client.close)
-        self.made = Fallthrough(client)
+        self.made = Fallthrough(client, board=BOARD)
         return self.made
 
     async def get(self, path: str) -> Answer:
@@ -80,6 +85,14 @@ async def test_a_metric_that_is_not_ours_is_answered_by_the_other_adapter(
     assert path == f"{V2}{THEIRS.replace('*', '%2A')}?labelSelector=app%3Dx"
     assert headers["Authorization"] == "Bearer adapter"
     assert not [name for name in headers if name.lower().startswith("x-remote")]
+
+
+async def test_a_metric_that_is_a_query_of_ours_is_not_asked_of_the_other(falling: Falling) -> None:
+    path = f"{V2}/namespaces/default/deployments.apps/llm/gateway_queue"
+    assert status(await falling.get(path))["code"] == 404  # nothing answers it in this world
+    assert falling.other.asked == []
+    await falling.look()
+    assert "deployments.apps/gateway_queue" in await falling.listed()
 
 
 async def test_our_metrics_are_ours_whatever_the_other_does(falling: Falling) -> None:

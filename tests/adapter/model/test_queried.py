@@ -1,0 +1,94 @@
+"""Metrics that are queries, as timelines: the last answer is served until the hold, never 0."""
+
+import pytest
+from msgspec import structs
+
+from adapter.errors import NotFound, NoValue
+from adapter.model.owners import DEPLOYMENT, KNOWN, SERVICE
+from adapter.model.queried import FORGET_SECONDS, NOTHING, Board, Figure, Key
+from adapter.settings import ObjectQuery, Prometheus
+from tests.adapter.model.world import START, WALL, World
+
+QUEUE = Key("gateway_queue", "Deployment.apps", "default", "llm")
+ASKED = ("gateway_queue", "Deployment.apps")
+SETTINGS = Prometheus(
+    period_seconds=15.0,
+    objects=(
+        ObjectQuery("gateway_queue", "q"),
+        ObjectQuery("gateway_queue", "r", name="other"),
+        ObjectQuery("gateway_queue", "s", kind="Service"),
+    ),
+)
+BOARD = Board.of(SETTINGS, KNOWN)
+HOLD = 60.0
+
+
+def answered(value: float = 3.0, at: float = START) -> Board:
+    return BOARD.after({QUEUE: Figure(value, at)}, {}, at)
+
+
+def test_a_metric_is_served_for_the_kinds_of_its_queries_each_once() -> None:
+    assert BOARD.served == (("gateway_queue", DEPLOYMENT), ("gateway_queue", SERVICE))
+    assert BOARD.kinds("gateway_queue") == (DEPLOYMENT, SERVICE)
+    assert BOARD.kinds("nvidia_gpu_utilization") == NOTHING.kinds("gateway_queue") == ()
+
+
+def test_a_prometheus_that_dies_is_a_held_value_then_an_error_and_never_zero() -> None:
+    board = answered()
+    for seconds in range(15, 61, 15):
+        board = board.after({}, {ASKED: "Prometheus: gone"}, START + seconds)
+        assert board.figure(QUEUE, START + seconds, HOLD).value == 3.0
+    with pytest.raises(NoValue, match="no value for 61 s: Prometheus: gone"):
+        board.figure(QUEUE, START + 61, HOLD)
+
+
+def test_an_object_that_the_answer_lacks_is_silent_and_not_zero() -> None:
+    board = answered().after({}, {}, START + 15)
+    assert board.figure(QUEUE, START + 60, HOLD).value == 3.0
+    with pytest.raises(NoValue, match="the query's answer has no series for it"):
+        board.figure(QUEUE, START + 61, HOLD)
+
+
+def test_a_zero_that_was_answered_is_a_value() -> None:
+    assert answered(0.0).figure(QUEUE, START + 1, HOLD).value == 0.0
+
+
+def test_a_slow_period_is_held_for_four_of_them() -> None:
+    board = structs.replace(answered(), period_seconds=30.0)
+    assert board.figure(QUEUE, START + 120, HOLD).value == 3.0
+    with pytest.raises(NoValue):
+        board.figure(QUEUE, START + 121, HOLD)
+
+
+def test_before_the_first_answer_there_is_no_value_and_then_an_unknown_object_is_not_found() -> (
+    None
+):
+    with pytest.raises(NoValue, match="Prometheus was not asked yet"):
+        BOARD.figure(QUEUE, START, HOLD)
+    with pytest.raises(NoValue, match="Prometheus: gone"):
+        BOARD.after({}, {ASKED: "Prometheus: gone"}, START).figure(QUEUE, START, HOLD)
+    with pytest.raises(NotFound, match="gateway_queue of Deployment `llm` in namespace `default`"):
+        BOARD.after({}, {}, START).figure(QUEUE, START, HOLD)
+
+
+def test_what_is_gone_for_an_hour_is_forgotten() -> None:
+    assert answered().after({}, {}, START + FORGET_SECONDS).figures
+    assert not answered().after({}, {}, START + FORGET_SECONDS + 1).figures
+
+
+def test_an_answer_has_the_time_of_its_question_and_all_objects_that_are_held() -> None:
+    snapshot = World().advance(100)
+    now = START + 100.0
+    figures = {
+        QUEUE: Figure(2.5, now - 10),
+        QUEUE._replace(name="b"): Figure(1e300, now),
+        QUEUE._replace(name="gone"): Figure(1.0, now - 61),
+        QUEUE._replace(namespace="other"): Figure(1.0, now),
+        QUEUE._replace(kind="Service"): Figure(1.0, now),
+    }
+    board = BOARD.after(figures, {}, now)
+    one = board.answer(QUEUE, snapshot, now)
+    assert (one.names, one.milli, one.taken_at) == (["llm"], [2500], [WALL + 90])
+    every = board.answer(QUEUE._replace(name="*"), snapshot, now)
+    assert (every.names, every.milli) == (["b", "llm"], [9 * 10**15, 2500])
+    assert board.answer(QUEUE._replace(namespace="x", name="*"), snapshot, now).names == []
