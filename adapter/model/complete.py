@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adapter.model.catalogue import METRICS, Agg, View
+from adapter.model.rows import Integers
 from adapter.model.sight import Levels
 from adapter.model.snapshot import Snapshot, TotalKey
-
-Integers = NDArray[np.int64]
 
 
 def complete_totals(seen: Snapshot, keys: Iterable[TotalKey]) -> dict[TotalKey, float]:
@@ -27,23 +25,23 @@ def complete_totals(seen: Snapshot, keys: Iterable[TotalKey]) -> dict[TotalKey, 
             alike.setdefault((key.view, metric.series), []).append((key, places))
     found: dict[TotalKey, float] = {}
     for (view, series), group in alike.items():
-        found |= _of_one_view(seen, seen.levels(view, series), group)
+        places = np.concatenate([owned for _, owned in group])
+        found |= _of_one_view(seen, seen.levels(view, series, places), places, group)
     return found
 
 
 def _of_one_view(
-    seen: Snapshot, levels: Levels, group: Sequence[tuple[TotalKey, Integers]]
+    seen: Snapshot, levels: Levels, places: Integers, group: Sequence[tuple[TotalKey, Integers]]
 ) -> dict[TotalKey, float]:
     keys, owned = [key for key, _ in group], [places for _, places in group]
-    places = np.concatenate(owned)
     # Where each object's pods begin; none is without pods, which reduceat would not bear.
     starts = np.cumsum([0, *map(len, owned[:-1])])
     serving = seen.serving[places]
-    fresh = serving & levels.fresh[places]
-    expected = serving & (levels.known[places] | ~seen.debuting[places])
+    fresh = serving & levels.fresh
+    expected = serving & (levels.known | ~seen.debuting[places])
     counts = np.add.reduceat(fresh.astype(np.int64), starts)
     whole = (counts == np.add.reduceat(expected.astype(np.int64), starts)) & (counts > 0)
-    values = np.where(fresh, levels.values[places], 0.0)
+    values = np.where(fresh, levels.values, 0.0)
     sums = np.add.reduceat(values, starts)
     by_agg = {
         Agg.SUM: sums.tolist(),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from adapter.model.fleet import Fleet
 
 NO_ROW = -1
+Integers = NDArray[np.int64]
 
 
 class Rows:
@@ -20,9 +21,9 @@ class Rows:
     def __init__(self, row_of: Mapping[str, int]) -> None:
         self._row_of = row_of
         self._fleet: Fleet | None = None
-        self._rows: NDArray[np.int64] = np.array([], dtype=np.int64)
+        self._rows: Integers = np.array([], dtype=np.int64)
 
-    def of(self, fleet: Fleet) -> NDArray[np.int64]:
+    def of(self, fleet: Fleet) -> Integers:
         """Return the row of every pod in the fleet's order, NO_ROW where a pod has none.
 
         Kept for the fleet that was asked for last: pods come and go seldom, answers are many.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.model.catalogue import Agg
+from adapter.model.rows import Integers
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,17 @@ class Levels(NamedTuple):
     idle: NDArray[np.bool_]
     seconds: Floats
 
+    def of(self, places: Integers) -> Levels:
+        """Return those at these places, in their order."""
+        return Levels(
+            self.values[places],
+            self.at[places],
+            self.known[places],
+            self.fresh[places],
+            self.idle[places],
+            self.seconds[places],
+        )
+
 
 class Sight(NamedTuple):
     """What is known of a group: of which of its pods (numbers within it), and how many should be.
@@ -35,7 +47,7 @@ class Sight(NamedTuple):
     `serving` marks the pods that could have a value, `idle` those that had nothing to measure.
     """
 
-    seen: NDArray[np.int64]
+    seen: Integers
     values: Floats
     at: Floats
     fresh: NDArray[np.bool_]

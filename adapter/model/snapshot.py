@@ -18,7 +18,7 @@ from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
-from adapter.model.rows import NO_ROW, NONE
+from adapter.model.rows import NO_ROW, NONE, Integers
 from adapter.model.selector import Selector
 from adapter.model.sight import Floats, Levels, Sight, one_value, together
 from adapter.model.source import NEW, Dims, Source
@@ -58,6 +58,9 @@ class Answer(NamedTuple):
 
 NO_ANSWER = Answer((), [], [], 0)
 
+# A look at one view takes 55 us, and 0.5 us more for each pod: each look is as dear as these pods.
+_LOOK_IN_PODS = 110
+
 
 class TotalKey(msgspec.Struct, frozen=True):
     """One object that was asked for as a whole; `kind` is qualified, as in Owner."""
@@ -87,6 +90,7 @@ class Snapshot:
     debuting: NDArray[np.bool_]  # turned serving a moment ago
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
     _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
+    _looked: dict[tuple[View, str], int] = field(default_factory=dict)  # at how many pods so far
 
     def pods(
         self,
@@ -166,18 +170,30 @@ class Snapshot:
         says = (self.sources.get(pod.uid, NEW).may_serve(dims) for pod in group.pods)
         return group.chosen(np.fromiter(says, np.bool_, len(group.pods)))
 
-    def levels(self, view: View, series: str) -> Levels:
-        """Return every pod's level of the series in one view; computed once."""
-        found = self._levels.get((view, series))
-        if found is None:
-            found = self._leveled(view, series)
-            self._levels[view, series] = found
-        return found
+    def levels(self, view: View, series: str, places: Integers) -> Levels:
+        """Return the levels of the series in one view, of the pods at these places in their order.
 
-    def _leveled(self, view: View, series: str) -> Levels:
+        A view that many ask for is worked out once, for all pods; one that is asked for of a few,
+        for those: whoever makes up views pays for his own pods, not for those of the cluster.
+        """
         if series in HISTOGRAMS:
-            return self._observed(view, series, Group(self.fleet.ordered, range(len(self.serving))))
-        rows = self.window.by_series.get(series, NONE).of(self.fleet)
+            return self._observed(view, series, places)
+        whole = self._levels.get((view, series))
+        if whole is None and self._is_rare(view, series, len(places)):
+            return self._leveled(view, series, places)
+        if whole is None:
+            whole = self._leveled(view, series, np.arange(len(self.serving)))
+            self._levels[view, series] = whole
+        return whole.of(places)
+
+    def _is_rare(self, view: View, series: str, pods: int) -> bool:
+        """Return whether all looks at a view, this one included, cost less than one at all pods."""
+        looked = self._looked.get((view, series), 0) + _LOOK_IN_PODS + pods
+        self._looked[view, series] = looked
+        return looked < len(self.serving)
+
+    def _leveled(self, view: View, series: str, places: Integers) -> Levels:
+        rows = self.window.by_series.get(series, NONE).of(self.fleet)[places]
         have = rows != NO_ROW
         values = np.full(len(rows), np.nan)
         seconds = np.zeros(len(rows))
@@ -188,12 +204,13 @@ class Snapshot:
         at, idle = self.window.last_at[rows], np.zeros_like(known)
         return Levels(values, at, known, fresh, idle, seconds)
 
-    def _observed(self, view: View, series: str, group: Group) -> Levels:
-        """Return the quantiles of the group's histograms, in its order.
+    def _observed(self, view: View, series: str, places: Integers) -> Levels:
+        """Return the quantiles of the pods' histograms.
 
         A pod that served nobody in the window is idle. A pod costs 5 us, so no other is looked at.
         """
-        trails = self.trails.of(series, [pod.uid for pod in group.pods])
+        uids = [self.fleet.ordered[place].uid for place in places.tolist()]
+        trails = self.trails.of(series, uids)
         at = np.array([trail.last.at if trail else np.nan for trail in trails])
         period = np.array([trail.period_seconds if trail else np.nan for trail in trails])
         grades = grade(self.at - at, period, self.trails.hold_seconds)
@@ -204,25 +221,22 @@ class Snapshot:
         return Levels(values, at, known, fresh, heard & ~known, seconds)
 
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
-        if metric.distribution:
-            levels, places = self._observed(view, metric.series, group), np.arange(len(group.pods))
-        else:
-            levels, places = self.levels(view, metric.series), group.places
+        levels = self.levels(view, metric.series, group.places)
         serving = self.serving[group.places]
-        known = serving & levels.known[places]
-        idle = serving & levels.idle[places]
+        known = serving & levels.known
+        idle = serving & levels.idle
         # A debutant counts once it has a value.
         expected = known | (serving & ~idle & ~self.debuting[group.places])
         seen = known.nonzero()[0]
         return Sight(
             seen,
-            levels.values[places[seen]],
-            levels.at[places[seen]],
-            levels.fresh[places[seen]],
+            levels.values[seen],
+            levels.at[seen],
+            levels.fresh[seen],
             int(np.count_nonzero(expected)),
             serving,
             idle,
-            levels.seconds[places[seen]],
+            levels.seconds[seen],
         )
 
     def _quorate(self, metric: Metric, view: View, group: Group) -> Sight:

@@ -111,10 +111,10 @@ def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
 
 
 def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple[PodStory, ...]:
-    raw = snapshot.levels(view if metric.distribution else RAW, metric.series)
-    seen = snapshot.levels(view, metric.series)
+    raw = snapshot.levels(view if metric.distribution else RAW, metric.series, group.places)
+    seen = snapshot.levels(view, metric.series, group.places)
     stories = []
-    for pod, place in zip(group.pods, group.places.tolist(), strict=True):
+    for place, pod in enumerate(group.pods):
         standing = snapshot.standings[pod.uid]
         served = bool(seen.known[place]) and standing is Standing.SERVING
         heard_at = snapshot.sources.get(pod.uid, NEW).heard_at
