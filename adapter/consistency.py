@@ -9,6 +9,7 @@ from adapter.model.catalogue import METRICS
 from adapter.model.owners import Owners
 from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prometheus, Settings
 
+DAY_SECONDS = 86_400.0
 _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
 _SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 # As in the path of an external metric, which clients write in small letters.
@@ -33,6 +34,12 @@ def problems(settings: Settings) -> list[str]:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
     found += _query_problems(settings)
+    period = settings.cold_start.period_seconds
+    if not 5 <= period <= DAY_SECONDS:  # noqa: PLR2004 - said in the text
+        found.append(
+            f"coldStart.periodSeconds is {period:g}: use 5 s, since each is a write to the API"
+            " server, to a day"
+        )
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found

@@ -5,6 +5,7 @@ ForescaleError
 ├── StartupError           the adapter cannot start or register; carries the fix
 ├── IntakeError            one source could not be read; costs that source only
 │   ├── BadStream          it sends what no sidecar sends
+│   ├── BadCheckpoint      what was learnt before cannot be read
 │   └── NoPage             a metrics page could not be had
 ├── KubeError              the API server refused a request or gave no answer
 ├── UpstreamError          the metrics API behind this one gave no answer
@@ -67,6 +68,10 @@ class UpstreamError(ForescaleError):
 
 class BadStream(IntakeError):
     """A source sends what no sidecar of ours would; the text says what."""
+
+
+class BadCheckpoint(IntakeError):
+    """A checkpoint cannot be used; the text says why."""
 
 
 class NoPage(IntakeError):

@@ -157,6 +157,17 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """Folder with tls.crt, tls.key and ca.crt to serve, watched; empty: self-issued ones."""
 
 
+class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What was learnt of cold starts, kept over restarts of all replicas."""
+
+    checkpoint: bool = True
+    """Keep it in ConfigMaps of api.namespace; off: after a start, living pods alone teach."""
+    period_seconds: float = 300.0
+    """Between two writes, of what has changed alone; by one replica, which holds a Lease."""
+    folder: str = ""
+    """Directory to keep it in instead of ConfigMaps; the only way with standalone."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Logging: JSON lines on standard error, plain text on a terminal."""
 
@@ -177,6 +188,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     tls: Tls = Tls()
     resource_metrics: Behind = Behind()
     fallthrough: Behind = Behind()
+    cold_start: ColdStart = ColdStart()
     log: Log = Log()
     kubeconfig: str = ""
     """Path of a kubeconfig; empty means the pod's own service account."""

@@ -6,6 +6,8 @@ Parts are built and started here as in the composition root, which calls it.
 from __future__ import annotations
 
 import asyncio
+import socket
+import uuid
 from collections import ChainMap
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -19,12 +21,15 @@ from adapter.api.identity import FrontProxy
 from adapter.api.server import DRAIN_SECONDS
 from adapter.errors import KubeError
 from adapter.intake import apiservice, requestheader
+from adapter.intake.checkpoint import Checkpoint
 from adapter.intake.fleetwatch import FleetWatch
 from adapter.intake.kube import Kube
+from adapter.intake.lease import Lease
 from adapter.intake.objectqueries import ObjectQueries
 from adapter.intake.registration import Registration
 from adapter.intake.remarks import Remarks
 from adapter.intake.roster import Roster
+from adapter.intake.shards import NAME, ConfigMaps, Folder, Shards
 from adapter.intake.standalone import Directory
 from adapter.intake.subscribe import Subscriber
 from adapter.loop import Loop
@@ -35,6 +40,7 @@ from adapter.settings import Settings
 from adapter.telemetry import Metrics, Once, warn
 
 RETRY_SECONDS = 2.0
+LEASE_PERIODS = 3  # without a renewal
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -74,6 +80,8 @@ async def from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surrounding
     directory.poll()
     for work in (directory.run, Remarks(core.roster.fleet).run):
         spawn(work())
+    if core.settings.cold_start.folder:
+        _keep_cold_starts(core, spawn, Folder(core.settings.cold_start.folder))
     return Surroundings(synced=lambda: True, trusts=lambda: True)
 
 
@@ -95,6 +103,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
 
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
+    _keep_cold_starts(core, spawn, _shards(kube, settings))
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
     registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
     behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
@@ -118,6 +127,22 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
         behind=behind,
         drain_seconds=DRAIN_SECONDS,
     )
+
+
+def _shards(kube: Kube, settings: Settings) -> Shards:
+    kept, namespace = settings.cold_start, settings.api.namespace
+    if kept.folder:
+        return Folder(kept.folder)
+    holder = f"{socket.gethostname()}_{uuid.uuid4()}"  # as client-go's leader election has it
+    seconds = LEASE_PERIODS * kept.period_seconds
+    return ConfigMaps(kube, namespace, Lease(kube, namespace, NAME, holder=holder, seconds=seconds))
+
+
+def _keep_cold_starts(core: Core, spawn: Spawn, shards: Shards) -> None:
+    kept = core.settings.cold_start
+    if kept.checkpoint:
+        learnt = core.loop.starting.learnt
+        spawn(Checkpoint(learnt, shards, kept.period_seconds, core.metrics).run())
 
 
 async def _certificate(kube: Kube, settings: Settings, probes: Probes) -> Certificate:

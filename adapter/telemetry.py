@@ -166,6 +166,12 @@ class Metrics:
             ["namespace", "kind", "workload", "quantile"],
             registry=self.registry,
         )
+        self.cold_start_checkpoints = Counter(
+            "forescale_adapter_cold_start_checkpoints_total",
+            "Readings and writings of what was learnt of cold starts, by what became of them.",
+            ["result"],
+            registry=self.registry,
+        )
         self.requests = Counter(
             "forescale_adapter_api_requests_total",
             "Answers of the metrics APIs.",

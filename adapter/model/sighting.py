@@ -103,11 +103,14 @@ def observed(pod: Sighting, now: float) -> Start | None:
         at=pod.ready,
         uid=pod.uid,
         new_node=pod.new_node,
-        node_seconds=_between(pod.created, pod.scheduled),
-        pull_seconds=_between(pod.scheduled, pod.started),
-        load_seconds=_between(pod.started, pod.ready),
+        node_seconds=_between(pod.created, pod.scheduled, seconds),
+        pull_seconds=_between(pod.scheduled, pod.started, seconds),
+        load_seconds=_between(pod.started, pod.ready, seconds),
     )
 
 
-def _between(first: float | None, then: float | None) -> float | None:
-    return then - first if first is not None and then is not None and then >= first else None
+def _between(first: float | None, then: float | None, whole: float) -> float | None:
+    """Return the time between; None where it is not known, or longer than the whole start."""
+    if first is None or then is None:
+        return None
+    return then - first if 0 <= then - first <= whole else None

@@ -151,6 +151,14 @@ def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:
     assert "intake.scrapeSeconds is above intake.scrapePeriodSeconds" in told
 
 
+@pytest.mark.parametrize("period", ["4s", "25h"])
+def test_cold_starts_are_written_neither_too_often_nor_never(period: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(["--cold-start-period-seconds", period], {})
+    (told,) = raised.value.problems
+    assert told.startswith("coldStart.periodSeconds is ")
+
+
 @pytest.mark.parametrize("wrong", ["forescale-system", "a/b/c", "a/", "A/b"])
 def test_a_node_source_that_is_no_account_is_told_with_the_form(wrong: str) -> None:
     with pytest.raises(SettingsError) as raised:

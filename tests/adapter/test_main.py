@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -165,6 +166,27 @@ def test_standalone_an_empty_directory_is_no_pods_and_no_error(
     path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*"
     status, text = fetch(f"http://127.0.0.1:{adapter.api_port}{path}/nvidia_gpu_utilization")
     assert (status, json.loads(text)["items"]) == (200, [])
+
+
+def test_standalone_what_was_learnt_of_starts_outlives_the_adapter(
+    adapter: Adapter, tmp_path: Path
+) -> None:
+    pods, kept = tmp_path / "pods", tmp_path / "kept"
+    pods.mkdir()
+    kept.mkdir()
+    now = datetime.now(UTC)
+    raw = pod_json(since=(now - timedelta(seconds=60)).isoformat())
+    raw["metadata"]["creationTimestamp"] = (now - timedelta(seconds=100)).isoformat()
+    (pods / "pod.json").write_text(json.dumps(raw))
+    arguments = ["--standalone", str(pods), "--cold-start-folder", str(kept)]
+    adapter.start(*arguments, "--cold-start-period-seconds", "5")
+    adapter.until("/metrics", 200, 'cold_start_checkpoints_total{result="written"} 1.0')
+    assert adapter.stop()[0] == 0
+    (pods / "pod.json").unlink()
+    adapter.start(*arguments)
+    told = adapter.until("/coldstart?namespace=default", 200, '"name":"llm-5d"')
+    assert json.loads(told)["workloads"][0]["warm"]["seconds"] == [40.0]
+    assert adapter.stop()[0] == 0
 
 
 def test_settings_that_are_wrong_end_it_with_2_and_all_problems(

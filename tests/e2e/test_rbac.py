@@ -15,7 +15,7 @@ import yaml
 from tests.controlplane.workloads import condition
 from tests.e2e.adapters import APISERVICES, NAMESPACE
 from tests.e2e.llmpods import ROOT
-from tests.e2e.scene import GPU, GROUP, Scene
+from tests.e2e.scene import DEPLOYMENT, GPU, GROUP, Scene
 from tests.e2e.test_adapter_life import reader_token
 
 Json = dict[str, Any]
@@ -71,13 +71,14 @@ async def test_each_request_needs_one_right_and_each_right_is_needed(scene: Scen
     begin = scene.controlplane.audit_log.stat().st_size
     if (await scene.api.session.get(SECRET)).ok:
         await scene.api.delete(SECRET)
-    scene.adapters.arguments = [f"--tls-ca-days={CA_DAYS:.9f}"]
+    scene.adapters.arguments = [f"--tls-ca-days={CA_DAYS:.9f}", "--cold-start-period-seconds=5"]
     await scene.adapters.install()
     await scene.deploy(hpa=False)
     await scene.until_served(GPU, set(scene.llm.pods))
     await ask_with_a_token(scene)
     await the_ca_is_replaced(scene)
     await somebody_takes_a_version(scene)
+    await the_cold_starts_are_kept(scene)
 
     rights = await granted(scene)
     assert len(rights) > 15
@@ -123,6 +124,22 @@ async def the_ca_is_replaced(scene: Scene) -> None:
     await scene.api.until(SECRET, lambda found: found["data"]["tls.crt"] != before)
     await asyncio.sleep(3)
     await scene.adapters.available()
+
+
+async def the_cold_starts_are_kept(scene: Scene) -> None:
+    """Written by the replica with the Lease, which it renews before it writes again."""
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+    lease = f"{leases}/forescale-cold-starts"
+    await scene.api.until(lease, lambda found: found["spec"]["renewTime"] != first_of(found))
+    shards = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+    name = f'"{scene.namespace}","Deployment/{DEPLOYMENT}"'
+    await scene.api.until(
+        shards, lambda found: any(name in str(one.get("data")) for one in found["items"])
+    )
+
+
+def first_of(lease: Json) -> str:
+    return str(lease["spec"]["acquireTime"])
 
 
 async def somebody_takes_a_version(scene: Scene) -> None:

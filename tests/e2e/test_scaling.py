@@ -32,6 +32,7 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
     assert scene.traffic.failed == 0
 
     await told_why(scene)
+    await told_how_long_a_start_takes(scene, most)
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
     assert conditions["ScalingActive"] == "ValidMetricFound", json.dumps(hpa["status"])
@@ -52,6 +53,21 @@ async def told_why(scene: Scene) -> None:
     assert rows.count([pod, "serving"]) == 2, text
     found = json.loads(await scene.forescale("why", f"pod/{pod}", "-n", scene.namespace, "-ojson"))
     assert PENDING in {chapter["story"]["metric"] for chapter in found["chapters"]}
+
+
+async def told_how_long_a_start_takes(scene: Scene, pods: int) -> None:
+    """`forescale coldstart` knows the starts of all pods, those that went again too."""
+    arguments = ("coldstart", f"deployment/{DEPLOYMENT}", "-n", scene.namespace)
+    text = await scene.forescale(*arguments)
+    assert text.startswith(f"Deployment {scene.namespace}/{DEPLOYMENT}\n  horizon "), text
+    assert "\ncold start: P50 " in text, text
+    (story,) = json.loads(await scene.forescale(*arguments, "-ojson"))["workloads"]
+    # A status has whole seconds, so a start may seem a second shorter than it is.
+    least = scene.llm.cold_start_seconds - 1.0
+    assert len(story["warm"]["seconds"]) >= pods, story
+    assert least <= story["warm"]["seconds"][0] <= story["warm"]["p50Seconds"] < least + 15, story
+    assert least <= story["warm"]["loadSeconds"] <= story["warm"]["p50Seconds"] + 1.0, story
+    assert (story["newNode"], story["starting"], story["stuck"]) == (None, [], [])
 
 
 async def looks(scene: Scene) -> list[str]:

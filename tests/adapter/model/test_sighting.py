@@ -51,6 +51,13 @@ def test_a_ready_that_flipped_days_later_is_no_start() -> None:
     assert observed(pod(90_000, ready=NOW - 10), NOW) is None
 
 
+def test_a_phase_that_is_longer_than_the_start_is_none() -> None:
+    """A node's clock is wrong: the container runs before the pod was created."""
+    found = observed(pod(400, scheduled=NOW - 390, started=NOW - 900, ready=NOW - 130), NOW)
+    assert found is not None
+    assert (found.node_seconds, found.pull_seconds, found.load_seconds) == (10, None, None)
+
+
 def test_a_clock_that_runs_backwards_is_no_start() -> None:
     assert observed(pod(90, ready=NOW - 100), NOW) is None
     assert observed(pod(-5), NOW) is None

@@ -1,0 +1,100 @@
+"""The keeping of cold starts: read once at the start, written rarely, by one replica for all.
+
+Nothing waits for it: while it cannot be read or written, the adapter serves with what it has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from adapter.errors import BadCheckpoint, IntakeError, KubeError
+from adapter.intake.shards import Shards
+from adapter.model import checkpoint
+from adapter.model.coldstart import ColdStarts
+from adapter.model.sighting import Key, Start
+from adapter.telemetry import Metrics, Once, event, log, warn
+
+RETRY_SECONDS = 5.0
+
+
+class Checkpoint:
+    """Owns the way of what was learnt to its shards and back."""
+
+    def __init__(
+        self,
+        learnt: ColdStarts,
+        shards: Shards,
+        period_seconds: float,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._learnt = learnt
+        self._shards = shards
+        self._period_seconds = period_seconds
+        self._results = metrics.cold_start_checkpoints
+        self._clock = clock
+        self._written: dict[int, str] = {}  # what lies there, as far as we know
+        self._once = Once(warn)
+
+    async def run(self) -> None:
+        """Read, and then write what has changed, until cancelled."""
+        while not await self._done(self.restore):  # noqa: ASYNC110 - another try, no wait
+            await asyncio.sleep(RETRY_SECONDS)
+        while True:
+            await asyncio.sleep(self._period_seconds)
+            await self._done(self.save)
+
+    async def restore(self) -> None:
+        """Take in every shard; a broken one is told, and its workloads are learnt anew.
+
+        Nothing is written before all could be read: less would take the place of more.
+        """
+        texts = {number: await self._shards.read(number) for number in range(checkpoint.SHARDS)}
+        found: dict[Key, tuple[Start, ...]] = {}
+        for number, text in texts.items():
+            if text is not None:
+                self._written[number] = text
+                found |= await asyncio.to_thread(self._decoded, number, text)
+        self._learnt.restore(found)
+        self._results.labels("read").inc()
+        event("cold_starts_read", workloads=len(found))
+
+    async def save(self) -> None:
+        """Write the shards that have changed, if it is this replica that writes."""
+        if not await self._shards.may_write():
+            return
+        learnt = self._learnt.learnt()
+        for number, text in enumerate(await asyncio.to_thread(self._encoded, learnt)):
+            if text != self._written.get(number, checkpoint.EMPTY):
+                await self._shards.write(number, text)
+                self._written[number] = text
+                self._results.labels("written").inc()
+
+    def _decoded(self, number: int, text: str) -> dict[Key, tuple[Start, ...]]:
+        try:
+            return checkpoint.decode(text, self._clock())
+        except BadCheckpoint as error:
+            self._results.labels("broken").inc()
+            warn("cold_starts_broken", shard=number, why=f"{error}; its workloads are learnt anew")
+            return {}
+
+    def _encoded(self, learnt: Mapping[Key, Sequence[Start]]) -> tuple[str, ...]:
+        return checkpoint.encode(learnt, self._clock())
+
+    async def _done(self, work: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await work()
+        except (KubeError, IntakeError) as error:
+            self._results.labels("failed").inc()
+            self._once("cold_starts_not_kept", "checkpoint", str(error))
+            return False
+        # A task boundary: what was learnt before is not worth an adapter.
+        except Exception:  # noqa: BLE001
+            self._results.labels("failed").inc()
+            log.exception("cold_starts_failed")
+            return False
+        if self._once.clear("checkpoint"):
+            event("cold_starts_kept_again")
+        return True

@@ -1,0 +1,151 @@
+"""The checkpoint: what was learnt of cold starts as text in shards, each with version and checksum.
+
+A shard is one line `forescale-cold-starts VERSION SHA256` and one of JSON; a workload is always in
+the same shard, so what did not change is not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import msgspec
+
+from adapter.errors import BadCheckpoint
+from adapter.model.coldstart import KEPT_SECONDS, KEPT_STARTS
+from adapter.model.sighting import CAP_SECONDS, Key, Start
+
+SHARDS = 8
+VERSION = "1"
+# An object of the API server holds 1 MiB, and all of them are in one etcd.
+MAX_SHARD_BYTES = 512 * 1024
+# What was learnt later than now comes from another clock; more than that is no clock's error.
+CLOCK_SECONDS = 3_600.0
+_MARK = "forescale-cold-starts"
+
+Learnt = Mapping[Key, Sequence[Start]]
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    """One start; seconds in tenths, which is finer than a pod's status tells."""
+
+    seconds: float
+    ended: bool
+    at: float
+    uid: str
+    new_node: bool
+    node: float | None
+    pull: float | None
+    load: float | None
+
+    @classmethod
+    def of(cls, start: Start) -> Self:
+        return cls(
+            round(start.seconds, 1),
+            start.ended,
+            round(start.at, 1),
+            start.uid,
+            start.new_node,
+            _tenths(start.node_seconds),
+            _tenths(start.pull_seconds),
+            _tenths(start.load_seconds),
+        )
+
+    def start(self) -> Start:
+        return Start(
+            self.seconds,
+            self.ended,
+            self.at,
+            self.uid,
+            self.new_node,
+            self.node,
+            self.pull,
+            self.load,
+        )
+
+    def is_sane(self, now: float) -> bool:
+        phases = [phase for phase in (self.node, self.pull, self.load) if phase is not None]
+        return (
+            all(math.isfinite(t) and 0 <= t <= CAP_SECONDS for t in (self.seconds, *phases))
+            and math.isfinite(self.at)
+            and self.at <= now + CLOCK_SECONDS
+        )
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    namespace: str
+    owner: str
+    template: str
+    rows: tuple[_Row, ...]
+
+
+def encode(learnt: Learnt, now: float) -> tuple[str, ...]:
+    """Return the text of every shard, the same for what is the same.
+
+    What is too old to count is left out; beyond MAX_SHARD_BYTES those workloads go that have not
+    started for the longest.
+    """
+    shards: list[list[tuple[Key, Sequence[Start]]]] = [[] for _ in range(SHARDS)]
+    for key, starts in learnt.items():
+        fresh = [start for start in starts if now - start.at <= KEPT_SECONDS]
+        if fresh:
+            shards[shard_of(key)].append((key, fresh))
+    return tuple(_text(shard) for shard in shards)
+
+
+def decode(text: str, now: float) -> dict[Key, tuple[Start, ...]]:
+    """Return what a shard holds; raise BadCheckpoint saying what is wrong with it."""
+    head, _, body = text.partition("\n")
+    mark, _, rest = head.partition(" ")
+    version, _, digest = rest.partition(" ")
+    if mark != _MARK:
+        raise BadCheckpoint("it is no checkpoint of cold starts")
+    if version != VERSION:
+        raise BadCheckpoint(f"its version is `{version[:20]}`, this release reads {VERSION}")
+    if digest != _digest(body):
+        raise BadCheckpoint("its checksum is another: it was changed, or cut off")
+    try:
+        found = msgspec.json.decode(body, type=tuple[_Kept, ...])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadCheckpoint(f"it cannot be read: {error}") from error
+    if not all(row.is_sane(now) for kept in found for row in kept.rows):
+        raise BadCheckpoint("it holds a time that is no start's")
+    return {
+        Key(kept.namespace, kept.owner, kept.template): tuple(
+            row.start() for row in kept.rows[-KEPT_STARTS:]
+        )
+        for kept in found
+    }
+
+
+def shard_of(key: Key) -> int:
+    """Return the shard of a workload, whatever its template."""
+    return zlib.crc32(f"{key.namespace}/{key.owner}".encode()) % SHARDS
+
+
+def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
+    newest_first = sorted(shard, key=lambda one: one[1][-1].at, reverse=True)
+    parts, size = {}, 0
+    for key, starts in newest_first:
+        rows = tuple(map(_Row.of, starts))
+        part = msgspec.json.encode(_Kept(key.namespace, key.owner, key.template, rows))
+        size += len(part) + 1
+        if size > MAX_SHARD_BYTES:
+            break
+        parts[msgspec.structs.astuple(key)] = part.decode()
+    body = f"[{','.join(parts[key] for key in sorted(parts))}]"
+    return f"{_MARK} {VERSION} {_digest(body)}\n{body}"
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode(errors="surrogatepass")).hexdigest()
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+EMPTY = _text(())
