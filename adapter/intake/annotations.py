@@ -6,6 +6,7 @@ A mistyped key would be passed over in silence, and the pod treated as if nothin
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,10 +14,12 @@ from typing import Any, NamedTuple
 from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
 from adapter.model.fleet import Remark, SourceKind
+from adapter.model.selection import QUORUM_PERCENT
 
 DOMAIN = "forescale.dev"
 CONTAINER = f"{DOMAIN}/container"
 SOURCE_LABEL = f"{DOMAIN}/source"
+QUORUM = f"{DOMAIN}/quorum-percent"
 # A pod may carry 256 KiB of annotations; whoever mends a few sees the rest after that.
 MAX_REMARKS = 4
 MAX_LOOKED_AT = 64
@@ -24,6 +27,7 @@ MAX_KEY_CHARACTERS = 80  # the API server allows 63 behind the slash
 MAX_VALUE_CHARACTERS = 60
 MAX_CONTAINERS = 10  # that a text names
 MAX_WORDS = 1000  # an Event takes 1,024 bytes
+_PERCENT = (0, 100)
 
 
 class About(NamedTuple):
@@ -49,6 +53,12 @@ def remarks(
         return ()
     ours = (pair for pair in annotations.items() if str(pair[0]).startswith(f"{DOMAIN}/"))
     return tuple(islice(_remarks(ours, About(containers, source)), MAX_REMARKS))
+
+
+def quorum_percent(annotations: Mapping[str, Any]) -> float:
+    """Return the share of a workload's pods that must be known; the usual one where it is wrong."""
+    found = _whole(str(annotations.get(QUORUM, "")), *_PERCENT)
+    return QUORUM_PERCENT if found is None else float(found)
 
 
 def _remarks(pairs: Iterator[tuple[str, Any]], about: About) -> Iterator[Remark]:
@@ -100,6 +110,18 @@ def _shared(value: str, _: About) -> str | None:
     return f"{says}: write allow, or take it out to withhold what GPUs shared with others do"
 
 
+def _quorum(value: str, _: About) -> str | None:
+    if _whole(value, *_PERCENT) is not None:
+        return None
+    return f"{_says(QUORUM, value)}: write a whole number, {_PERCENT[0]} to {_PERCENT[1]}"
+
+
+def _whole(value: str, least: int, most: int) -> int | None:
+    """Return a whole number within bounds, None where it is no such number."""
+    found = int(value) if re.fullmatch(r"[0-9]{1,4}", value) else -1
+    return found if least <= found <= most else None
+
+
 def _says(key: str, value: str) -> str:
     return f"{key} says `{_shown(value, MAX_VALUE_CHARACTERS)}`"
 
@@ -125,5 +147,12 @@ KNOWN: Mapping[str, Known] = {
         "`allow`",
         "Publish the figures of GPUs that other pods use, too. Without it: they are withheld.",
         _shared,
+    ),
+    QUORUM: Known(
+        "`0` to `100`",
+        "The share of pods that must be known for an answer, in percent. Without it: 50. Of pods"
+        " that are asked for together the highest counts; with none known there is never an"
+        " answer.",
+        _quorum,
     ),
 }

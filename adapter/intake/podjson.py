@@ -10,7 +10,7 @@ import msgspec
 
 from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
-from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, remarks
+from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, quorum_percent, remarks
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind, Startup
 from adapter.model.gpuusage import GPU_RESOURCE
@@ -64,6 +64,7 @@ def pod(raw: Json) -> Pod:
         holding=allocation.stated(raw, container),
         gpus=_gpus(raw),
         remarks=_remarks(raw, source),
+        quorum_percent=quorum_percent(metadata.get("annotations") or {}),
         startup=_startup(metadata, status, running),
         **_group(metadata),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from adapter.model import exits
 from adapter.model.fleet import Pod, Standing
+from adapter.model.selection import QUORUM_PERCENT
 from adapter.model.source import Dims, Source, labels
 
 NAMED = 3  # pods named in one text; the rest are counted
@@ -47,6 +48,11 @@ def dims(asked: Dims, sources: Iterable[Source]) -> str:
     known = listed(sorted(told)[:NAMED], len(told)) if told else "nothing of it"
     wanted = ", ".join(f"{key}={value}" for key, value in asked)
     return f"no pod says {wanted} of itself; they say {known}"
+
+
+def share(percent: float) -> str:
+    """Return a quorum as it is said, for example in `fewer than half`."""
+    return "half" if percent == QUORUM_PERCENT else f"{percent:g} %"
 
 
 def listed(told: Sequence[str], count: int) -> str:

@@ -8,11 +8,10 @@ from types import MappingProxyType
 from typing import Self
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from adapter.model.holding import NOTHING, Holding
 from adapter.model.owners import NAMESPACE
+from adapter.model.selection import NOBODY, QUORUM_PERCENT, Group
 from adapter.model.selector import Selector
 
 # Selectors whose pods are remembered, per fleet: an HPA has one, and all HPAs of a workload share
@@ -133,6 +132,7 @@ class Pod(msgspec.Struct, frozen=True):
     rank: int = 0  # 0 is the leader
     group_size: int = 1
     remarks: tuple[Remark, ...] = ()  # on its annotations
+    quorum_percent: float = QUORUM_PERCENT  # of the pods that it is asked for with
     startup: Startup = UNTOLD
 
     def standing(self) -> Standing:
@@ -154,47 +154,6 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 Object = tuple[str, Owner]  # namespace, kind and name
-
-
-class Group:
-    """Pods of one fleet that are asked for together: their names, and their places in its order."""
-
-    __slots__ = ("_read", "names", "places", "pods")
-
-    def __init__(self, pods: Sequence[Pod], places: Iterable[int]) -> None:
-        self.pods = tuple(pods)
-        self.names = tuple(pod.name for pod in self.pods)
-        self.places: NDArray[np.int64] = np.fromiter(places, np.int64, len(self.pods))
-        self._read: Group | None = None
-
-    def matching(self, *selectors: Selector) -> Group:
-        """Return those whose labels one of the selectors matches, each once."""
-        numbers = [self._numbers(selector) for selector in selectors]
-        return self._only(numbers[0] if len(numbers) == 1 else sorted(set().union(*numbers)))
-
-    def _numbers(self, selector: Selector) -> list[int]:
-        return [n for n, pod in enumerate(self.pods) if selector.matches(pod.labels)]
-
-    def named(self, name: str) -> Group:
-        """Return the one of that name, or none."""
-        return self._only([n for n, found in enumerate(self.names) if found == name])
-
-    def read(self) -> Group:
-        """Return those that have a source of their own: of the others nothing but GPUs is known."""
-        if self._read is None:
-            chosen = [n for n, pod in enumerate(self.pods) if pod.source is not None]
-            self._read = self if len(chosen) == len(self.pods) else self._only(chosen)
-        return self._read
-
-    def chosen(self, chosen: NDArray[np.bool_]) -> Group:
-        """Return those that are marked; one mark for each pod."""
-        return self._only(chosen.nonzero()[0].tolist())
-
-    def _only(self, chosen: list[int]) -> Group:
-        return Group([self.pods[n] for n in chosen], self.places[chosen])
-
-
-NOBODY = Group((), ())
 
 
 class Fleet(msgspec.Struct, frozen=True):

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from adapter.errors import NoValue
 from adapter.model import excuses, latency
 from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, View
-from adapter.model.fleet import Fleet, Group, Pod, Standing
+from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
 from adapter.model.rows import NO_ROW, NONE, Integers
+from adapter.model.selection import Group
 from adapter.model.selector import Selector
 from adapter.model.sight import Floats, Levels, Sight, one_value, together
 from adapter.model.source import NEW, Dims, Source
@@ -104,7 +105,7 @@ class Snapshot:
     ) -> Answer:
         """Return one value per pod that matches and has one; empty when no pod matches.
 
-        Raises NoValue when pods match but fewer than half of those that should have a value do.
+        Raises NoValue when pods match and fewer than their quorum of those that should have one do.
         """
         group = _readable(metric, self.fleet.matching(namespace, selector))
         if name is not None:
@@ -249,7 +250,8 @@ class Snapshot:
             raise NoValue(f"{metric.name} has no value: {words}")
         if sight.idle.any() and not sight.expected:
             raise NoValue(f"{metric.name} has no value: {excuses.IDLE} of {view.window_seconds} s")
-        if not len(sight.seen) or 2 * len(sight.seen) < sight.expected:
+        known_percent = 100.0 * len(sight.seen)
+        if not len(sight.seen) or known_percent < group.quorum_percent * sight.expected:
             raise NoValue(self._blind_words(metric, group, sight))
         return sight
 
@@ -279,7 +281,8 @@ class Snapshot:
         known = len(sight.seen)
         return (
             f"{metric.name} is known for {known} of {known + len(silent)} pods,"
-            f" fewer than half: {excuses.listed(told, len(silent))}"
+            f" fewer than {excuses.share(group.quorum_percent)}:"
+            f" {excuses.listed(told, len(silent))}"
         )
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from adapter.errors import NoValue
 from adapter.model.catalogue import RAW, Agg, Metric, Stat, View
-from adapter.model.fleet import NOBODY, Group, Standing
+from adapter.model.fleet import Standing
 from adapter.model.freshness import Freshness
 from adapter.model.owners import KNOWN
 from adapter.model.quantity import format_milli
+from adapter.model.selection import NOBODY, Group
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import NEW, Dims
 

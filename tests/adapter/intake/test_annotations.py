@@ -25,6 +25,8 @@ def words(key: str, value: str, source: SourceKind = SourceKind.SIDECAR) -> list
     [
         ("forescale.dev/container", "llm-server", SourceKind.SIDECAR),
         ("forescale.dev/shared-gpu", "allow", SourceKind.SIDECAR),
+        ("forescale.dev/quorum-percent", "0", SourceKind.SCRAPE),
+        ("forescale.dev/quorum-percent", "100", SourceKind.SIDECAR),
         ("forescale.dev/scrape", "vllm:8000, sglang", SourceKind.SCRAPE),
         ("forescale.dev/scrape", "dcgm:9400/metrics", SourceKind.NODE),
         ("prometheus.io/scrape", "true", SourceKind.SIDECAR),
@@ -70,6 +72,10 @@ def test_the_label_as_an_annotation_is_said_to_be_a_label() -> None:
         ("container", "x", SourceKind.SIDECAR, "write one of logger, llm-server"),
         ("container", "", SourceKind.SIDECAR, "says ``, which is no container"),
         ("shared-gpu", "true", SourceKind.SIDECAR, "says `true`: write allow, or take it out"),
+        ("quorum-percent", "101", SourceKind.SIDECAR, "`101`: write a whole number, 0 to 100"),
+        ("quorum-percent", "80%", SourceKind.SIDECAR, "`80%`: write a whole number, 0 to 100"),
+        ("quorum-percent", "-1", SourceKind.SIDECAR, "write a whole number"),
+        ("quorum-percent", "\u0663", SourceKind.SIDECAR, "write a whole number"),
         ("scrape", "vlm:8000", SourceKind.SCRAPE, "names the engine vlm: use vllm"),
         ("scrape", "", SourceKind.SCRAPE, "write for example vllm:8000"),
         ("scrape", "vllm:8000", SourceKind.NODE, "of a node source is dcgm[:port][/path]"),
@@ -85,6 +91,15 @@ def test_a_wrong_value_gets_what_to_write(
         found.words
     )
     assert wanted in found.words
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted"),
+    [({}, 50.0), ({"quorum-percent": "80"}, 80.0), ({"quorum-percent": "much"}, 50.0)],
+)
+def test_a_quorum_that_is_wrong_is_the_usual_one(noted: dict[str, str], wanted: float) -> None:
+    keyed = {f"forescale.dev/{key}": value for key, value in noted.items()}
+    assert annotations.quorum_percent(keyed) == wanted
 
 
 def test_a_pod_without_a_source_is_not_remarked_on() -> None:

@@ -386,3 +386,10 @@ def test_a_pod_without_a_status_says_nothing_of_its_start() -> None:
     raw = pod_json()
     del raw["status"]
     assert pod(raw).startup == UNTOLD
+
+
+def test_a_pod_may_ask_for_a_quorum_of_its_own() -> None:
+    raw = pod_json()
+    assert pod(raw).quorum_percent == 50.0
+    raw["metadata"]["annotations"] = {"forescale.dev/quorum-percent": "80"}
+    assert pod(raw).quorum_percent == 80.0

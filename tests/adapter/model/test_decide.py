@@ -387,3 +387,34 @@ def test_a_gateways_service_answers_while_the_model_has_no_pod_and_then_no_sourc
     world.advance(int(HOLD_SECONDS) + 2)
     with pytest.raises(NoValue, match="no reading for 6"):
         world.total(INFLIGHT, "gateway", kind="Service")
+
+
+def test_a_quorum_of_its_own_is_kept_by_a_workload_and_the_strictest_counts() -> None:
+    world = fleet_of(4, pending=4.0)
+    world.advance(20)
+    silence(world, "llm-3")
+    world.advance(int(HOLD_SECONDS) + 5)
+    assert len(world.values(PENDING)) == 3
+    world.change("llm-0", quorum_percent=80.0)
+    world.advance()
+    with pytest.raises(NoValue, match=r"known for 3 of 4 pods, fewer than 80 %: llm-3: no reading"):
+        world.values(PENDING)
+    with pytest.raises(NoValue, match="fewer than 80 %"):
+        world.total(PENDING)
+    world.change("llm-0", quorum_percent=75.0)
+    world.advance()
+    assert world.total(PENDING) == 16.0
+
+
+def test_a_quorum_of_nothing_answers_by_one_pod_and_never_by_none() -> None:
+    world = fleet_of(4, pending=4.0)
+    for name in world.pods:
+        world.change(name, quorum_percent=0.0)
+    world.advance(20)
+    silence(world, "llm-1", "llm-2", "llm-3")
+    world.advance(int(HOLD_SECONDS) + 5)
+    assert world.values(PENDING) == {"llm-0": 4.0}
+    silence(world, "llm-0")
+    world.advance(int(HOLD_SECONDS) + 5)
+    with pytest.raises(NoValue, match="known for 0 of 4 pods"):
+        world.values(PENDING)
