@@ -8,6 +8,7 @@ Nodes say whether their GPUs are shared, and how many there are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import structs
 
 from adapter.model.fleet import Pod
-from adapter.model.holding import Holding
+from adapter.model.holding import Holding, Node
 from sidecar.deviceid import GPU_DRIVER
 
 Json = Mapping[str, Any]
@@ -27,6 +28,8 @@ SHARED_RESOURCE = f"{GPU_RESOURCE}.shared"  # the device plugin's name for it, w
 SHARED_ANNOTATION = "forescale.dev/shared-gpu"
 # NVIDIA's GPU feature discovery, and GKE.
 SHARING_LABELS = ("nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy")
+
+PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 
 class Kind(StrEnum):
@@ -52,13 +55,6 @@ class Slice(msgspec.Struct, frozen=True):
     pool: str
     generation: int
     uuids: Mapping[str, str]
-
-
-class Node(msgspec.Struct, frozen=True):
-    """What a node says of its GPUs."""
-
-    sharing: str | None = None  # the strategy's name
-    capacity: int | None = None
 
 
 def stated(pod: Json, model_container: str) -> Holding:
@@ -144,12 +140,16 @@ def _uuid(device: Json) -> str | None:
 
 def node(raw: Json) -> Node:
     """Return what a v1.Node says of its GPUs."""
-    labels = (raw.get("metadata") or {}).get("labels") or {}
+    metadata, spec = raw.get("metadata") or {}, raw.get("spec") or {}
+    labels, created = metadata.get("labels") or {}, metadata.get("creationTimestamp")
     said = next((labels[label] for label in SHARING_LABELS if labels.get(label)), "none")
     count = str(((raw.get("status") or {}).get("capacity") or {}).get(GPU_RESOURCE, ""))
     return Node(
         sharing=None if said == "none" else said,
         capacity=int(count) if count.isascii() and count.isdigit() else None,
+        product=labels.get(PRODUCT_LABEL) or None,
+        created_at=datetime.fromisoformat(created).timestamp() if created else None,
+        takes_pods=not spec.get("unschedulable"),
     )
 
 
@@ -185,6 +185,10 @@ class Allocations:
         for key, raw in found:
             self.put(kind, key, raw)
         return before != self._of(kind)
+
+    def nodes(self) -> dict[str, Node]:
+        """Return the nodes by name."""
+        return {name: found for (_, name), found in self._nodes.items()}
 
     def resolver(self) -> Resolver:
         """Return what resolves pods, made once for all of them."""

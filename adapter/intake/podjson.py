@@ -12,10 +12,11 @@ from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
 from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, quorum_percent, remarks
 from adapter.model import exits
-from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind, Startup
+from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.owners import LEADER_WORKER_SET
 from adapter.model.quantity import parse_milli
+from adapter.model.sighting import Startup
 
 PORT_NAME = "forescale"
 LWS = "leaderworkerset.sigs.k8s.io"

@@ -92,7 +92,7 @@ class Roster:
             self._resolved = self._completed(known)
             pods = (complete for _, complete in self._resolved.values())
             version, chosen = self._fleet.version + 1, self.backends.selectors()
-            self._fleet = Fleet.of(pods, version, chosen)
+            self._fleet = Fleet.of(pods, version, chosen, self._allocations.nodes())
             self._dirty = self._moved = False
             self._versions = versions
         return self._fleet

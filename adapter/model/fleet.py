@@ -9,10 +9,11 @@ from typing import Self
 
 import msgspec
 
-from adapter.model.holding import NOTHING, Holding
+from adapter.model.holding import NOTHING, Holding, Node
 from adapter.model.owners import NAMESPACE
 from adapter.model.selection import NOBODY, QUORUM_PERCENT, Group
 from adapter.model.selector import Selector
+from adapter.model.sighting import UNTOLD, Startup
 
 # Selectors whose pods are remembered, per fleet: an HPA has one, and all HPAs of a workload share
 # it. Memory is 24 bytes a pod and selector, so 1,000 pods in each are 6 MB.
@@ -77,24 +78,6 @@ class Standing(StrEnum):
     LOADING = "loading"  # Running, and the model was never ready in this container's life
     SERVING = "serving"  # the model is ready, or was and is overloaded now
     ENDED = "ended"  # terminating, succeeded or failed
-
-
-class Startup(msgspec.Struct, frozen=True):
-    """How far a pod is on its way to serving, as its status says now; times as in Pod.
-
-    `is_ready` is its Ready condition. `waiting_reason` is the kubelet's word for the container that
-    holds it up, empty where none does or where that is usual.
-    """
-
-    created_at: float | None = None
-    scheduled_at: float | None = None
-    is_ready: bool = False
-    restarts: int = 0  # of the model container
-    waiting_reason: str = ""
-    unschedulable: bool = False  # no node has room for it
-
-
-UNTOLD = Startup()
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -173,6 +156,7 @@ class Fleet(msgspec.Struct, frozen=True):
     by_node: Mapping[str, Sequence[Pod]] = {}
     node_sources: Mapping[str, Pod] = {}  # by UID
     by_group: Mapping[tuple[str, str], tuple[Pod, ...]] = {}  # (namespace, group)
+    nodes: Mapping[str, Node] = {}  # by name, where they can be watched
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[Object, Group] = {}
 
@@ -182,6 +166,7 @@ class Fleet(msgspec.Struct, frozen=True):
         pods: Iterable[Pod],
         version: int = 0,
         by_selector: Mapping[Object, Sequence[Selector]] = MappingProxyType({}),
+        nodes: Mapping[str, Node] = MappingProxyType({}),
     ) -> Self:
         """Return the fleet of these pods; of several with one UID the last."""
         found = {pod.uid: pod for pod in pods}
@@ -209,6 +194,7 @@ class Fleet(msgspec.Struct, frozen=True):
             by_node,
             {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
             {key: tuple(group) for key, group in by_group.items()},
+            nodes,
         )
 
     def matching(self, namespace: str, selector: Selector) -> Group:

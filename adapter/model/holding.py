@@ -25,3 +25,13 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 NOTHING = Holding()
+
+
+class Node(msgspec.Struct, frozen=True):
+    """What a node says of its GPUs; None where it does not say it."""
+
+    sharing: str | None = None  # the strategy's name
+    capacity: int | None = None
+    product: str | None = None  # by GPU feature discovery
+    created_at: float | None = None  # Unix seconds
+    takes_pods: bool = True  # it is not cordoned

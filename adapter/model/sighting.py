@@ -25,6 +25,24 @@ STUCK_REASONS = frozenset(
 )
 
 
+class Startup(msgspec.Struct, frozen=True):
+    """How far a pod is on its way to serving, as its status says now; times as in a Sighting.
+
+    `is_ready` is its Ready condition. `waiting_reason` is the kubelet's word for the container that
+    holds it up, empty where none does or where that is usual.
+    """
+
+    created_at: float | None = None
+    scheduled_at: float | None = None
+    is_ready: bool = False
+    restarts: int = 0  # of the model container
+    waiting_reason: str = ""
+    unschedulable: bool = False  # no node has room for it
+
+
+UNTOLD = Startup()
+
+
 class Key(msgspec.Struct, frozen=True):
     """What starts alike: one workload's pods of one template."""
 

@@ -17,6 +17,8 @@ from adapter.model import fleet as fleets
 from adapter.model.coldstart import MAX_KEYS, ColdStarts, Estimate
 from adapter.model.exits import Workload, workload_of
 from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
+from adapter.model.holding import Node
+from adapter.model.nodes import NOWHERE, Room, Rooms
 from adapter.model.sighting import Key, Sighting, observed
 from adapter.model.source import NEW, Source
 
@@ -30,6 +32,7 @@ SYNC_SECONDS = 15.0  # the default of the HPA controller's --horizontal-pod-auto
 # A source that has said nothing yet may say that the model still loads: two heartbeats and a
 # connect are 6 s. A sidecar that stays silent holds nothing up for longer than this.
 WORD_SECONDS = 30.0
+ROOM_SECONDS = 5.0  # to look at 10,000 pods takes some milliseconds
 _SPEAKING = (SourceKind.SIDECAR, SourceKind.SCRAPE)
 
 
@@ -38,6 +41,14 @@ class Horizon(NamedTuple):
 
     seconds: float
     words: str
+
+
+class _Newest(NamedTuple):
+    """A workload's newest pod, which may have gone."""
+
+    created: float
+    key: Key
+    uid: str
 
 
 class _Way(msgspec.Struct):
@@ -55,10 +66,11 @@ class Starting:
 
     def __init__(self) -> None:
         self.learnt = ColdStarts()
-        self._pods: Mapping[str, Pod] = fleets.EMPTY.pods
+        self._fleet = fleets.EMPTY
+        self._rooms: tuple[float, Rooms] = (0.0, NOWHERE)  # as of when
         self._ways: dict[str, _Way] = {}  # by UID
         self._done: dict[str, Key] = {}  # living pods that have taught, or never will
-        self._newest: dict[Workload, tuple[float, Key]] = {}  # its newest pod's creation
+        self._newest: dict[Workload, _Newest] = {}
 
     def look(
         self,
@@ -68,15 +80,15 @@ class Starting:
         now: float,
     ) -> None:
         """Take in the fleet as it is; a pod that serves or is gone teaches once."""
-        before, self._pods = self._pods, fleet.pods
-        if before is not self._pods:
-            for uid in before.keys() - self._pods.keys():
+        before, self._fleet = self._fleet.pods, fleet
+        if before is not fleet.pods:
+            for uid in before.keys() - fleet.pods.keys():
                 self._part(uid, now)
-            for uid, pod in self._pods.items():
+            for uid, pod in fleet.pods.items():
                 if before.get(uid) is not pod:
                     self._meet(pod, now)
         for uid in list(self._ways):
-            self._attend(self._pods[uid], standings[uid], sources.get(uid, NEW), now)
+            self._attend(fleet.pods[uid], standings[uid], sources.get(uid, NEW), now)
 
     def pods(self, workload: Workload) -> tuple[Sighting, ...]:
         """Return the workload's pods that start now."""
@@ -93,23 +105,38 @@ class Starting:
     def key(self, workload: Workload) -> Key:
         """Return what the workload's next pod starts like: the template of its newest one."""
         if workload in self._newest:
-            return self._newest[workload][1]
+            return self._newest[workload].key
         known = self.learnt.templates(workload.namespace, _owner(workload))
         none = Key(workload.namespace, _owner(workload), "")
         return max(known, key=lambda key: self.learnt.starts(key)[-1].at, default=none)
 
-    def estimate(self, workload: Workload, now: float, *, new_node: bool = False) -> Estimate:
-        """Return how long the workload's next pod takes until it serves."""
+    def room(self, workload: Workload, now: float) -> Room:
+        """Return whether the workload's next pod finds free GPUs on the nodes that are there."""
+        newest = self._newest.get(workload)
+        pod = self._fleet.pods.get(newest.uid) if newest else None
+        if pod is None:
+            return Room(None, "it has no pods now")
+        if not 0 <= now - self._rooms[0] < ROOM_SECONDS:
+            self._rooms = (now, Rooms.of(self._fleet))
+        return self._rooms[1].room(pod)
+
+    def estimate(self, workload: Workload, now: float) -> Estimate:
+        """Return how long the workload's next pod takes until it serves.
+
+        It waits for a new node where no room is left for it, and does not where that is not known.
+        """
+        new_node = self.room(workload, now).fits is False
         pods = self.pods(workload)
         return self.learnt.estimate(self.key(workload), pods, now, new_node=new_node)
 
     def horizon(self, workload: Workload, now: float, *, age_seconds: float) -> Horizon:
         """Return when a pod serves that the HPA asks for on a reading of that age."""
-        found = self.estimate(workload, now)
+        found, room = self.estimate(workload, now), self.room(workload, now)
+        node = f" on a new node ({room.words})" if room.fits is False else ""
         seconds = found.p90_seconds + SYNC_SECONDS + age_seconds
         return Horizon(
             seconds,
-            f"{seconds:.0f} s: cold start {found.p90_seconds:.0f} s ({found.why}),"
+            f"{seconds:.0f} s: cold start{node} {found.p90_seconds:.0f} s ({found.why}),"
             f" HPA sync {SYNC_SECONDS:.0f} s, reading {age_seconds:.0f} s old",
         )
 
@@ -143,6 +170,7 @@ class Starting:
     def _attend(self, pod: Pod, standing: Standing, source: Source, now: float) -> None:
         """Look whether the pod serves by now; its source has a say in that."""
         way, is_ready = self._ways[pod.uid], pod.startup.is_ready
+        way.sighting = _with_node(way.sighting, self._fleet.nodes.get(pod.node or ""))
         if standing is Standing.ENDED:
             self._end(pod.uid, now, gone=now)
         elif is_ready and standing is Standing.LOADING:
@@ -168,9 +196,10 @@ class Starting:
 
     def _note_newest(self, pod: Pod, key: Key) -> None:
         workload, created = workload_of(pod), pod.startup.created_at or 0.0
-        if created >= self._newest.get(workload, (0.0, key))[0]:
+        known = self._newest.get(workload)
+        if known is None or created >= known.created:
             self._newest.pop(workload, None)
-            self._newest[workload] = (created, key)
+            self._newest[workload] = _Newest(created, key, pod.uid)
         if len(self._newest) > MAX_KEYS:
             del self._newest[next(iter(self._newest))]
 
@@ -188,6 +217,14 @@ def _owner(workload: Workload) -> str:
 def _workload(namespace: str, owner: str) -> Workload:
     kind, _, name = owner.partition("/")
     return Workload(namespace, kind, name)
+
+
+def _with_node(seen: Sighting, node: Node | None) -> Sighting:
+    """Return the sighting with whether its node is new; one that is older ended a mere wait."""
+    if node is None or node.created_at is None:
+        return seen
+    new_node = node.created_at > seen.created
+    return seen if new_node == seen.new_node else structs.replace(seen, new_node=new_node)
 
 
 def _can_teach(pod: Pod) -> bool:

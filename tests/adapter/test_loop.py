@@ -11,8 +11,9 @@ from adapter.model import fleet as fleets
 from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, RAW, Stat, View
 from adapter.model.exits import Workload
-from adapter.model.fleet import Exit, Fleet, Memory, Startup
+from adapter.model.fleet import Exit, Fleet, Memory
 from adapter.model.selector import EVERYTHING
+from adapter.model.sighting import Startup
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.settings import Model
 from adapter.telemetry import Metrics

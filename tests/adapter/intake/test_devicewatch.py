@@ -13,7 +13,7 @@ from adapter.intake.allocation import Kind
 from adapter.intake.devicewatch import PATHS, DeviceWatch
 from adapter.intake.kube import Kube
 from adapter.intake.roster import Roster
-from adapter.model.holding import Holding
+from adapter.model.holding import Holding, Node
 from tests.adapter.intake.test_allocation import ONE, claim, claiming, node, slice_of
 from tests.adapter.intake.test_fleetwatch import until
 from tests.fakes.apiserver import FakeApiServer
@@ -98,3 +98,18 @@ async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_asked(
         async with asyncio.timeout(5.0):
             await watch.looked(0.2)
         server.answering.set()
+
+
+async def test_a_nodes_age_product_and_cordon_reach_the_fleet(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    raw = node("8", **{"nvidia.com/gpu.product": "H100", "team": "a"})
+    raw["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    raw["spec"] = {"unschedulable": True}
+    server.put(PATHS[Kind.NODE], raw)
+    roster = a_roster()
+    async with watching(kube, roster) as watch:
+        await watch.looked(10.0)
+        assert roster.fleet().nodes == {
+            "node-a": Node(None, 8, "H100", 1_767_225_600.0, takes_pods=False)
+        }

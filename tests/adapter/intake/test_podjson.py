@@ -8,8 +8,9 @@ import pytest
 from adapter.errors import IntakeError
 from adapter.intake.podjson import concerns, model_container, pod, with_parents
 from adapter.intake.roster import Roster
-from adapter.model.fleet import UNTOLD, Memory, MetricsPage, Owner, SourceKind, Standing, Startup
+from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
 from adapter.model.owners import REPLICA_SET
+from adapter.model.sighting import UNTOLD, Startup
 
 STARTED = "2026-01-01T00:00:10Z"
 

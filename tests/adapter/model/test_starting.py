@@ -13,10 +13,11 @@ from adapter.model import starting
 from adapter.model.batch import ModelState
 from adapter.model.coldstart import PRIOR_P90_SECONDS
 from adapter.model.exits import Workload
-from adapter.model.fleet import Fleet, Owner, Pod, SourceKind, Startup
-from adapter.model.sighting import Key, Start
+from adapter.model.fleet import Fleet, Owner, Pod, SourceKind
+from adapter.model.holding import Holding, Node
+from adapter.model.sighting import Key, Start, Startup
 from adapter.model.source import Source, stand
-from adapter.model.starting import WORD_SECONDS, Starting
+from adapter.model.starting import ROOM_SECONDS, WORD_SECONDS, Starting
 
 NOW = 1_700_000_000.0
 LLM = Workload("default", "Deployment", "llm")
@@ -68,6 +69,7 @@ class Timeline:
         self.starting = Starting()
         self.says: dict[str, Source] = {}
         self.silent = False
+        self.nodes: dict[str, Node] = {}
         self.pods: dict[str, Pod] = {}
         self.at = at
         self.see(at, *pods)
@@ -78,7 +80,7 @@ class Timeline:
         self.pods |= {pod.uid: pod for pod in pods}
         if gone is not None:
             del self.pods[f"uid-{gone}"]
-        self._fleet = Fleet.of(self.pods.values())
+        self._fleet = Fleet.of(self.pods.values(), nodes=self.nodes)
         self.look(at)
 
     def look(self, at: float) -> None:
@@ -253,6 +255,46 @@ def test_a_pod_without_a_node_that_has_room_waits_for_a_new_one() -> None:
     line.see(300, ready(loading(pod, 200), 300))
     (start,) = line.learnt
     assert (start.new_node, start.node_seconds) == (True, 150)
+
+
+@pytest.mark.parametrize(("created", "new"), [(NOW + 60, True), (NOW - 60, False), (None, True)])
+def test_a_node_that_is_younger_than_the_pod_is_a_new_one(
+    created: float | None, *, new: bool
+) -> None:
+    """A pod that waited until another left its place to it did not wait for a node."""
+    pod = changed(new_pod(), startup={"unschedulable": True})
+    line = Timeline(pod, at=5)
+    line.nodes = {"n1": Node(capacity=8, created_at=created)}
+    bound = changed(pod, startup={"unschedulable": False, "scheduled_at": NOW + 150}, node="n1")
+    line.see(300, ready(loading(bound, 200), 300))
+    assert [start.new_node for start in line.learnt] == [new]
+
+
+def test_where_no_gpu_is_free_the_next_pod_starts_on_a_new_node() -> None:
+    line = Timeline()
+    line.nodes = {"n1": Node(capacity=2, created_at=NOW - 60)}
+    held = msgspec.structs.replace(served("a"), node="n1", holding=Holding(requested=1))
+    line.see(200, held)
+    assert line.starting.horizon(LLM, NOW + 200, age_seconds=0).words.startswith(
+        "217 s: cold start 202 s (1.3 x the longest of 1 starts"
+    )
+    line.see(210, msgspec.structs.replace(held, uid="uid-b", name="llm-b"))
+    found = line.starting.horizon(LLM, NOW + 210, age_seconds=0)
+    assert found.seconds == PRIOR_P90_SECONDS[True] + 15
+    assert "cold start on a new node (0 GPUs are free on 1 nodes) 512 s (no start" in found.words
+
+
+def test_free_gpus_are_counted_anew_after_a_while() -> None:
+    line = Timeline()
+    line.nodes = {"n1": Node(capacity=1)}
+    line.see(200, msgspec.structs.replace(served(), node="n1", holding=Holding(requested=1)))
+    assert line.starting.room(LLM, NOW + 200).fits is False
+    line.nodes = {"n1": Node(capacity=2)}
+    line.see(201)
+    assert line.starting.room(LLM, NOW + 202).fits is False
+    assert line.starting.room(LLM, NOW + 200 + ROOM_SECONDS).fits is True
+    line.see(220, gone="a")
+    assert line.starting.room(LLM, NOW + 230) == (None, "it has no pods now")
 
 
 def test_whose_a_pod_is_may_be_found_out_after_it_taught() -> None:
