@@ -15,6 +15,7 @@ from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.groups import Groups
+from adapter.model.hold import Hold
 from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
@@ -67,8 +68,6 @@ class Loop:
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
         self._settings = settings
-        for past in (self._window, self._meters, self._trails, self._groups):
-            past.hold_seconds = settings.hold_seconds
 
     async def run(self) -> None:
         """Tick until cancelled; one broken tick is told and the next one tried."""
@@ -88,6 +87,7 @@ class Loop:
         """Collect, append, decide, publish."""
         fleet = self._fleet()
         self._intake.follow(fleet)
+        self._hold(fleet)
         heard = self._intake.collect()
         self._own_word = precedence.fold(self._own_word, heard, now)
         batch = self._groups.fold(precedence.chosen(self._own_word, heard), fleet, now)
@@ -106,12 +106,18 @@ class Loop:
             complete=self.snapshot.complete if self.snapshot else {},
             debuts=self._debuts.keys(),
             asked=self._asked(now),
-            hold_seconds=self._settings.hold_seconds,
             now=now,
             wall=wall,
         )
         self._count(self.snapshot)
         self._start_gauges.turn(self.starting, wall)
+
+    def _hold(self, fleet: Fleet) -> None:
+        """Let a silence be as long as the settings and the pods say."""
+        hold = Hold(self._settings.hold_seconds, fleet.holds)
+        if hold != self._window.hold:
+            for past in (self._window, self._meters, self._trails, self._groups):
+                past.hold = hold
 
     def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
         """Take in what serving pods say: an idle GPU that waits for its model is no history.

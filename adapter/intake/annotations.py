@@ -20,6 +20,7 @@ DOMAIN = "forescale.dev"
 CONTAINER = f"{DOMAIN}/container"
 SOURCE_LABEL = f"{DOMAIN}/source"
 QUORUM = f"{DOMAIN}/quorum-percent"
+HOLD = f"{DOMAIN}/hold-seconds"
 # A pod may carry 256 KiB of annotations; whoever mends a few sees the rest after that.
 MAX_REMARKS = 4
 MAX_LOOKED_AT = 64
@@ -28,6 +29,7 @@ MAX_VALUE_CHARACTERS = 60
 MAX_CONTAINERS = 10  # that a text names
 MAX_WORDS = 1000  # an Event takes 1,024 bytes
 _PERCENT = (0, 100)
+_HOLD_SECONDS = (10, 600)  # two readings of most sources; what the windows remember
 
 
 class About(NamedTuple):
@@ -59,6 +61,12 @@ def quorum_percent(annotations: Mapping[str, Any]) -> float:
     """Return the share of a workload's pods that must be known; the usual one where it is wrong."""
     found = _whole(str(annotations.get(QUORUM, "")), *_PERCENT)
     return QUORUM_PERCENT if found is None else float(found)
+
+
+def hold_seconds(annotations: Mapping[str, Any]) -> float | None:
+    """Return how long a silent pod is held; None for the usual time, where it is wrong too."""
+    found = _whole(str(annotations.get(HOLD, "")), *_HOLD_SECONDS)
+    return None if found is None else float(found)
 
 
 def _remarks(pairs: Iterator[tuple[str, Any]], about: About) -> Iterator[Remark]:
@@ -110,10 +118,13 @@ def _shared(value: str, _: About) -> str | None:
     return f"{says}: write allow, or take it out to withhold what GPUs shared with others do"
 
 
-def _quorum(value: str, _: About) -> str | None:
-    if _whole(value, *_PERCENT) is not None:
-        return None
-    return f"{_says(QUORUM, value)}: write a whole number, {_PERCENT[0]} to {_PERCENT[1]}"
+def _number(key: str, least: int, most: int) -> Callable[[str, About], str | None]:
+    def wrong(value: str, _: About) -> str | None:
+        if _whole(value, least, most) is not None:
+            return None
+        return f"{_says(key, value)}: write a whole number, {least} to {most}"
+
+    return wrong
 
 
 def _whole(value: str, least: int, most: int) -> int | None:
@@ -153,6 +164,12 @@ KNOWN: Mapping[str, Known] = {
         "The share of pods that must be known for an answer, in percent. Without it: 50. Of pods"
         " that are asked for together the highest counts; with none known there is never an"
         " answer.",
-        _quorum,
+        _number(QUORUM, *_PERCENT),
+    ),
+    HOLD: Known(
+        "`10` to `600`",
+        "For so many seconds the last figures of a pod that has fallen silent are served, or for"
+        " four periods of its source where that is longer. Without it: `model.holdSeconds`, 60.",
+        _number(HOLD, *_HOLD_SECONDS),
     ),
 }

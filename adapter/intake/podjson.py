@@ -10,7 +10,13 @@ import msgspec
 
 from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
-from adapter.intake.annotations import CONTAINER, SOURCE_LABEL, quorum_percent, remarks
+from adapter.intake.annotations import (
+    CONTAINER,
+    SOURCE_LABEL,
+    hold_seconds,
+    quorum_percent,
+    remarks,
+)
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
@@ -42,6 +48,7 @@ def pod(raw: Json) -> Pod:
     ready = _condition(status, "Ready")
     spec, port = _mapping(raw, "spec"), _port(raw)
     source, to_scrape, problem = _source(metadata, port)
+    noted = metadata.get("annotations") or {}
     return Pod(
         uid=_text(metadata, "uid"),
         namespace=namespace,
@@ -65,7 +72,8 @@ def pod(raw: Json) -> Pod:
         holding=allocation.stated(raw, container),
         gpus=_gpus(raw),
         remarks=_remarks(raw, source),
-        quorum_percent=quorum_percent(metadata.get("annotations") or {}),
+        quorum_percent=quorum_percent(noted),
+        hold_seconds=hold_seconds(noted),
         startup=_startup(metadata, status, running),
         **_group(metadata),
     )

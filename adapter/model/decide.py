@@ -26,7 +26,6 @@ def decide(
     complete: Mapping[TotalKey, float],
     debuts: Collection[str],
     asked: Iterable[TotalKey],
-    hold_seconds: float,
     now: float,
     wall: float,
 ) -> Snapshot:
@@ -45,7 +44,7 @@ def decide(
         sources=sources,
         window=window,
         trails=trails,
-        grades=grade(now - window.last_at, window.period_seconds, hold_seconds),
+        grades=grade(now - window.last_at, window.period_seconds, window.hold_seconds),
         serving=np.fromiter(serving, np.bool_, len(fleet.pods)),
         debuting=np.fromiter(debuting, np.bool_, len(fleet.pods)),
         complete=complete,

@@ -116,6 +116,7 @@ class Pod(msgspec.Struct, frozen=True):
     group_size: int = 1
     remarks: tuple[Remark, ...] = ()  # on its annotations
     quorum_percent: float = QUORUM_PERCENT  # of the pods that it is asked for with
+    hold_seconds: float | None = None  # None: the usual one
     startup: Startup = UNTOLD
 
     def standing(self) -> Standing:
@@ -157,6 +158,7 @@ class Fleet(msgspec.Struct, frozen=True):
     node_sources: Mapping[str, Pod] = {}  # by UID
     by_group: Mapping[tuple[str, str], tuple[Pod, ...]] = {}  # (namespace, group)
     nodes: Mapping[str, Node] = {}  # by name, where they can be watched
+    holds: Mapping[str, float] = {}  # of the pods that ask for another than the usual one, by UID
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[Object, Group] = {}
 
@@ -195,6 +197,7 @@ class Fleet(msgspec.Struct, frozen=True):
             {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
             {key: tuple(group) for key, group in by_group.items()},
             nodes,
+            {pod.uid: pod.hold_seconds for pod in ordered if pod.hold_seconds is not None},
         )
 
     def matching(self, namespace: str, selector: Selector) -> Group:

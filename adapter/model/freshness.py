@@ -19,13 +19,17 @@ class Freshness(IntEnum):
     GONE = 2
 
 
-def held_seconds(period_seconds: NDArray[np.float64], hold_seconds: float) -> NDArray[np.float64]:
+def held_seconds(
+    period_seconds: NDArray[np.float64], hold_seconds: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return how old a reading of each period may be and still be served; NaN has no age."""
     return np.fmax(hold_seconds, HELD_PERIODS * period_seconds)
 
 
 def grade(
-    age_seconds: NDArray[np.float64], period_seconds: NDArray[np.float64], hold_seconds: float
+    age_seconds: NDArray[np.float64],
+    period_seconds: NDArray[np.float64],
+    hold_seconds: float | NDArray[np.float64],
 ) -> NDArray[np.int8]:
     """Return the Freshness of each reading; NaN ages (never read) are GONE."""
     grades = np.full(len(age_seconds), Freshness.GONE, dtype=np.int8)

@@ -15,6 +15,7 @@ from msgspec import structs
 from adapter.model.batch import Batch, ModelState, Origin, Point, Reading
 from adapter.model.fleet import Fleet, Pod
 from adapter.model.freshness import HELD_PERIODS
+from adapter.model.hold import Hold
 from adapter.model.precedence import GPU
 
 SUMS = frozenset({"gpu_memory_used_bytes", "gpu_power_watts"})
@@ -35,7 +36,7 @@ class Groups:
     """Remembers each member's last word; `fold` puts the group's in place of the leader's."""
 
     def __init__(self, hold_seconds: float) -> None:
-        self.hold_seconds = hold_seconds
+        self.hold = Hold(hold_seconds)
         self._members: dict[str, Member] = {}  # by pod UID
 
     def fold(self, batch: Batch, fleet: Fleet, now: float) -> Batch:
@@ -70,7 +71,7 @@ class Groups:
     def _remember(self, reading: Reading) -> None:
         points = {point.series: point for point in reading.points if _is_gpu(point.series)}
         if points:
-            held = max(self.hold_seconds, HELD_PERIODS * reading.period_seconds)
+            held = max(self.hold.of(reading.uid), HELD_PERIODS * reading.period_seconds)
             self._members[reading.uid] = Member(points, reading.gpu_count, reading.at + held)
 
     def _points(self, group: tuple[Pod, ...], now: float) -> Iterator[Point]:

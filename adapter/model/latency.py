@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from adapter.model.batch import Batch, Buckets, ModelState, Reading
 from adapter.model.catalogue import QUANTILES, View
 from adapter.model.freshness import HELD_PERIODS
+from adapter.model.hold import Hold
 from adapter.model.smooth import histogram_quantile
 from adapter.model.views import Look
 
@@ -53,7 +54,7 @@ class FrozenTrails(NamedTuple):
 
     by_series: Mapping[str, Mapping[str, Trail]]
     latest: Mapping[str, Reading]
-    hold_seconds: float
+    hold: Hold
 
     def of(self, series: str, uids: Iterable[str]) -> list[Trail | None]:
         """Return each pod's trail up to its last word, None for one without this histogram."""
@@ -65,14 +66,14 @@ class FrozenTrails(NamedTuple):
         buckets = reading.buckets.get(series) if reading else None
         if reading is None or buckets is None:
             return trail
-        return _after(trail, reading, buckets, self.hold_seconds)
+        return _after(trail, reading, buckets, self.hold.of(uid))
 
 
 class Trails:
     """The histograms of all pods; owned by the tick loop."""
 
     def __init__(self, hold_seconds: float = 60.0) -> None:
-        self.hold_seconds = hold_seconds
+        self.hold = Hold(hold_seconds)
         self._trails: dict[str, dict[str, Trail]] = {}
         self._latest: dict[str, Reading] = {}
         self._due: dict[str, float] = {}  # when each pod's next marks are
@@ -97,13 +98,14 @@ class Trails:
     def freeze(self) -> FrozenTrails:
         """Return a copy that does not change."""
         trails = {series: dict(found) for series, found in self._trails.items()}
-        return FrozenTrails(trails, dict(self._latest), self.hold_seconds)
+        return FrozenTrails(trails, dict(self._latest), self.hold)
 
     def _mark(self, reading: Reading) -> None:
+        hold_seconds = self.hold.of(reading.uid)
         for series, buckets in reading.buckets.items():
             trails = self._trails.setdefault(series, {})
             before = trails.get(reading.uid)
-            trails[reading.uid] = _after(before, reading, buckets, self.hold_seconds)
+            trails[reading.uid] = _after(before, reading, buckets, hold_seconds)
 
     def _drop(self, uids: Iterable[str]) -> None:
         for uid in uids:

@@ -72,7 +72,7 @@ class Board(msgspec.Struct, frozen=True):
 
         Raises as `figure` does. `seen` tells the hold, and what time it is on Unix' clock.
         """
-        hold = seen.trails.hold_seconds
+        hold = seen.trails.hold.usual_seconds
         names = [key.name] if key.name != "*" else self._names(key, now, hold)
         found = [self.figure(key._replace(name=name), now, hold) for name in names]
         milli = to_milli(np.array([one.value for one in found])).tolist()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from adapter.model.batch import Batch, Column, ModelState, Origin, Reading, Spans, Totals
 from adapter.model.catalogue import CEILINGS, RATES
 from adapter.model.freshness import held_seconds
+from adapter.model.hold import Hold
 
 # Between frames that a network held up and handed on together lies no time that can be divided by;
 # their counts go into the next interval.
@@ -40,7 +41,7 @@ class Meters:
     """What each pod's counters last said; owned by the tick loop."""
 
     def __init__(self, hold_seconds: float = 60.0) -> None:
-        self.hold_seconds = hold_seconds
+        self.hold = Hold(hold_seconds)
         self._row_of: dict[str, int] = {}
         self._life: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -104,7 +105,7 @@ class Meters:
         since, reached = self._at[rows], _reached(found)
         elapsed = at - since
         fell = (found[:, 2:5] < self._counters[rows]).any(axis=1)
-        anew = fell | (elapsed > held_seconds(period, self.hold_seconds))
+        anew = fell | (elapsed > held_seconds(period, self.hold.each(uids)))
         due = anew | (elapsed >= SHORTEST_SECONDS)
         gained = np.maximum(reached - self._reached[rows], 0.0)
         rates = gained / np.where(due & ~anew, elapsed, np.nan)[:, np.newaxis]

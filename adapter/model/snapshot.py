@@ -214,7 +214,7 @@ class Snapshot:
         trails = self.trails.of(series, uids)
         at = np.array([trail.last.at if trail else np.nan for trail in trails])
         period = np.array([trail.period_seconds if trail else np.nan for trail in trails])
-        grades = grade(self.at - at, period, self.trails.hold_seconds)
+        grades = grade(self.at - at, period, self.trails.hold.each(uids))
         values, seconds = latency.quantiles(trails, view)
         heard = grades < Freshness.GONE
         known = heard & is_quantity(values)
@@ -269,7 +269,8 @@ class Snapshot:
         row = self.window.rows.get((pod.uid, metric.series), NO_ROW)
         at = float(self.window.last_at[row]) if row != NO_ROW else np.nan
         age = self.at - (trail.last.at if trail else at)
-        if trail and age <= max(self.trails.hold_seconds, HELD_PERIODS * trail.period_seconds):
+        held = self.trails.hold.of(pod.uid)
+        if trail and age <= max(held, HELD_PERIODS * trail.period_seconds):
             return excuses.IDLE
         return excuses.silence(pod, source, metric.series, None if np.isnan(age) else age)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from adapter.model.batch import Batch, Column, Key, Point, Reading, Spans
 from adapter.model.freshness import held_seconds
+from adapter.model.hold import Hold
 from adapter.model.rings import Floats, Integers, Rings
 from adapter.model.rows import Rows, by_series
 
@@ -25,7 +26,8 @@ class FrozenWindow(NamedTuple):
 
     `fine` has the last value held: NaN only before the first reading. A step of `coarse` is NaN
     where nothing was known in it; its last column is the newest complete step. `last_at` is NaN for
-    a row that has no reading that could be served. `second` is that of the newest column of `fine`.
+    a row that has no reading that could be served. `hold_seconds` is that of the row's pod.
+    `second` is that of the newest column of `fine`.
     """
 
     rows: Mapping[Key, int]
@@ -35,6 +37,7 @@ class FrozenWindow(NamedTuple):
     last_value: Floats
     last_at: Floats
     period_seconds: Floats
+    hold_seconds: Floats
     second: int
 
 
@@ -53,7 +56,7 @@ class Window:
     """The rings, owned by the tick loop; readers only ever see what `freeze` returns."""
 
     def __init__(self, hold_seconds: float = 60.0, rows: int = 64) -> None:
-        self.hold_seconds = hold_seconds
+        self._hold = Hold(hold_seconds)
         self._pods: defaultdict[str, PodRows] = defaultdict(lambda: PodRows(self._new_row))
         self._free = list(reversed(range(rows)))
         self._rows: Mapping[Key, int] | None = None
@@ -63,6 +66,17 @@ class Window:
         self._last_at = np.full(rows, np.nan)
         self._period = np.full(rows, np.nan)
         self._covered = np.full(rows, np.nan)  # of the last second, by spans; see Rings.spread
+        self._hold_seconds = np.full(rows, hold_seconds)
+
+    @property
+    def hold(self) -> Hold:
+        """How long a silence may be before what was held through it is forgotten."""
+        return self._hold
+
+    @hold.setter
+    def hold(self, hold: Hold) -> None:
+        self._hold = hold
+        self._spread_hold()
 
     def append(self, batch: Batch, now: float, spans: Spans | None = None) -> None:
         """Advance to `now` and take in the batch; a point older than its row's newest is history.
@@ -105,6 +119,7 @@ class Window:
                 (uid, series): row for uid, pod in self._pods.items() for series, row in pod.items()
             }
             self._by_series = by_series(self._rows)
+            self._spread_hold()
         fine, coarse = self._rings.ordered()
         return FrozenWindow(
             self._rows,
@@ -114,8 +129,16 @@ class Window:
             self._last_value.copy(),
             self._last_at.copy(),
             self._period.copy(),
+            self._hold_seconds.copy(),
             self._rings.head,
         )
+
+    def _spread_hold(self) -> None:
+        """Note each row's hold; a new row has no silence behind it that it could be needed for."""
+        self._hold_seconds[:] = self._hold.usual_seconds
+        for uid, seconds in self._hold.own.items():
+            if rows := self._pods.get(uid):
+                self._hold_seconds[list(rows.values())] = seconds
 
     def _new_row(self) -> int:
         if not self._free:
@@ -136,6 +159,8 @@ class Window:
         self._last_at = np.concatenate((self._last_at, more))
         self._period = np.concatenate((self._period, more))
         self._covered = np.concatenate((self._covered, more))
+        usual = np.full(old, self._hold.usual_seconds)
+        self._hold_seconds = np.concatenate((self._hold_seconds, usual))
         self._free = list(range(2 * old - 1, old - 1, -1))
 
     def _put(self, rows: Integers, at: Floats, values: Floats, periods: Floats, now: float) -> None:
@@ -172,7 +197,7 @@ class Window:
         A value that was withheld while it was old must not come back in a mean with a new time.
         """
         last = self._last_at[rows]
-        silent = at - last > held_seconds(self._period[rows], self.hold_seconds)
+        silent = at - last > held_seconds(self._period[rows], self._hold_seconds[rows])
         for row, heard_at in zip(rows[silent], last[silent], strict=True):
             self._rings.forget_since(row, heard_at)
             self._last_at[row] = np.nan

@@ -26,6 +26,7 @@ def words(key: str, value: str, source: SourceKind = SourceKind.SIDECAR) -> list
         ("forescale.dev/container", "llm-server", SourceKind.SIDECAR),
         ("forescale.dev/shared-gpu", "allow", SourceKind.SIDECAR),
         ("forescale.dev/quorum-percent", "0", SourceKind.SCRAPE),
+        ("forescale.dev/hold-seconds", "600", SourceKind.SCRAPE),
         ("forescale.dev/quorum-percent", "100", SourceKind.SIDECAR),
         ("forescale.dev/scrape", "vllm:8000, sglang", SourceKind.SCRAPE),
         ("forescale.dev/scrape", "dcgm:9400/metrics", SourceKind.NODE),
@@ -74,6 +75,9 @@ def test_the_label_as_an_annotation_is_said_to_be_a_label() -> None:
         ("shared-gpu", "true", SourceKind.SIDECAR, "says `true`: write allow, or take it out"),
         ("quorum-percent", "101", SourceKind.SIDECAR, "`101`: write a whole number, 0 to 100"),
         ("quorum-percent", "80%", SourceKind.SIDECAR, "`80%`: write a whole number, 0 to 100"),
+        ("hold-seconds", "9", SourceKind.SIDECAR, "`9`: write a whole number, 10 to 600"),
+        ("hold-seconds", "2m", SourceKind.SIDECAR, "`2m`: write a whole number, 10 to 600"),
+        ("hold-seconds", "9" * 5000, SourceKind.SIDECAR, "write a whole number, 10 to 600"),
         ("quorum-percent", "-1", SourceKind.SIDECAR, "write a whole number"),
         ("quorum-percent", "\u0663", SourceKind.SIDECAR, "write a whole number"),
         ("scrape", "vlm:8000", SourceKind.SCRAPE, "names the engine vlm: use vllm"),
@@ -100,6 +104,15 @@ def test_a_wrong_value_gets_what_to_write(
 def test_a_quorum_that_is_wrong_is_the_usual_one(noted: dict[str, str], wanted: float) -> None:
     keyed = {f"forescale.dev/{key}": value for key, value in noted.items()}
     assert annotations.quorum_percent(keyed) == wanted
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted"),
+    [({}, None), ({"hold-seconds": "120"}, 120.0), ({"hold-seconds": "9"}, None)],
+)
+def test_a_hold_that_is_wrong_is_the_usual_one(noted: dict[str, str], wanted: float | None) -> None:
+    keyed = {f"forescale.dev/{key}": value for key, value in noted.items()}
+    assert annotations.hold_seconds(keyed) == wanted
 
 
 def test_a_pod_without_a_source_is_not_remarked_on() -> None:

@@ -389,8 +389,9 @@ def test_a_pod_without_a_status_says_nothing_of_its_start() -> None:
     assert pod(raw).startup == UNTOLD
 
 
-def test_a_pod_may_ask_for_a_quorum_of_its_own() -> None:
+def test_a_pod_may_ask_for_a_quorum_and_a_hold_of_its_own() -> None:
     raw = pod_json()
-    assert pod(raw).quorum_percent == 50.0
-    raw["metadata"]["annotations"] = {"forescale.dev/quorum-percent": "80"}
-    assert pod(raw).quorum_percent == 80.0
+    assert (pod(raw).quorum_percent, pod(raw).hold_seconds) == (50.0, None)
+    asked = {"forescale.dev/quorum-percent": "80", "forescale.dev/hold-seconds": "120"}
+    raw["metadata"]["annotations"] = asked
+    assert (pod(raw).quorum_percent, pod(raw).hold_seconds) == (80.0, 120.0)

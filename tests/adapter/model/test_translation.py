@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.api.query import view as query_of
+from adapter.api.query import choice
 from adapter.model.catalogue import METRICS
 from adapter.model.measures import MEASURES, Kind, Measure
 from adapter.model.translation import Rule, Translated, rules_of, translate
@@ -175,4 +175,4 @@ def test_whatever_a_rule_says_it_is_translated_or_refused_in_words(
         assert found.why or found.factor > 0
         if found.metric is not None:
             chosen = ",".join(f"{key}={value}" for key, value in found.selector.items())
-            assert query_of(METRICS[found.metric], chosen)
+            assert choice(METRICS[found.metric], chosen).view
