@@ -32,6 +32,8 @@ SYNC_SECONDS = 15.0  # the default of the HPA controller's --horizontal-pod-auto
 # A source that has said nothing yet may say that the model still loads: two heartbeats and a
 # connect are 6 s. A sidecar that stays silent holds nothing up for longer than this.
 WORD_SECONDS = 30.0
+# Nobody scales these, and each is a workload of its own: jobs of a day would drive out the rest.
+NEVER_SCALED = ("Pod", "Job")
 ROOM_SECONDS = 5.0  # to look at 10,000 pods takes some milliseconds
 _SPEAKING = (SourceKind.SIDECAR, SourceKind.SCRAPE)
 
@@ -230,9 +232,10 @@ def _with_node(seen: Sighting, node: Node | None) -> Sighting:
 def _can_teach(pod: Pod) -> bool:
     """Tell whether a pod that is seen for the first time still shows its first start, or is in it.
 
-    After a restart of its container, or where it was ready and is not now, the time is lost.
+    After a restart of its container, or where it was ready and is not now, the time is lost. A
+    group of pods starts when its leader does.
     """
-    if pod.standing() is Standing.ENDED:
+    if pod.standing() is Standing.ENDED or pod.rank or workload_of(pod).kind in NEVER_SCALED:
         return False
     if pod.startup.is_ready:
         return not pod.startup.restarts

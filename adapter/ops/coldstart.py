@@ -14,7 +14,7 @@ from adapter.model.starting import Starting
 from adapter.model.startstory import StartStory, tell
 from adapter.ops.turn import Turn
 
-MAX_WORKLOADS = 200  # a story costs 0.3 ms, and an answer holds the loop until it is whole
+MAX_WORKLOADS = 50  # a story costs 0.6 ms, and an answer holds the loop until it is whole
 
 
 class Stories(msgspec.Struct, frozen=True, rename="camel"):

@@ -151,6 +151,7 @@ def test_a_new_adapter_learns_from_the_pods_that_live() -> None:
         ),
         pytest.param(changed(served(), startup={}, terminating=True), id="on its way out"),
         pytest.param(changed(served(), startup={"created_at": None}), id="no creation time"),
+        pytest.param(changed(served(), startup={}, rank=1), id="no leader of its group"),
         pytest.param(served(after=5_000.0), id="a Ready that flipped an hour later"),
     ],
 )
@@ -159,6 +160,13 @@ def test_where_the_first_ready_is_lost_nothing_is_learnt(pod: Pod) -> None:
     line.see(6_001, msgspec.structs.replace(pod, phase="Running"))
     assert line.learnt == []
     assert line.starting.pods(LLM) == ()
+
+
+@pytest.mark.parametrize("owners", [(), (Owner("Job.batch", "train-1"),)])
+def test_what_nobody_scales_is_not_followed(owners: tuple[Owner, ...]) -> None:
+    line = Timeline(msgspec.structs.replace(new_pod("a"), owners=owners), at=1)
+    line.see(200, msgspec.structs.replace(served("b"), owners=owners))
+    assert line.starting.workloads() == []
 
 
 def test_a_ready_that_was_missed_between_two_looks_is_not_guessed() -> None:
@@ -337,7 +345,8 @@ def test_the_horizon_is_the_cold_start_the_sync_and_the_age_of_the_reading() -> 
 
 def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "MAX_KEYS", 3)
-    pods = [msgspec.structs.replace(served(str(n)), owners=()) for n in range(5)]
+    owners = [(Owner("StatefulSet.apps", f"llm-{n}"),) for n in range(5)]
+    pods = [msgspec.structs.replace(served(str(n)), owners=owners[n]) for n in range(5)]
     line = Timeline(*pods)
     for n in range(5):
         line.see(n, gone=str(n))
