@@ -19,25 +19,20 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aiohttp
-import msgspec
 import psutil
-from aiohttp import web
 
-from bench import clock, fleet, page, pods, table
+from bench import clock, pods, standalone, table
 from bench.histogram import Histogram, read
 from bench.pods import Sidecar
 from tests.controlplane.processes import Process, free_ports
-from tests.fakes.nvml import FakeGpus  # type: ignore[attr-defined]  # mypy takes its folder
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "120"))
 EVERY_SECONDS = (15.0, 5.0)
 REAL, BUSY, QUIET = 5, 50, 45
-READY_SECONDS = 60.0
 SETTLE_SECONDS = 4.0  # two heartbeats: every stream carries frames, not only its first
 GOALS = {"engine": 2.5, "gpu": 4.5}
 NAMES = {"engine": "queue", "gpu": "GPU"}
@@ -63,11 +58,11 @@ async def measure(folder: Path) -> str:
     load_before = table.load()
     api_port, ops_port, sidecar_port, model_port = free_ports(4)
     everyone = planned(sidecar_port)
-    runner = await _serve_pages(model_port)
-    with _started(folder, everyone, model_port) as sidecars:
-        await _until(lambda: _all_listen(sidecars), sidecars)
-        with _adapter(folder, everyone, api_port, ops_port) as adapter:
-            await _until(lambda: _is_ready(ops_port), [adapter])
+    runner = await standalone.serve_pages(model_port)
+    with standalone.started(folder, everyone, model_port) as sidecars:
+        await standalone.until(lambda: standalone.all_listen(sidecars), sidecars)
+        with standalone.adapter(folder, everyone, api_port, ops_port) as adapter:
+            await standalone.until(lambda: standalone.is_ready(ops_port), [adapter])
             await asyncio.sleep(SETTLE_SECONDS)
             spent = _processor_seconds(adapter)
             began = time.monotonic()
@@ -154,96 +149,6 @@ async def _histograms(ops_port: int) -> dict[str, Histogram]:
     ):
         text = await answer.text()
     return {part: read(text, "forescale_adapter_sample_age_seconds", part=part) for part in METRICS}
-
-
-async def _serve_pages(port: int) -> web.AppRunner:
-    async def answer(_: web.Request) -> web.Response:
-        body = page.vllm(page.figures(int(time.monotonic()) % 5, 4, 1000)).decode()
-        kv = f"{clock.kv_percent(time.monotonic()) / 100:.6f}"
-        lines = [
-            f"{line.rpartition(' ')[0]} {kv}" if line.startswith("vllm:kv_cache") else line
-            for line in body.splitlines()
-        ]
-        return web.Response(text="\n".join(lines) + "\n")
-
-    app = web.Application()
-    app.router.add_get("/metrics", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    return runner
-
-
-@contextmanager
-def _started(folder: Path, everyone: list[Sidecar], model_port: int) -> Iterator[list[Process]]:
-    file = folder / "fleet.json"
-    file.write_bytes(msgspec.json.encode([pod for pod in everyone if pod.namespace != "real"]))
-    command = [sys.executable, "-m", "bench.fleet", str(file)]
-    processes = [Process("fleet", command, folder / "fleet.log", environment=dict(os.environ))]
-    real = [pod for pod in everyone if pod.namespace == "real"]
-    processes += [_sidecar(folder / pod.name, pod, model_port) for pod in real]
-    try:
-        for process in processes:
-            process.start()
-        yield processes
-    finally:
-        for process in processes:
-            process.stop()
-
-
-def _sidecar(folder: Path, pod: Sidecar, model_port: int) -> Process:
-    folder.mkdir()
-    gpus = FakeGpus(folder)
-    gpus.set(0, busy_percent=60, memory_used_bytes=40 * 2**30)
-    command = [sys.executable, "-m", "sidecar", f"--host={pod.ip}", f"--port={pod.port}"]
-    command += [f"--engine-url=http://127.0.0.1:{model_port}/metrics", "--engine=vllm"]
-    command += [f"--pod-uid={pod.uid}", f"--gpu-uuids={gpus.uuids[0]}"]
-    environment = {**os.environ, **gpus.env()}
-    return Process(pod.name, command, folder / "sidecar.log", environment=environment)
-
-
-@contextmanager
-def _adapter(
-    folder: Path, everyone: list[Sidecar], api_port: int, ops_port: int
-) -> Iterator[Process]:
-    directory = folder / "pods"
-    directory.mkdir()
-    for pod in everyone:
-        (directory / f"{pod.uid}.json").write_text(json.dumps(pods.as_json(pod)))
-    command = [sys.executable, "-m", "adapter", f"--standalone={directory}"]
-    command += ["--api-host=127.0.0.1", f"--api-port={api_port}", "--intake-allow-loopback=true"]
-    command += ["--ops-host=127.0.0.1", f"--ops-port={ops_port}"]
-    process = Process("adapter", command, folder / "adapter.log", environment=dict(os.environ))
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-
-
-async def _all_listen(sidecars: list[Process]) -> bool:
-    return fleet.READY in sidecars[0].log.read_text()
-
-
-async def _is_ready(ops_port: int) -> bool:
-    try:
-        async with (
-            aiohttp.ClientSession() as http,
-            http.get(f"http://127.0.0.1:{ops_port}/readyz") as answer,
-        ):
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
-
-
-async def _until(holds: Callable[[], Awaitable[bool]], needed: list[Process]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not await holds():
-        for process in needed:
-            process.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{needed[0].name} was not ready:\n{needed[0].tail()}")
-        await asyncio.sleep(0.1)
 
 
 def _processor_seconds(process: Process) -> float:

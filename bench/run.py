@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCHES = {
     "sidecar": "memory and processor time of one sidecar (1 minute)",
     "hostile": "processor time of the worst metrics pages, and of a usual one (1 minute)",
+    "overload": "how long discovery and an HPA wait while others flood the adapter (1 minute)",
     "age": "age of a reading when it is served, 100 pods (2 minutes)",
     "coldstart": "how often the next start is within the learnt P90 (1 minute)",
     "rolling": "20 rolling restarts and 10 new CAs under the queries of an HPA (12 minutes)",

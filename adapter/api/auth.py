@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from adapter.api.identity import MASTERS, FrontProxy, Identity
 from adapter.api.reviews import DEADLINE_SECONDS, Reviews
+from adapter.api.turns import CALLER
 from adapter.cluster import Cluster, Json
 from adapter.errors import Forbidden, NotFound, Unauthorized
 
@@ -178,7 +179,7 @@ class Auth:
             self._review_right,
             now=now,
             per_second=RIGHTS_PER_SECOND,
-            payer=_payer,
+            payer=lambda right: right[0].account,
         )
 
     async def close(self) -> None:
@@ -203,6 +204,7 @@ class Auth:
         if policy and attributes is None:
             return
         identity = await self.identify(request)
+        request[CALLER] = identity.account
         if request.match_info.http_exception is not None:
             return  # no such route: there is nothing to guard, and the 404 or 405 helps
         if attributes is None:
@@ -280,12 +282,6 @@ def _reviewed_user(status: Json) -> Identity | None:
         extra=tuple(sorted((key, tuple(values)) for key, values in extra.items())),
         direct=True,
     )
-
-
-def _payer(right: tuple[Identity, Attributes]) -> str | None:
-    """Return the user whom kube-apiserver let through, None for all others together."""
-    identity, _ = right
-    return None if identity.direct else identity.user
 
 
 def _is_text(identity: Identity) -> bool:

@@ -28,6 +28,11 @@ class Identity(msgspec.Struct, frozen=True):
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     direct: bool = False
 
+    @property
+    def account(self) -> str | None:
+        """Who pays: the user whom kube-apiserver let through, None for all others together."""
+        return None if self.direct else self.user
+
     def authenticated(self) -> Self:
         """Return the user with the group that every authenticated user has.
 

@@ -22,6 +22,7 @@ from adapter.api.custom import PODS, Custom
 from adapter.api.external import External
 from adapter.api.fallthrough import Fallthrough
 from adapter.api.resource import Resource
+from adapter.api.turns import Turns
 from adapter.errors import (
     AnswerError,
     MethodNotAllowed,
@@ -146,6 +147,8 @@ class Server:
             middlewares.append(
                 self._auth.middleware({route.name: route.policy for route in self.routes})
             )
+        probes = [route.name for route in self.routes if route.policy is policies.open_to_all]
+        middlewares.append(Turns().middleware(probes))
         app = web.Application(middlewares=middlewares, client_max_size=1024)
         for route in self.routes:
             app.router.add_get(route.path, route.handler, name=route.name, allow_head=False)

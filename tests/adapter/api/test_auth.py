@@ -7,10 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from adapter.api.auth import Attributes
 from adapter.api.server import Server
+from adapter.api.turns import CALLER
 from tests.adapter.api.serving import METRIC, Answer, Serving, pem, status
 from tests.controlplane import pki
 
@@ -247,3 +251,23 @@ async def test_a_name_that_is_no_text_is_nobody(serving: Serving, name: bytes, c
     request = b"GET %b HTTP/1.1\r\nHost: x\r\nX-Remote-User: %b\r\nConnection: close\r\n\r\n"
     answer = await serving.raw(request % (METRIC.encode(), name), client=serving.proxy)
     assert answer.split()[1] == code
+
+
+async def test_whoever_comes_past_kube_apiserver_stands_in_one_line_with_all_who_do(
+    serving: Serving,
+) -> None:
+    serving.apiserver.allows = lambda _: True
+    callers: list[object] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        callers.append(request[CALLER])
+        return web.Response()
+
+    guard = serving.auth.middleware({"route": lambda _: Attributes(path="/route")})
+    app = web.Application(middlewares=[guard])
+    app.router.add_get("/route", handler, name="route")
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        headers = {"Authorization": "Bearer good"}
+        async with session.get(server.make_url("/route"), headers=headers) as response:
+            assert response.status == 200
+    assert callers == [None]

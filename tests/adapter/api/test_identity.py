@@ -111,3 +111,8 @@ def test_any_configmap_is_read_or_named(data: dict[str, str]) -> None:
 def test_lists_of_names_are_taken_as_they_are(names: list[str]) -> None:
     data = {"requestheader-group-headers": json.dumps(names)}
     assert FrontProxy.of(data).group_headers == tuple(names)
+
+
+def test_kube_apiservers_users_have_an_account_each_and_all_others_one_together() -> None:
+    assert [Identity(name).account for name in ("alice", "bob")] == ["alice", "bob"]
+    assert Identity("alice", direct=True).account is Identity("bob", direct=True).account is None
