@@ -166,6 +166,12 @@ class Metrics:
             ["namespace", "kind", "workload", "quantile"],
             registry=self.registry,
         )
+        self.starting_pods = Gauge(
+            "forescale_adapter_starting_pods",
+            "Pods on their way to serving, by whether they are stuck.",
+            ["stuck"],
+            registry=self.registry,
+        )
         self.cold_start_checkpoints = Counter(
             "forescale_adapter_cold_start_checkpoints_total",
             "Readings and writings of what was learnt of cold starts, by what became of them.",

@@ -19,7 +19,7 @@ from adapter.model.exits import Workload, workload_of
 from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
 from adapter.model.holding import Node
 from adapter.model.nodes import NOWHERE, Room, Rooms
-from adapter.model.sighting import Key, Sighting, observed
+from adapter.model.sighting import Key, Sighting, observed, stuck
 from adapter.model.source import NEW, Source
 
 # Set by the controllers of Deployments, of StatefulSets, and of LeaderWorkerSets.
@@ -97,6 +97,10 @@ class Starting:
         wanted = (workload.namespace, _owner(workload))
         found = (way.sighting for way in self._ways.values())
         return tuple(pod for pod in found if (pod.key.namespace, pod.key.owner) == wanted)
+
+    def stuck(self, now: float) -> list[bool]:
+        """Return for each pod that starts now whether it is stuck."""
+        return [stuck(way.sighting, now) is not None for way in self._ways.values()]
 
     def workloads(self) -> list[Workload]:
         """Return the workloads that anything is known of, by namespace and name."""

@@ -343,6 +343,18 @@ def test_the_horizon_is_the_cold_start_the_sync_and_the_age_of_the_reading() -> 
     assert "no start was seen yet: prior" in unknown.words
 
 
+def test_a_storm_of_a_hundred_starts_raises_the_estimate_while_it_lasts() -> None:
+    """Running and not ready for minutes: known to take longer, and never stuck before the cap."""
+    line = Timeline(*(served(f"old-{n}", 60.0) for n in range(20)), at=100)
+    pods = [loading(scheduled(new_pod(f"{n}"), 1), 5) for n in range(100)]
+    line.see(101, *pods)
+    seen = [line.starting.estimate(LLM, NOW + at) for at in (101, 200, 400, 480)]
+    assert [found.p90_seconds for found in seen] == pytest.approx([228, 228, 400, 480], abs=1)
+    assert all(found.stuck == () for found in seen)
+    line.see(480, *(ready(pod, 480) for pod in pods))
+    assert line.starting.estimate(LLM, NOW + 480).p90_seconds == 480
+
+
 def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "MAX_KEYS", 3)
     owners = [(Owner("StatefulSet.apps", f"llm-{n}"),) for n in range(5)]
