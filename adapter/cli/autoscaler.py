@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from adapter.cli.totals import Total, located, totals
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, SettingsError
 from adapter.model.catalogue import GROUP, METRICS
 from adapter.model.hpa import DEFAULT_FLAGS, tolerance_of
-from adapter.model.hpa_metric import Invalid, Member, Proposal, propose
+from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
 from adapter.model.hpa_policy import Metric, Policy, parse
 from adapter.model.quantity import parse_milli
 
@@ -32,6 +33,7 @@ class Autoscaler:
         self.hpa = hpa
         self.workload = workload
         self.policy = policy
+        self.totals = tuple(totals(_manifest(hpa)))
 
     @classmethod
     async def read(cls, kube: Cluster, namespace: str, name: str) -> Autoscaler:
@@ -43,12 +45,10 @@ class Autoscaler:
 
     def others(self) -> list[str]:
         """Return in words the metrics whose arithmetic is not shown here."""
-        shown = {metric.name for metric in self.policy.metrics}
-        return [
-            f"{metric['type']} {_name(metric)}"
-            for metric in self.hpa["spec"].get("metrics", [])
-            if metric["type"] != "Pods" or _name(metric) not in shown
-        ]
+        shown = {("Pods", metric.name) for metric in self.policy.metrics}
+        shown |= {("Object", total.metric.name) for total in self.totals}
+        asked = [(one["type"], _name(one)) for one in self.hpa["spec"].get("metrics", [])]
+        return [" ".join(one) for one in asked if one not in shown]
 
     async def ask(self, kube: Cluster, metric: Metric) -> Proposal | Invalid:
         """Ask for the metric as the controller does, and return what it makes of the answer."""
@@ -61,9 +61,16 @@ class Autoscaler:
             answer: Mapping[str, int] | str = _values(await kube.get(path, query))
         except KubeError as error:
             answer = error.message
-        tolerance = tolerance_of(self.policy, DEFAULT_FLAGS)
         workload = self.workload
-        return propose(metric, answer, workload.members, workload.replicas, tolerance)
+        return propose(metric, answer, workload.members, workload.replicas, self._tolerance())
+
+    async def ask_total(self, kube: Cluster, total: Total) -> Proposal | Invalid:
+        """Ask for an object's metric, as `ask` does."""
+        namespace, replicas = self.policy.namespace, self.workload.replicas
+        return await total.ask(kube, namespace, replicas, self._tolerance())
+
+    def _tolerance(self) -> Tolerance:
+        return tolerance_of(self.policy, DEFAULT_FLAGS)
 
 
 def served_here(metric: Metric) -> bool:
@@ -73,9 +80,7 @@ def served_here(metric: Metric) -> bool:
 
 async def _workload(kube: Cluster, namespace: str, reference: Json) -> Workload:
     version, kind, name = reference["apiVersion"], reference["kind"], reference["name"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    resources = (await kube.get(root))["resources"]
-    plural = next((r["name"] for r in resources if r["kind"] == kind and "/" not in r["name"]), "")
+    root, plural = await located(kube, version, kind)
     scale = await kube.get(f"{root}/namespaces/{namespace}/{plural}/{name}/scale")
     selector = scale.get("status", {}).get("selector", "")
     pods = await kube.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
@@ -91,22 +96,28 @@ def _member(pod: Json) -> Member:
 
 def _policy(hpa: Json) -> Policy:
     """Return the policy of the HPA's Pods metrics; without any it has no metrics."""
-    spec = hpa["spec"]
+    manifest = _manifest(hpa)
+    spec = manifest["spec"]
     pods = [metric for metric in spec.get("metrics", []) if metric["type"] == "Pods"]
-    lowest = max(1, spec.get("minReplicas", 1))  # 0 changes nothing while there are replicas
-    manifest = {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": hpa["metadata"],
-        "spec": {**spec, "minReplicas": lowest, "metrics": pods},
-    }
     try:
-        return parse(manifest)
+        return parse({**manifest, "spec": {**spec, "metrics": pods}})
     except SettingsError:
         metadata, target = hpa["metadata"], spec["scaleTargetRef"]
         scaled = f"{target['kind']}/{target['name']}"
         name, namespace = metadata["name"], metadata["namespace"]
-        return Policy(name, scaled, lowest, spec["maxReplicas"], (), namespace=namespace)
+        lowest, most = spec["minReplicas"], spec["maxReplicas"]
+        return Policy(name, scaled, lowest, most, (), namespace=namespace)
+
+
+def _manifest(hpa: Json) -> Json:
+    """Return the HPA as it is written; that it may go to 0 changes no metric's arithmetic."""
+    lowest = max(1, hpa["spec"].get("minReplicas", 1))
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": hpa["metadata"],
+        "spec": {**hpa["spec"], "minReplicas": lowest},
+    }
 
 
 def _name(metric: Json) -> str:

@@ -6,12 +6,14 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from adapter.cli import reach, whypage
 from adapter.cli.autoscaler import Autoscaler, served_here
 from adapter.cli.reach import Page
+from adapter.cli.totals import Total
 from adapter.cli.whypage import Chapter, Report
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
@@ -115,10 +117,23 @@ async def _of_hpa(kube: Kube, page: Page, chosen: argparse.Namespace, name: str)
             story = None
             failed.append(f"{metric.name}: {reach.told(error)}")
         chapters.append(Chapter(story, metric.name, proposal.why))
+    totals = [t for t in scaler.totals if not chosen.metric or t.metric.name in chosen.metric]
+    chapters += [await _of_total(kube, page, scaler, total) for total in totals]
     return Report(
         whypage.title(scaler), whypage.state(scaler), tuple(chapters),
         (*failed, *(f"{other}: not shown here" for other in scaler.others())),
     )  # fmt: skip
+
+
+async def _of_total(kube: Kube, page: Page, scaler: Autoscaler, total: Total) -> Chapter:
+    """Return an object's metric; without its pods where the adapter has no story of them."""
+    proposal = await scaler.ask_total(kube, total)
+    place = {"namespace": scaler.policy.namespace, "kind": total.kind, "name": total.name}
+    story = None
+    if served_here(total.metric):
+        with suppress(KubeError):  # the arithmetic says it: it has the adapter's own words
+            story = await _story(page, place, total.metric.name, total.metric.selector)
+    return Chapter(story, f"{total.metric.name} of {total.kind} {total.name}", proposal.why)
 
 
 async def _story(page: Page, place: dict[str, str], metric: str, selector: str = "") -> Story:

@@ -115,8 +115,9 @@ def _from_total(
     """The rule of AverageValue for Object and External: readiness plays no part, 0 pods neither."""
     if not isinstance(metric, TotalMetric) or not isinstance(answer, int):
         return Invalid(metric.name, f"{metric.name}: a total answers Object and External alone")
-    ratio = answer / (float(metric.target_milli) * current)
-    usage_milli = math.ceil(answer / current)
+    # From no replicas the controller's ratio is infinite, or no number: none is within a tolerance.
+    ratio = answer / (float(metric.target_milli) * current) if current else math.inf
+    usage_milli = math.ceil(answer / current) if current else answer
     target = f"{shown(metric.target_milli)} per pod"
     start = f"{metric.name}: {shown(answer)} in total / {target}"
     if tolerance.holds(ratio):

@@ -33,6 +33,10 @@ async def test_the_example_goes_to_zero_wakes_for_a_held_request_and_goes_back(
     assert await _inflight(scene) == 0.0
     assert (await refusal(scene.total(INFLIGHT))).code == 404  # the model's own has none, not 0
 
+    told = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
+    assert f"  = {INFLIGHT}: 0 in total / 8 per pod -> 0" in told, told
+    assert told.count(" serving ") == GATEWAYS, told
+
     asked = asyncio.create_task(scene.gateways.ask())
     assert await scene.until_replicas(lambda count: count > 0, 15) == 1
     assert (await asyncio.wait_for(asked, 20)).startswith("200 ")

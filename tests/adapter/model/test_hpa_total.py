@@ -38,6 +38,11 @@ def test_a_total_asks_for_what_it_needs_however_many_pods_are_ready() -> None:
     assert found.why == "queue: 23 in total / 5 per pod -> 5"
 
 
+def test_from_no_replicas_any_total_above_zero_is_at_least_one_and_zero_is_none() -> None:
+    assert [total(milli, 0).replicas for milli in (0, 1, 5_000, 5_001)] == [0, 1, 1, 2]
+    assert total(67, 0).why == "queue: 0.067 in total / 5 per pod -> 1"
+
+
 def test_eight_pods_at_ninety_percent_of_eighty_are_nine() -> None:
     assert total(720_000, 8, metric=TotalMetric("gpu", 80_000)).replicas == 9
 
