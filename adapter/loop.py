@@ -95,7 +95,6 @@ class Loop:
         standings = stand(fleet, self._sources)
         self._debuts = debut.fold(self._debuts, self._standings, standings, now)
         self._standings = standings
-        self.starting.look(fleet, standings, self._sources, wall)
         self._append(batch, standings, now)
         self.snapshot = decide(
             fleet,
@@ -110,6 +109,7 @@ class Loop:
             wall=wall,
         )
         self._count(self.snapshot)
+        self.starting.look(fleet, standings, self._sources, wall)
         self._start_gauges.turn(self.starting, wall)
 
     def _hold(self, fleet: Fleet) -> None:

@@ -38,14 +38,12 @@ class Rooms(msgspec.Struct, frozen=True):
         }
         return cls(free, fleet.nodes, sum(map(_waits, fleet.ordered)))
 
-    def room(self, pod: Pod) -> Room:
-        """Return whether another pod like this one fits on nodes like that of this one."""
-        asked = pod.holding.requested
+    def room(self, asked: int, product: str | None) -> Room:
+        """Return whether a pod that asks for so many GPUs fits; a product of None is any."""
         if not asked:
             return Room(None, "its pods ask for no nvidia.com/gpu")
         if not self.free:
             return Room(None, "no node tells of its GPUs")
-        product = self.nodes.get(pod.node or "", Node()).product
         alike = [
             max(0, free)
             for name, free in self.free.items()

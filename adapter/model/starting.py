@@ -50,7 +50,8 @@ class _Newest(NamedTuple):
 
     created: float
     key: Key
-    uid: str
+    gpus: int  # that it asks for
+    product: str | None  # of its node, or of the nodes of those before it
 
 
 class _Way(msgspec.Struct):
@@ -119,12 +120,11 @@ class Starting:
     def room(self, workload: Workload, now: float) -> Room:
         """Return whether the workload's next pod finds free GPUs on the nodes that are there."""
         newest = self._newest.get(workload)
-        pod = self._fleet.pods.get(newest.uid) if newest else None
-        if pod is None:
-            return Room(None, "it has no pods now")
+        if newest is None:
+            return Room(None, "no pod of it was seen")
         if not 0 <= now - self._rooms[0] < ROOM_SECONDS:
             self._rooms = (now, Rooms.of(self._fleet))
-        return self._rooms[1].room(pod)
+        return self._rooms[1].room(newest.gpus, newest.product)
 
     def estimate(self, workload: Workload, now: float) -> Estimate:
         """Return how long the workload's next pod takes until it serves.
@@ -204,8 +204,11 @@ class Starting:
         workload, created = workload_of(pod), pod.startup.created_at or 0.0
         known = self._newest.get(workload)
         if known is None or created >= known.created:
+            product = self._fleet.nodes.get(pod.node or "", Node()).product
+            if product is None and known is not None and known.key == key:
+                product = known.product
             self._newest.pop(workload, None)
-            self._newest[workload] = _Newest(created, key, pod.uid)
+            self._newest[workload] = _Newest(created, key, pod.holding.requested, product)
         if len(self._newest) > MAX_KEYS:
             del self._newest[next(iter(self._newest))]
 

@@ -29,7 +29,10 @@ def a_pod(name: str, node: str | None = "n1", gpus: int = 2, **changes: object) 
 
 
 def room(*pods: Pod, nodes: dict[str, Node]) -> tuple[bool | None, str]:
-    return tuple(Rooms.of(Fleet.of(pods, nodes=nodes)).room(pods[0]))
+    """Return whether there is room for another pod like the first one."""
+    first = pods[0]
+    product = nodes.get(first.node or "", Node()).product
+    return Rooms.of(Fleet.of(pods, nodes=nodes)).room(first.holding.requested, product)
 
 
 def test_free_gpus_are_those_that_no_pod_of_the_node_holds() -> None:
@@ -85,7 +88,7 @@ def test_what_is_not_known_is_neither_room_nor_none(
 
 
 def test_of_no_nodes_nothing_is_known() -> None:
-    assert NOWHERE.room(a_pod("a")).fits is None
+    assert NOWHERE.room(1, None).fits is None
 
 
 PLACES = st.lists(st.tuples(st.sampled_from(["n1", "n2", None]), st.integers(0, 8)), max_size=8)

@@ -301,8 +301,22 @@ def test_free_gpus_are_counted_anew_after_a_while() -> None:
     line.see(201)
     assert line.starting.room(LLM, NOW + 202).fits is False
     assert line.starting.room(LLM, NOW + 200 + ROOM_SECONDS).fits is True
-    line.see(220, gone="a")
-    assert line.starting.room(LLM, NOW + 230) == (None, "it has no pods now")
+
+
+def test_what_a_workload_asks_for_is_known_after_its_newest_pod_has_gone() -> None:
+    """An HPA that scales in lets the newest go first."""
+    line = Timeline()
+    line.nodes = {"n1": Node(capacity=1, product="H100"), "n2": Node(capacity=8, product="L4")}
+    on_it = {"node": "n1", "holding": Holding(requested=1)}
+    newest = changed(new_pod("b"), startup={"created_at": NOW + 50}, holding=Holding(requested=1))
+    line.see(200, msgspec.structs.replace(served("a"), **on_it), newest)
+    line.see(220, gone="b")
+    found = line.starting.room(LLM, NOW + 230)
+    assert found == (False, "0 H100 GPUs are free on 1 nodes")
+    line.see(240, gone="a")
+    assert line.starting.room(LLM, NOW + 250).fits is True
+    nobody = Workload("a", "Deployment", "b")
+    assert line.starting.room(nobody, NOW) == (None, "no pod of it was seen")
 
 
 def test_whose_a_pod_is_may_be_found_out_after_it_taught() -> None:
