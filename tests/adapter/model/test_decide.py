@@ -418,3 +418,57 @@ def test_a_quorum_of_nothing_answers_by_one_pod_and_never_by_none() -> None:
     world.advance(int(HOLD_SECONDS) + 5)
     with pytest.raises(NoValue, match="known for 0 of 4 pods"):
         world.values(PENDING)
+
+
+def lull_with_a_silent_pod() -> World:
+    """A workload of 40 in all whose load went to 8, of which one pod has said nothing for long."""
+    world = fleet_of(4, pending=10.0)
+    world.advance(20)
+    assert world.total(PENDING) == 40.0
+    world.advance(1)
+    silence(world, "llm-0")
+    world.advance(5)
+    world.say = {name: {"pending": 2.0} for name in world.say}
+    world.advance(600)
+    return world
+
+
+def test_a_silent_pod_holds_a_total_for_as_long_as_it_is_silent() -> None:
+    world = lull_with_a_silent_pod()
+    assert set(world.values(PENDING)) == {"llm-1", "llm-2", "llm-3"}
+    assert world.total(PENDING) == 40.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"terminating": True},
+        {"phase": "Failed"},
+        {"model_ready": False, "model_started_at": WALL + 600, "ready_changed_at": WALL + 600},
+    ],
+)
+def test_it_holds_it_no_longer_once_its_own_status_says_that_it_does_not_serve(
+    change: dict[str, object],
+) -> None:
+    world = lull_with_a_silent_pod()
+    world.change("llm-0", **change)
+    world.advance(1)
+    assert world.total(PENDING) == 6.0
+
+
+def test_a_silent_pod_that_is_gone_holds_nothing_and_neither_does_its_heir() -> None:
+    world = lull_with_a_silent_pod()
+    del world.pods["llm-0"]
+    world.advance(1)
+    assert world.total(PENDING) == 6.0
+    world.pods["llm-0"] = serving_pod("llm-0", uid="uid-of-the-heir")
+    world.say["llm-0"] = {"pending": 3.0}
+    world.advance(30)
+    assert world.total(PENDING) == 9.0
+
+
+def test_what_nobody_asked_for_in_five_minutes_is_held_by_the_pods_that_speak_alone() -> None:
+    world = lull_with_a_silent_pod()
+    world.asked.clear()
+    world.advance(1)
+    assert world.total(PENDING) == 8.0
