@@ -53,6 +53,12 @@ class Leaf(msgspec.Struct, frozen=True):
         return "--" + "-".join(self.path).replace("_", "-")
 
     @property
+    def shape(self) -> str:
+        """What the help says that a flag takes."""
+        plain = self.type in (bool, int, float, str)
+        return self.type.__name__.upper() if plain else "YAML"
+
+    @property
     def variable(self) -> str:
         return ENV_PREFIX + "_".join(self.path).upper()
 
@@ -115,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for leaf in leaves():
         shown = f"(default: {leaf.default})" if leaf.default not in ("", ()) else "(default: none)"
-        made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.type.__name__.upper(), help=shown)
+        made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.shape, help=shown)
     return made
 
 

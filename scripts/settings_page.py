@@ -18,9 +18,10 @@ HEAD = """# Settings
 Written by `make docs` from the code; a test keeps it equal.
 
 A flag wins over the environment, the environment over the file, the file over the default. All
-problems are told at once. Durations are `15s`, `500ms`, `2m` or plain seconds. What the kubelet
-injects for a Service named `forescale…` (`tcp://…`, `…_SERVICE_HOST`) is ignored, and so is a
-variable that is no setting: both are told. An unknown flag or key is an error.
+problems are told at once. Durations are `15s`, `500ms`, `2m` or plain seconds. A list is YAML in a
+flag or a variable, as in `--prometheus-objects '[{metric: …, query: …}]'`. What the kubelet injects
+for a Service named `forescale…` (`tcp://…`, `…_SERVICE_HOST`) is ignored, and so is a variable that
+is no setting: both are told. An unknown flag or key is an error.
 
 ## Adapter
 

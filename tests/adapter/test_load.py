@@ -237,6 +237,7 @@ def test_queries_of_objects_are_a_list_in_the_file_and_yaml_as_a_flag(tmp_path: 
     file.write_text(f"prometheus:\n  objects:\n    - {one}\n")
     assert load(["--config", str(file), url], {})[0].prometheus.objects == wanted
     assert load([f"--prometheus-objects=[{one}]", url], {})[0].prometheus.objects == wanted
+    assert "--prometheus-objects YAML" in parser().format_help()
 
 
 @pytest.mark.parametrize(
