@@ -5,6 +5,7 @@ A new route is in here as soon as it is in the router; without a policy of its o
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -166,3 +167,34 @@ async def test_only_get_is_known_whoever_asks(whole: Whole) -> None:
             stranger = await whole.ask(path, method=method)
             assert stranger[0] == 401, (name, method)
     assert whole.behind.asked == []
+
+
+COLLECTIONS = (
+    "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods",
+    "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods",
+    "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/nvidia_gpu_utilization",
+    "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/nvidia_gpu_utilization",
+    "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods",
+)
+
+
+async def test_a_namespace_can_be_deleted_whatever_is_down(whole: Whole) -> None:
+    """Every document of discovery is there and offers nothing to delete; who tries is told no."""
+    whole.world.snapshot = None
+    whole.why_unready = "the list of pods has not come"
+    await whole.behind.__aexit__()
+    for name, path in whole.paths().items():
+        if not name.startswith("document"):
+            continue
+        code, headers, body = await whole.proxied(
+            "system:kube-aggregator", "system:masters", path=path
+        )
+        assert (code, headers["Content-Type"].partition(";")[0]) == (200, "application/json"), path
+        for resource in json.loads(body).get("resources", ()):
+            assert set(resource["verbs"]) <= {"get", "list"}, (path, resource)
+    for path in COLLECTIONS:
+        answer = await whole.proxied(
+            "namespace-controller", "system:masters", path=path, method="DELETE"
+        )
+        assert answer[0] == 405, path
+        assert status(answer)["reason"] == "MethodNotAllowed"

@@ -1,5 +1,7 @@
 """The catalogue holds together: series, ceilings and metrics name each other."""
 
+import pytest
+
 from adapter.model.catalogue import CEILINGS, HISTOGRAMS, METRICS, QUANTILES, RATES
 from sidecar import wire
 
@@ -31,3 +33,17 @@ def test_a_metric_is_filed_under_its_own_name() -> None:
     assert {name: metric.name for name, metric in METRICS.items()} == {
         name: name for name in METRICS
     }
+
+
+# The lowest target by unit that anybody would set for a pod.
+TARGETS = {"percent": 1.0, "requests": 1.0, "bytes": 2.0**30, "watts": 1.0}
+PODS = 1_000
+MAX_INT32 = 2**31 - 1
+
+
+@pytest.mark.parametrize("series", [*CEILINGS])
+def test_no_figure_that_gets_through_overflows_the_controllers_arithmetic(series: str) -> None:
+    """Up to 1.36 what overflows an int32 there becomes minReplicas: a lie must ask for many."""
+    unit = next(metric.unit for metric in METRICS.values() if metric.series == series)
+    target = TARGETS.get(unit, 10.0 if "tokens" in unit else 1.0)
+    assert CEILINGS[series] / target * PODS < MAX_INT32

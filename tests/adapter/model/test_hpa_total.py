@@ -143,3 +143,13 @@ def test_a_target_of_type_value_is_refused() -> None:
     with pytest.raises(SettingsError) as caught:
         parse(given, tuple(Kind))
     assert caught.value.problems[0].endswith("target.type is `Value`: use AverageValue")
+
+
+@pytest.mark.parametrize(("tolerance", "replicas"), [(None, 11), (Tolerance(0.0, 0.0), 10)])
+def test_a_surge_pod_of_a_rollout_stays_for_good_unless_the_tolerance_is_nought(
+    tolerance: Tolerance | None, replicas: int
+) -> None:
+    """The controller leaves replicas as the status has them where a total is within tolerance."""
+    found = propose(QUEUE, 50_000, pods(11), 11, tolerance or Tolerance())
+    assert isinstance(found, Proposal)
+    assert found.replicas == replicas

@@ -1,5 +1,8 @@
 """Label selectors as the API server parses and matches them."""
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +79,28 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
         parse(text)
     except ValueError as error:
         assert str(error)  # noqa: PT017 - the only failure that is allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a in (" + "a," * 8_000,
+        "a" + " " * 16_000 + "in (b)",
+        "a" + " " * 16_000 + "x",
+        "a\t\t" * 5_000 + "in (b)",
+        "!" * 16_000,
+        "," * 16_000,
+        "(" * 16_000,
+        "a=" + "a." * 8_000,
+        "a-" * 8_000 + "!/b",
+        "a." * 8_000 + "/b=c",
+        "a in " * 3_000 + "(b)",
+    ],
+    ids=lambda text: f"{text[:3]!r}…{text[-3:]!r}",
+)
+def test_a_selector_made_to_be_slow_is_parsed_or_refused_quickly(text: str) -> None:
+    """The longest that a request can carry; each takes 4 ms at most here."""
+    began = time.process_time()
+    with suppress(ValueError):
+        _ = parse(text)
+    assert time.process_time() - began < 0.05
