@@ -109,7 +109,7 @@ class Loop:
             wall=wall,
         )
         self._count(self.snapshot)
-        self.starting.look(fleet, standings, self._sources, wall)
+        self.starting.look(fleet, standings, self._sources, wall, now)
         self._start_gauges.turn(self.starting, wall)
 
     def _hold(self, fleet: Fleet) -> None:

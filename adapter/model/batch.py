@@ -104,6 +104,7 @@ class Reading(msgspec.Struct, frozen=True):
     life: str = ""  # changes when the source restarts: its counters are not compared across that
     origin: Origin = Origin.POD
     gpu_count: int = 0  # how many GPUs are behind its GPU points
+    ready_at: float | None = None  # when its model server was first ready in its present life
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -54,9 +54,8 @@ class Key(msgspec.Struct, frozen=True):
 class Sighting(msgspec.Struct, frozen=True):
     """A pod as its status and its sidecar show it; None is what has not happened or is not known.
 
-    `ready` is the *first* time it served. The Ready condition says that only while the container
-    has never been restarted, so with restarts it must come from the sidecar. `gone` is when it was
-    deleted.
+    `ready` is the *first* time it served. After a restart of the container nobody knows that any
+    more. `gone` is when it was deleted.
     """
 
     uid: str
@@ -68,7 +67,6 @@ class Sighting(msgspec.Struct, frozen=True):
     ready: float | None = None
     gone: float | None = None
     restarts: int = 0
-    ready_from_sidecar: bool = False
     new_node: bool = False  # its node is younger than the pod, or it waits for one
     waiting_reason: str = ""  # of the model container
 
@@ -111,8 +109,8 @@ def observed(pod: Sighting, now: float) -> Start | None:
             return None
         return Start(age, ended=False, at=now, uid=pod.uid, new_node=pod.new_node)
     seconds = pod.ready - pod.created
-    if pod.restarts and not pod.ready_from_sidecar:
-        return None  # Ready was written anew after the restart
+    if pod.restarts:
+        return None
     if not 0 <= seconds <= CAP_SECONDS:
         return None
     return Start(

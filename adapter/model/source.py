@@ -34,6 +34,7 @@ class Source(msgspec.Struct, frozen=True):
     trouble: str | None = None
     node_why: str | None = None  # why its node's source has no GPU figures for it
     dims: Mapping[str, str] = {}  # the last that were told, such as {"model": "llama"}
+    ready_at: float | None = None  # when the model server was first ready in its present life
 
     def excuse(self, series: str) -> str | None:
         """Return why a series has no value, in the sources' own words."""
@@ -105,4 +106,12 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
     answered = pod.model_started_at if ready else source.answered_start
     dims = reading.dims or source.dims
     why, node_why = reading.why, source.node_why
-    return Source(reading.at, reading.model, answered, why, node_why=node_why, dims=dims)
+    return Source(
+        reading.at,
+        reading.model,
+        answered,
+        why,
+        node_why=node_why,
+        dims=dims,
+        ready_at=reading.ready_at,
+    )

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 from msgspec import structs
 
 from adapter.model import fleet as fleets
 from adapter.model.coldstart import MAX_KEYS, ColdStarts, Estimate
 from adapter.model.exits import Workload, workload_of
-from adapter.model.fleet import Fleet, Pod, SourceKind, Standing
+from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.model.holding import Node
 from adapter.model.nodes import NOWHERE, Room, Rooms
 from adapter.model.sighting import Key, Sighting, observed, stuck
 from adapter.model.source import NEW, Source
+from adapter.model.way import Way, after, can_teach, owes_a_word, ready_at, with_node
 
 # Set by the controllers of Deployments, of StatefulSets, and of LeaderWorkerSets.
 TEMPLATE_LABELS = (
@@ -32,10 +32,7 @@ SYNC_SECONDS = 15.0  # the default of the HPA controller's --horizontal-pod-auto
 # A source that has said nothing yet may say that the model still loads: two heartbeats and a
 # connect are 6 s. A sidecar that stays silent holds nothing up for longer than this.
 WORD_SECONDS = 30.0
-# Nobody scales these, and each is a workload of its own: jobs of a day would drive out the rest.
-NEVER_SCALED = ("Pod", "Job")
 ROOM_SECONDS = 5.0  # to look at 10,000 pods takes some milliseconds
-_SPEAKING = (SourceKind.SIDECAR, SourceKind.SCRAPE)
 
 
 class Horizon(NamedTuple):
@@ -54,16 +51,6 @@ class _Newest(NamedTuple):
     product: str | None  # of its node, or of the nodes of those before it
 
 
-class _Way(msgspec.Struct):
-    """One pod on its way; `watched` where it was seen before it was ready by its status."""
-
-    sighting: Sighting
-    watched: bool = False
-    held_back: bool = False  # ready by its status, and loading by its source's word
-    ready_at: float | None = None
-    ready_seen_at: float = 0.0
-
-
 class Starting:
     """Owns the pods that start now, and what all the others have taught; times are Unix seconds."""
 
@@ -71,7 +58,7 @@ class Starting:
         self.learnt = ColdStarts()
         self._fleet = fleets.EMPTY
         self._rooms: tuple[float, Rooms] = (0.0, NOWHERE)  # as of when
-        self._ways: dict[str, _Way] = {}  # by UID
+        self._ways: dict[str, Way] = {}  # by UID
         self._done: dict[str, Key] = {}  # living pods that have taught, or never will
         self._newest: dict[Workload, _Newest] = {}
 
@@ -81,8 +68,12 @@ class Starting:
         standings: Mapping[str, Standing],
         sources: Mapping[str, Source],
         now: float,
+        clock: float,
     ) -> None:
-        """Take in the fleet as it is; a pod that serves or is gone teaches once."""
+        """Take in the fleet as it is; a pod that serves or is gone teaches once.
+
+        `clock` is the same moment by the monotonic clock that sources' times are told in.
+        """
         before, self._fleet = self._fleet.pods, fleet
         if before is not fleet.pods:
             for uid in before.keys() - fleet.pods.keys():
@@ -91,7 +82,8 @@ class Starting:
                 if before.get(uid) is not pod:
                     self._meet(pod, now)
         for uid in list(self._ways):
-            self._attend(fleet.pods[uid], standings[uid], sources.get(uid, NEW), now)
+            source = sources.get(uid, NEW)
+            self._attend(fleet.pods[uid], standings[uid], source, now, _told(source, now - clock))
 
     def pods(self, workload: Workload) -> tuple[Sighting, ...]:
         """Return the workload's pods that start now."""
@@ -162,29 +154,34 @@ class Starting:
                 self._done[pod.uid] = key
             return
         created = pod.startup.created_at
-        if way is None and (created is None or not _can_teach(pod)):
+        if way is None and (created is None or not can_teach(pod)):
             self._done[pod.uid] = key
             return
         if way is None:
             assert created is not None  # noqa: S101 - said above
-            way = self._ways[pod.uid] = _Way(Sighting(pod.uid, pod.name, key, created))
+            way = self._ways[pod.uid] = Way(Sighting(pod.uid, pod.name, key, created))
         elif pod.startup.restarts and not way.sighting.restarts:
             self._learn(structs.replace(way.sighting, gone=now), now)
-        way.sighting = _after(way.sighting, pod, key)
+        way.sighting = after(way.sighting, pod, key)
         way.watched |= not pod.startup.is_ready
 
-    def _attend(self, pod: Pod, standing: Standing, source: Source, now: float) -> None:
-        """Look whether the pod serves by now; its source has a say in that."""
+    def _attend(
+        self, pod: Pod, standing: Standing, source: Source, now: float, told: float | None
+    ) -> None:
+        """Look whether the pod serves by now; its source has a say in that.
+
+        `told` is when the model was ready by the source's word, None where it says nothing.
+        """
         way, is_ready = self._ways[pod.uid], pod.startup.is_ready
-        way.sighting = _with_node(way.sighting, self._fleet.nodes.get(pod.node or ""))
+        way.sighting = with_node(way.sighting, self._fleet.nodes.get(pod.node or ""))
         if standing is Standing.ENDED:
             self._end(pod.uid, now, gone=now)
         elif is_ready and standing is Standing.LOADING:
             way.held_back, way.ready_at = way.watched, None
         elif is_ready and standing is Standing.SERVING:
-            if way.ready_at is None:
-                way.ready_at, way.ready_seen_at = _ready_at(way, pod, now), now
-            if not _owes_a_word(pod, source) or now - way.ready_seen_at >= WORD_SECONDS:
+            way.ready_seen_at = now if way.ready_at is None else way.ready_seen_at
+            way.ready_at = ready_at(way, pod, told, now)
+            if not owes_a_word(pod, source) or now - way.ready_seen_at >= WORD_SECONDS:
                 self._end(pod.uid, now)
         elif standing is Standing.SERVING and not pod.model_ready:
             self._end(pod.uid, now)  # it was ready meanwhile, nobody knows when first
@@ -228,45 +225,6 @@ def _workload(namespace: str, owner: str) -> Workload:
     return Workload(namespace, kind, name)
 
 
-def _with_node(seen: Sighting, node: Node | None) -> Sighting:
-    """Return the sighting with whether its node is new; one that is older ended a mere wait."""
-    if node is None or node.created_at is None:
-        return seen
-    new_node = node.created_at > seen.created
-    return seen if new_node == seen.new_node else structs.replace(seen, new_node=new_node)
-
-
-def _can_teach(pod: Pod) -> bool:
-    """Tell whether a pod that is seen for the first time still shows its first start, or is in it.
-
-    After a restart of its container, or where it was ready and is not now, the time is lost. A
-    group of pods starts when its leader does.
-    """
-    if pod.standing() is Standing.ENDED or pod.rank or workload_of(pod).kind in NEVER_SCALED:
-        return False
-    if pod.startup.is_ready:
-        return not pod.startup.restarts
-    return pod.model_ready or pod.standing() is not Standing.SERVING
-
-
-def _after(seen: Sighting, pod: Pod, key: Key) -> Sighting:
-    """Return the sighting with what is seen of the pod for the first time now."""
-    told = pod.startup
-    started = pod.model_started_at if not told.restarts else None
-    return structs.replace(
-        seen,
-        key=key,
-        scheduled=told.scheduled_at if seen.scheduled is None else seen.scheduled,
-        started=started if seen.started is None else seen.started,
-        restarts=told.restarts,
-        new_node=seen.new_node or told.unschedulable,
-        waiting_reason=told.waiting_reason,
-    )
-
-
-def _ready_at(way: _Way, pod: Pod, now: float) -> float | None:
-    return now if way.held_back else pod.ready_changed_at
-
-
-def _owes_a_word(pod: Pod, source: Source) -> bool:
-    return pod.source in _SPEAKING and source.heard_at is None and source.trouble is None
+def _told(source: Source, offset: float) -> float | None:
+    """Return the source's word in Unix seconds."""
+    return None if source.ready_at is None else source.ready_at + offset

@@ -20,6 +20,7 @@ from adapter.model.source import Source, stand
 from adapter.model.starting import ROOM_SECONDS, WORD_SECONDS, Starting
 
 NOW = 1_700_000_000.0
+CLOCK = 50_000.0  # the monotonic clock at NOW
 LLM = Workload("default", "Deployment", "llm")
 KEY = Key("default", "Deployment/llm", "abc")
 OWNERS = (Owner("ReplicaSet.apps", "llm-abc"), Owner("Deployment.apps", "llm"))
@@ -87,7 +88,8 @@ class Timeline:
         """Look again at the same fleet."""
         heard = {} if self.silent else dict.fromkeys(self.pods, Source(1.0, ModelState.READY))
         sources = heard | self.says
-        self.starting.look(self._fleet, stand(self._fleet, sources), sources, NOW + at)
+        standings = stand(self._fleet, sources)
+        self.starting.look(self._fleet, standings, sources, NOW + at, CLOCK + at)
 
     @property
     def learnt(self) -> list[Start]:
@@ -207,6 +209,36 @@ def test_a_restarted_sidecar_does_not_make_an_old_pod_a_slow_start() -> None:
     line.look(1_000)
     line.says["uid-a"] = Source(1.0, ModelState.READY, answered_start=NOW + 30)
     line.look(1_005)
+    assert line.seconds() == [(130, True)]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        pytest.param(120.0, 130, id="the probe came ten seconds later"),
+        pytest.param(60.0, 60, id="a Ready that flipped later"),
+        pytest.param(400.0, 400, id="a probe that passes too early"),
+        pytest.param(20.0, 130, id="before the container ran, which is wrong"),
+        pytest.param(None, 130, id="no word"),
+    ],
+)
+def test_a_new_adapter_believes_the_sidecar_rather_than_the_status(
+    told: float | None, seconds: float
+) -> None:
+    line = Timeline(at=900)
+    line.silent = True
+    line.see(900, served())
+    ready_at = None if told is None else CLOCK + told
+    line.says["uid-a"] = Source(1.0, ModelState.READY, ready_at=ready_at)
+    line.look(905)
+    assert line.seconds() == [(seconds, True)]
+
+
+def test_what_was_seen_here_counts_before_the_sidecars_word() -> None:
+    """A model server that was begun anew inside its container has a present life."""
+    line = Timeline(new_pod(), at=1)
+    line.says["uid-a"] = Source(1.0, ModelState.READY, ready_at=CLOCK + 90)
+    line.see(131, served())
     assert line.seconds() == [(130, True)]
 
 
