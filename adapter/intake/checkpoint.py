@@ -40,8 +40,10 @@ class Checkpoint:
 
     async def run(self) -> None:
         """Read, and then write what has changed, until cancelled."""
-        while not await self._done(self.restore):  # noqa: ASYNC110 - another try, no wait
-            await asyncio.sleep(RETRY_SECONDS)
+        wait = RETRY_SECONDS
+        while not await self._done(self.restore):
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, max(self._period_seconds, RETRY_SECONDS))
         while True:
             await asyncio.sleep(self._period_seconds)
             await self._done(self.save)
