@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 MAX_FIELD_CHARACTERS = 500
+MAX_TRACEBACK_CHARACTERS = 8_000  # what an exception says may be a tenant's
 _AGE_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 15, 30, 60)
 
 log = logging.getLogger("forescale.adapter")
@@ -46,15 +47,20 @@ class EventFormatter(logging.Formatter):
         self._plain = plain
 
     def format(self, record: logging.LogRecord) -> str:
+        return self._line(record).replace("\x7f", "\\u007f")  # the one that JSON leaves as it is
+
+    def _line(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         fields = {k: _cut(v) for k, v in getattr(record, "fields", {}).items()}
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        level, name = record.levelname.lower(), record.getMessage()
+            trace = self.formatException(record.exc_info)
+            fields["exception"] = trace[-MAX_TRACEBACK_CHARACTERS:]
+        level, name = record.levelname.lower(), str(_cut(record.getMessage()))
         if not self._plain:
             return json.dumps({"ts": stamp, "level": level, "event": name, **fields}, default=str)
         told = " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in fields.items())
-        return f"{stamp} {level:7} {name} {told}".rstrip()
+        shown = name if name.isascii() and name.isprintable() else json.dumps(name)
+        return f"{stamp} {level:7} {shown} {told}".rstrip()
 
 
 def _cut(value: object) -> object:

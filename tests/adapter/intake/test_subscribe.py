@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -99,3 +100,43 @@ async def test_a_source_that_is_described_wrongly_is_told_and_not_asked(server: 
     found = pod(server.port, source_problem="use sidecar, scrape or node")
     assert await trouble_of(only(found)) == "use sidecar, scrape or node"
     assert server.connections == 0
+
+
+async def test_hostile_streams_beside_it_cost_a_good_one_no_frame() -> None:
+    async def flood(write: Write) -> None:
+        for seq in range(5_000):
+            await write(line(seq))
+
+    async def endless(write: Write) -> None:
+        while True:
+            await write(b"x" * 65_536)
+
+    async def nested(write: Write) -> None:
+        deep = b"[" * 50_000 + b"]" * 50_000
+        while True:
+            await write(line(1).replace(b'"seq":1', b'"seq":1,"later":' + deep))
+
+    async def good(write: Write) -> None:
+        for seq in range(40):
+            await write(line(seq, uid="good"))
+            await asyncio.sleep(0.05)
+
+    async with AsyncExitStack() as stack:
+        pods = []
+        for script in (flood, endless, nested, good):
+            server = await stack.enter_async_context(serving())
+            server.script = script
+            hostile = range(1 if script is good else 4)
+            pods += [
+                pod(server.port, uid="good" if script is good else f"u{len(pods) + n}", name="p")
+                for n in hostile
+            ]
+        subscriber = await stack.enter_async_context(Subscriber(SETTINGS, Metrics()))
+        subscriber.follow(only(pods[0]).of(pods, 1))
+        batch = await collect(
+            subscriber, lambda b: sum(reading.uid == "good" for reading in b.readings) >= 40
+        )
+    heard = [reading.points[0].value for reading in batch.readings if reading.uid == "good"]
+    assert heard == [float(seq) for seq in range(40)]
+    assert {one.uid for one in pods} - {"good"} <= {*batch.troubles}
+    assert "good" not in batch.troubles
