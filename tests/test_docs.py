@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from adapter.cli.entry import COMMANDS
@@ -16,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 README = (ROOT / "README.md").read_text()
 METRICS_PAGE = (ROOT / "docs" / "metrics.md").read_text()
+TRUTH_PAGE = (ROOT / "docs" / "truth.md").read_text()
+NAMED_TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 MAX_LINES = 300
 ONE_SCREEN_LINES = 110
 
@@ -99,3 +103,35 @@ def test_the_settings_schema_is_what_the_code_says() -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     assert [name for name in COMMANDS if f"forescale {name}" not in README] == []
+
+
+def rows(page: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of the page's tables, heads left out."""
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if line.startswith("| ") and cells[-1] != "the test":
+            yield cells
+
+
+def names_in(file: str) -> set[str]:
+    """The tests that stand in a file of the tests; none where there is no such file."""
+    path = ROOT / "tests" / file
+    tree = ast.parse(path.read_text()) if path.is_file() else ast.Module([], [])
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in tree.body if isinstance(node, functions)}
+
+
+def test_every_trap_says_what_is_done_and_names_tests_that_exist() -> None:
+    found = list(rows(TRUTH_PAGE))
+    assert len(found) > 60
+    for cells in found:
+        assert len(cells) == 3, cells
+        named = NAMED_TEST.findall(cells[2])
+        assert named, cells
+        assert re.sub(r"[,\s]", "", NAMED_TEST.sub("", cells[2])) == "", cells[2]
+        assert [name for file, name in named if name not in names_in(file)] == []
+
+
+def test_a_dead_reference_would_be_found() -> None:
+    assert "test_architecture_is_one_screen" in names_in("test_docs.py")
+    assert "test_of_long_ago" not in names_in("test_docs.py") | names_in("gone/test_gone.py")
