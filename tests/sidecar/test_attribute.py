@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.attribute import Claim, attribute, claim
 from sidecar.sharing import SharedGpu
@@ -89,3 +91,30 @@ def test_an_index_is_no_proof_in_a_container_and_names_a_gpu_on_the_node() -> No
     seen = (GpuReading(uuid=ONE, index=0), GpuReading(uuid=TWO, index=1))
     assert attribute(seen, Claim(ids=("1",), how="x")).gpus is None
     assert attribute(seen, Claim(ids=("1",), how="x", whole_node=True)).gpus == (seen[1],)
+
+
+PARTS = st.sampled_from(
+    (ONE, TWO, f"{ONE}::1", "0", "all", "none", "MIG-12345678-aaaa", "", "GPU-", "nvidia.com/gpu=0")
+)
+
+
+@given(
+    st.lists(PARTS, max_size=4),
+    st.none() | st.lists(PARTS, max_size=4).map(",".join) | st.text(max_size=30),
+    st.none() | st.just("/tmp/mps"),  # noqa: S108 - a value of its environment
+    st.sampled_from(SharedGpu),
+)
+def test_whatever_the_environment_says_no_gpu_is_published_that_it_does_not_name(
+    setting: list[str], environment: str | None, mps: str | None, sharing: SharedGpu
+) -> None:
+    given_uuids = tuple(part for part in setting if part)
+    proven = claim(given_uuids, environment, mps_pipe=mps, shared_gpu=sharing)
+    gpus, visible, attribution = attribute(VISIBLE, proven)
+    named = (*given_uuids, *(environment or "").split(","))
+    for gpu in gpus or ():
+        assert any(gpu.uuid in one or one.strip() in gpu.uuid for one in named if one.strip())
+    assert (gpus is None) is (visible is not None)
+    assert (gpus is None) is (attribution.how is None)
+    if gpus is None:
+        assert attribution.why
+        assert visible == VISIBLE

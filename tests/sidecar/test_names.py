@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.samples import Sample
 
 from sidecar.names import Selector, either, selector, spelt, total_of
@@ -58,3 +60,16 @@ def test_the_other_spelling_of_the_colon_stands_behind() -> None:
     names = spelt(total_of('x:a{k="v"}', "x:b"))
     assert [[one.name for one in parts] for parts in names] == [["x:a", "x:b"], ["x_a", "x_b"]]
     assert names[1][0].labels == (("k", "v"),)
+
+
+@given(
+    st.text() | st.from_regex(r"[a-z:]{1,5}\s*(\{[a-z]+=\"[^\"\\]*\",?.{0,5}\})?", fullmatch=True)
+)
+def test_any_text_is_a_selector_of_one_name_or_refused(text: str) -> None:
+    try:
+        found = selector(text)
+    except ValueError:
+        return
+    assert text.strip().startswith(found.name)
+    assert all(f'"{value}"' in text for _, value in found.labels)
+    assert found.fits(Sample(found.name, dict(found.labels), 1.0))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar import table
-from sidecar.settings import FIELDS, Settings, SettingsError, load
+from sidecar.settings import FIELDS, Field, Settings, SettingsError, load
 from sidecar.sharing import SharedGpu
 
 
@@ -192,3 +194,20 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         load(["--version"], {}, "1.2.3")
     assert capsys.readouterr().out == "forescale-sidecar 1.2.3\n"
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: str(field.flag))
+@given(text=st.text(max_size=40) | st.floats().map(str) | st.integers().map(str))
+def test_any_text_of_any_variable_is_a_setting_or_a_problem_that_names_it(
+    field: Field, text: str
+) -> None:
+    told: tuple[str, ...] = (field.variable,)
+    try:
+        found = load((), {field.variable: text}, "0").settings
+    except SettingsError as error:
+        told = error.problems
+    else:
+        assert found.port in range(1, 65536)
+        assert 0 < found.engine_period_seconds <= 10
+        assert 0 < found.heartbeat_seconds <= 10
+    assert any(field.variable in said or f"--{field.flag}" in said for said in told)

@@ -1,6 +1,8 @@
 """Truth before freshness, as timelines: set, advance, expect."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapter.errors import NoValue
 from adapter.model.batch import ModelState
@@ -472,3 +474,35 @@ def test_what_nobody_asked_for_in_five_minutes_is_held_by_the_pods_that_speak_al
     world.asked.clear()
     world.advance(1)
     assert world.total(PENDING) == 8.0
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.integers(0, 50), min_size=2, max_size=5),
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=8),
+)
+def test_however_pods_fall_silent_and_speak_the_total_of_a_steady_load_is_the_load(
+    loads: list[int], turns: list[tuple[int, bool]]
+) -> None:
+    world = World(*(serving_pod(f"llm-{n}") for n in range(len(loads))))
+    said = {f"llm-{n}": {"pending": float(load)} for n, load in enumerate(loads)}
+    world.say = dict(said)
+    world.advance(20)
+    assert world.total(PENDING) == sum(loads)
+    world.advance(1)
+    for number, speaks in turns:
+        name = f"llm-{number % len(loads)}"
+        if speaks:
+            world.say[name] = said[name]
+        else:
+            world.say.pop(name, None)
+        world.advance(23)
+        try:
+            total = world.total(PENDING)
+        except NoValue:
+            assert len(world.say) * 2 < len(loads)  # an error, and no lower figure
+            continue
+        assert total is not None
+        assert total >= sum(loads)
+        if len(world.say) == len(loads):
+            assert total == sum(loads)

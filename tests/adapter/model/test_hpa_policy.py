@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapter.errors import SettingsError
 from adapter.model.hpa_policy import (
@@ -181,3 +184,53 @@ def test_an_unknown_selector_operator_is_refused() -> None:
     selector = {"matchExpressions": [{"key": "stat", "operator": "Near", "values": ["raw"]}]}
     (problem,) = problems(manifest(metrics=[pods_metric("m", "5", selector=selector)]))
     assert "spec.metrics[0].pods.metric.selector.matchExpressions[0].operator" in problem
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+PLACES = (
+    ("kind",),
+    ("metadata",),
+    ("metadata", "name"),
+    ("spec",),
+    ("spec", "minReplicas"),
+    ("spec", "maxReplicas"),
+    ("spec", "metrics"),
+    ("spec", "metrics", 0),
+    ("spec", "metrics", 0, "pods"),
+    ("spec", "metrics", 0, "pods", "metric"),
+    ("spec", "metrics", 0, "pods", "metric", "selector"),
+    ("spec", "metrics", 0, "pods", "target", "averageValue"),
+    ("spec", "behavior"),
+    ("spec", "behavior", "scaleUp"),
+    ("spec", "scaleTargetRef"),
+)
+
+
+@given(st.sampled_from(PLACES), JSON)
+def test_whatever_stands_in_a_manifest_it_is_a_policy_or_problems_in_words(
+    place: tuple[str | int, ...], value: object
+) -> None:
+    whole: Any = copy.deepcopy(manifest(behavior={"scaleUp": {}}))
+    inner = whole
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    try:
+        policy = parse(whole)
+    except SettingsError as error:
+        told = error.problems
+    else:
+        told = ("none",)
+        assert policy.metrics
+        assert 0 < policy.min_replicas <= policy.max_replicas
+    assert told
+
+
+@given(JSON)
+def test_what_is_no_manifest_at_all_is_refused_in_words(value: object) -> None:
+    with pytest.raises(SettingsError):
+        parse(value)
