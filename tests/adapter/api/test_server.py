@@ -19,7 +19,7 @@ from adapter.model.catalogue import METRICS
 from adapter.settings import Api
 from adapter.telemetry import Metrics
 from tests.adapter.api.serving import METRIC, Serving, status
-from tests.adapter.model.world import DEPLOYMENT
+from tests.adapter.model.world import DEPLOYMENT, serving_pod
 
 GROUP = "/apis/custom.metrics.k8s.io"
 PODS = f"{GROUP}/v1beta1/namespaces/default/pods"
@@ -259,3 +259,32 @@ async def test_all_metrics_that_discovery_lists_are_known(serving: Serving) -> N
     for name in METRICS:
         code, _, _ = await serving.proxied("hpa", path=f"{PODS}/*/{name}")
         assert code in (200, 503)
+
+
+async def test_no_query_is_given_anothers_answer_of_the_same_snapshot(serving: Serving) -> None:
+    serving.world.pods["other"] = serving_pod("other", uid="u2", labels={"app": "other"})
+    serving.world.pods["theirs"] = serving_pod("llm-0", uid="u3", namespace="theirs")
+    serving.world.say |= {"other": {"pending": 9.0}, "theirs": {"pending": 7.0}}
+    serving.world.advance(5)
+    serving.world.say["llm-0"] = {"gpu_busy_percent": 50.0, "pending": 30.0}
+    serving.world.advance(1)
+    queries = {
+        "": {"llm-0", "other"},
+        "?labelSelector=app%3Dllm-inference": {"llm-0"},
+        "?labelSelector=app%3Dother": {"other"},
+    }
+    values = set()
+    for _ in range(2):  # built anew, and from memory
+        for query, names in queries.items():
+            path = f"{PODS}/*/llm_inference_pending_requests{query}"
+            _, _, body = await serving.proxied("hpa", path=path)
+            found = json.loads(body)["items"]
+            assert {item["describedObject"]["name"] for item in found} == names
+        for stat in ("raw", "mean", "max"):
+            path = f"{PODS}/llm-0/llm_inference_pending_requests?metricLabelSelector=stat%3D{stat}"
+            _, _, body = await serving.proxied("hpa", path=path)
+            values.add(json.loads(body)["items"][0]["value"])
+        path = f"{PODS}/*/llm_inference_pending_requests".replace("/default/", "/theirs/")
+        _, _, body = await serving.proxied("hpa", path=path)
+        assert [item["value"] for item in json.loads(body)["items"]] == ["7"]
+    assert len(values) == 2  # the last reading and the highest are one, the mean is another

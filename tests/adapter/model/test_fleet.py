@@ -113,7 +113,19 @@ PODS = st.lists(
 def test_a_group_is_exactly_the_pods_that_match_once_each(pods: list[Pod], text: str) -> None:
     fleet, selector = Fleet.of(pods), parse(text)
     latest = {pod.uid: pod for pod in pods}.values()
-    expected = [p for p in latest if p.namespace == "x" and selector.matches(p.labels)]
-    group = fleet.matching("x", selector)
-    assert sorted(group.names) == sorted(pod.name for pod in expected)
-    assert [fleet.ordered[place] for place in group.places.tolist()] == list(group.pods)
+    for namespace in ("x", "y", "x", "nobody"):  # what one asked for is not another's answer
+        expected = [p for p in latest if p.namespace == namespace and selector.matches(p.labels)]
+        group = fleet.matching(namespace, selector)
+        assert sorted(group.names) == sorted(pod.name for pod in expected)
+        assert [fleet.ordered[place] for place in group.places.tolist()] == list(group.pods)
+
+
+def test_an_owner_of_the_same_name_elsewhere_has_other_pods() -> None:
+    owner = Owner("Deployment.apps", "llm")
+    fleet = Fleet.of(
+        Pod(f"{namespace}-a", namespace, f"{namespace}-a", {}, owners=(owner,))
+        for namespace in ("x", "y")
+    )
+    for namespace in ("x", "y", "x"):
+        assert fleet.owned(namespace, owner.kind, owner.name).names == (f"{namespace}-a",)
+    assert fleet.owned("nobody", owner.kind, owner.name).names == ()
