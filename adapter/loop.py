@@ -59,7 +59,7 @@ class Loop:
         self._standings: Mapping[str, Standing] = {}
         self._own_word: precedence.Standings = {}
         self._groups = Groups(settings.hold_seconds)
-        self._debuts: dict[str, float] = {}
+        self._debuts: dict[str, debut.Debut] = {}
         self._exits = exits.Tally()
         self.starting = Starting()
         self._start_gauges = StartGauges(metrics)
@@ -93,7 +93,9 @@ class Loop:
         batch = self._groups.fold(precedence.chosen(self._own_word, heard), fleet, now)
         self._sources = fold(self._sources, batch, fleet)
         standings = stand(fleet, self._sources)
-        self._debuts = debut.fold(self._debuts, self._standings, standings, now)
+        self._debuts = debut.fold(
+            self._debuts, self._standings, standings, fleet=fleet, sources=self._sources, now=now
+        )
         self._standings = standings
         self._append(batch, standings, now)
         self.snapshot = decide(
@@ -103,7 +105,7 @@ class Loop:
             self._window.freeze(),
             self._trails.freeze(),
             complete=self.snapshot.complete if self.snapshot else {},
-            debuts=self._debuts.keys(),
+            debuts=self._debuts,
             asked=self._asked(now),
             now=now,
             wall=wall,

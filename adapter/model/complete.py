@@ -26,19 +26,23 @@ def complete_totals(seen: Snapshot, keys: Iterable[TotalKey]) -> dict[TotalKey, 
     found: dict[TotalKey, float] = {}
     for (view, series), group in alike.items():
         places = np.concatenate([owned for _, owned in group])
-        found |= _of_one_view(seen, seen.levels(view, series, places), places, group)
+        found |= _of_one_view(seen, series, seen.levels(view, series, places), places, group)
     return found
 
 
 def _of_one_view(
-    seen: Snapshot, levels: Levels, places: Integers, group: Sequence[tuple[TotalKey, Integers]]
+    seen: Snapshot,
+    series: str,
+    levels: Levels,
+    places: Integers,
+    group: Sequence[tuple[TotalKey, Integers]],
 ) -> dict[TotalKey, float]:
     keys, owned = [key for key, _ in group], [places for _, places in group]
     # Where each object's pods begin; none is without pods, which reduceat would not bear.
     starts = np.cumsum([0, *map(len, owned[:-1])])
     serving = seen.serving[places]
     fresh = serving & levels.fresh
-    expected = serving & (levels.known | ~seen.debuting[places])
+    expected = serving & (levels.known | ~seen.debuting.of(series)[places])
     counts = np.add.reduceat(fresh.astype(np.int64), starts)
     whole = (counts == np.add.reduceat(expected.astype(np.int64), starts)) & (counts > 0)
     values = np.where(fresh, levels.values, 0.0)

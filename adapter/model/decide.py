@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from adapter.model.complete import complete_totals
+from adapter.model.debut import Debut, Debuting
 from adapter.model.fleet import Fleet, Standing
 from adapter.model.freshness import grade
 from adapter.model.latency import FrozenTrails
@@ -24,7 +25,7 @@ def decide(
     trails: FrozenTrails,
     *,
     complete: Mapping[TotalKey, float],
-    debuts: Collection[str],
+    debuts: Mapping[str, Debut],
     asked: Iterable[TotalKey],
     now: float,
     wall: float,
@@ -35,7 +36,6 @@ def decide(
     where every expected pod is fresh, and kept where one is not. Others are dropped.
     """
     serving = (standings[uid] is Standing.SERVING for uid in fleet.pods)
-    debuting = (uid in debuts for uid in fleet.pods)
     seen = Snapshot(
         at=now,
         wall=wall,
@@ -46,7 +46,7 @@ def decide(
         trails=trails,
         grades=grade(now - window.last_at, window.period_seconds, window.hold_seconds),
         serving=np.fromiter(serving, np.bool_, len(fleet.pods)),
-        debuting=np.fromiter(debuting, np.bool_, len(fleet.pods)),
+        debuting=Debuting.at(now, fleet, debuts),
         complete=complete,
     )
     asked = tuple(asked)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from adapter.errors import NoValue
 from adapter.model import excuses, latency
 from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, View
+from adapter.model.debut import Debuting
 from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
@@ -87,8 +88,8 @@ class Snapshot:
     window: FrozenWindow
     trails: FrozenTrails
     grades: NDArray[np.int8]
-    serving: NDArray[np.bool_]  # in the fleet's order, as is `debuting`
-    debuting: NDArray[np.bool_]  # turned serving a moment ago
+    serving: NDArray[np.bool_]  # in the fleet's order
+    debuting: Debuting
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
     _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
     _looked: dict[tuple[View, str], int] = field(default_factory=dict)  # at how many pods so far
@@ -227,7 +228,7 @@ class Snapshot:
         known = serving & levels.known
         idle = serving & levels.idle
         # A debutant counts once it has a value.
-        expected = known | (serving & ~idle & ~self.debuting[group.places])
+        expected = known | (serving & ~idle & ~self.debuting.of(metric.series)[group.places])
         seen = known.nonzero()[0]
         return Sight(
             seen,

@@ -35,6 +35,8 @@ class Source(msgspec.Struct, frozen=True):
     node_why: str | None = None  # why its node's source has no GPU figures for it
     dims: Mapping[str, str] = {}  # the last that were told, such as {"model": "llama"}
     ready_at: float | None = None  # when the model server was first ready in its present life
+    period_seconds: float | None = None  # of its own source; None before that was heard
+    node_period_seconds: float | None = None  # of its node's source
 
     def excuse(self, series: str) -> str | None:
         """Return why a series has no value, in the sources' own words."""
@@ -101,7 +103,8 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
     if reading.origin is Origin.HISTORY:
         return source
     if reading.origin is Origin.NODE:
-        return msgspec.structs.replace(source, node_why=reading.why.get("gpu"))
+        period, node_why = reading.period_seconds, reading.why.get("gpu")
+        return msgspec.structs.replace(source, node_why=node_why, node_period_seconds=period)
     ready = reading.model is ModelState.READY
     answered = pod.model_started_at if ready else source.answered_start
     dims = reading.dims or source.dims
@@ -114,4 +117,6 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
         node_why=node_why,
         dims=dims,
         ready_at=reading.ready_at,
+        period_seconds=reading.period_seconds,
+        node_period_seconds=source.node_period_seconds,
     )

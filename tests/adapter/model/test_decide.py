@@ -238,6 +238,26 @@ def test_pods_that_turn_ready_together_do_not_blind_the_answer() -> None:
     assert world.total(GPU) == 450.0
 
 
+def test_pods_that_a_slow_source_of_their_node_speaks_for_have_two_of_its_periods() -> None:
+    world = fleet_of(5, gpu_busy_percent=90.0)
+    for n in range(5):
+        world.change(f"llm-{n}", source=None)
+        world.node_says.add(f"llm-{n}")
+        world.period_seconds[f"llm-{n}"] = 30.0
+    for n in range(1, 5):
+        world.change(f"llm-{n}", model_ready=False, model_started_at=WALL, ready_changed_at=WALL)
+        world.say[f"llm-{n}"] = {}
+    world.advance(30)
+    for n in range(1, 5):
+        world.change(f"llm-{n}", model_ready=True, ready_changed_at=WALL + 30)
+    for _ in range(60):
+        world.advance(1)
+        assert world.values(GPU) == {"llm-0": 90.0}
+    world.advance(1)
+    with pytest.raises(NoValue, match="1 of 5 pods"):
+        world.values(GPU)
+
+
 def test_after_its_debut_a_silent_pod_counts_as_silent() -> None:
     world = fleet_of(2, gpu_busy_percent=90.0)
     for name in ("llm-0", "llm-1"):

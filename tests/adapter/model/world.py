@@ -58,6 +58,7 @@ class World:
         self.why: dict[str, Mapping[str, str]] = {}
         self.troubles: dict[str, str] = {}
         self.node_says: set[str] = set()  # pods of whom their node's source speaks, not their own
+        self.period_seconds: dict[str, float] = {}  # 2 s where nothing is set
         self.history: dict[str, tuple[Column, ...]] = {}
         self.dims: dict[str, Mapping[str, str]] = {}
         self.counts: dict[str, Mapping[str, Counts]] = {}  # histograms by series
@@ -138,7 +139,7 @@ class World:
         return Reading(
             uid=self.pods[name].uid,
             at=self.now,
-            period_seconds=2.0,
+            period_seconds=self.period_seconds.get(name, 2.0),
             model=self.model.get(name, ModelState.READY),
             points=tuple(
                 Point(series, self.now, value) for series, value in self.say[name].items()
