@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from adapter.model.catalogue import METRICS
 from adapter.model.owners import Owners
+from adapter.model.target import DESIRED_REPLICAS
 from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prometheus, Settings
 
 DAY_SECONDS = 86_400.0
@@ -127,8 +128,10 @@ def _query_problems(settings: Settings) -> list[str]:
         key = f"prometheus.objects[{number}]"
         if not _METRIC.fullmatch(one.metric):
             found.append(f"{key}.metric is `{one.metric}`: write small letters, digits and _")
-        if one.metric in METRICS:
-            found.append(f"{key}.metric is `{one.metric}`, which pods have: take another name")
+        if one.metric in (*METRICS, DESIRED_REPLICAS):
+            found.append(
+                f"{key}.metric is `{one.metric}`, which is served already: take another name"
+            )
         if known is not None and known.named(one.kind) is None:
             names = ", ".join(known.names())
             found.append(f"{key}.kind is `{one.kind}`: use {names}, or add it to api.objectKinds")

@@ -11,9 +11,11 @@ from adapter.api.query import shown
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS, Agg, Metric
+from adapter.model.fleet import Standing
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
+from adapter.model.target import DESIRED_REPLICAS, Target, strictest
 from adapter.telemetry import Metrics
 
 # An answer lives for one tick at most; the bounds hold off a caller who never asks twice the same.
@@ -69,15 +71,38 @@ class Answers:
         """Return the value of one object as a whole; raise NotFound where it has no pods here."""
         _check(metric, kind, key.agg)
         if not snapshot.owned(metric, key).pods:
-            raise NotFound(
-                f"{kind.kind} {shown(key.name)} in namespace {shown(key.namespace)} has no pod"
-                " with a source: label its pod template forescale.dev/source; a workload that is"
-                " scaled to 0 has none"
-            )
+            raise _without_pods(kind, key.namespace, key.name)
         if key.agg is Agg.MERGED:
             return snapshot.merged(metric, key)
         self._asked.total(key, self._now())
         return snapshot.total(metric, key)
+
+    def desired(self, snapshot: Snapshot, kind: Kind, namespace: str, name: str) -> Answer:
+        """Return how many replicas the object's total asks for by the target on its pods.
+
+        Of pods that disagree the most replicas count. Raises NotFound without pods or target, and
+        NoValue where a total that is needed has none.
+        """
+        group = snapshot.fleet.owned(namespace, kind.qualified, name)
+        if not group.pods:
+            raise _without_pods(kind, namespace, name)
+        targets = targets_of(snapshot, kind, namespace, name)
+        if not targets:
+            raise NotFound(
+                f"{kind.kind} {shown(name)} in namespace {shown(namespace)} has no target: annotate"
+                " its pod template forescale.dev/target, for example inflight=16"
+            )
+        asked = [self._asks(snapshot, kind, target, namespace, name) for target in targets]
+        return max(asked, key=lambda found: found.milli[0])
+
+    def _asks(
+        self, snapshot: Snapshot, kind: Kind, target: Target, namespace: str, name: str
+    ) -> Answer:
+        metric = METRICS[target.metric]
+        key = TotalKey(namespace, kind.qualified, name, metric.name, metric.view)
+        total = self.whole(snapshot, metric, kind, key)
+        self.observe(snapshot, metric, total)
+        return total._replace(milli=[1000 * target.replicas(total.milli[0])])
 
     def queried(self, snapshot: Snapshot, key: Key) -> Answer:
         """Return what a query says of one object, of all of a namespace where the name is `*`.
@@ -133,11 +158,26 @@ def _check(metric: Metric, kind: Kind, agg: Agg) -> None:
         )
 
 
+def targets_of(snapshot: Snapshot, kind: Kind, namespace: str, name: str) -> tuple[Target, ...]:
+    """Return the targets on the object's pods, one of each metric; those of ended pods are past."""
+    pods = snapshot.fleet.owned(namespace, kind.qualified, name).pods
+    living = (pod for pod in pods if snapshot.standings[pod.uid] is not Standing.ENDED)
+    return strictest(pod.target for pod in living)
+
+
+def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:
+    return NotFound(
+        f"{kind.kind} {shown(name)} in namespace {shown(namespace)} has no pod with a source: label"
+        " its pod template forescale.dev/source; a workload that is scaled to 0 has none"
+    )
+
+
 def metric_named(name: str) -> Metric:
     """Return the metric; raise NotFound with the names that are near."""
     metric = METRICS.get(name)
     if metric is not None:
         return metric
-    near = difflib.get_close_matches(name[:100], METRICS, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"served are {', '.join(METRICS)}"
+    served = (*METRICS, DESIRED_REPLICAS)
+    near = difflib.get_close_matches(name[:100], served, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"served are {', '.join(served)}"
     raise NotFound(f"no metric is called {shown(name)}; {hint}")

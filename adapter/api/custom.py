@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from aiohttp import web
 from msgspec import structs
 
 from adapter.api import query as queries
 from adapter.api import values
-from adapter.api.answers import Answers, metric_named
+from adapter.api.answers import Answers, metric_named, targets_of
 from adapter.api.query import Query, shown
 from adapter.api.values import Subject
 from adapter.errors import BadRequest, NotFound, NoValue
@@ -18,12 +19,15 @@ from adapter.model.owners import NAMESPACE, Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
+from adapter.model.target import DESIRED_REPLICAS
 
 _NAMESPACE = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}/namespaces/{{namespace}}"
 PATH = f"{_NAMESPACE}/{{resource}}/{{name}}/{{metric}}{{slash:/?}}"
 # How a client asks for a metric of the namespace itself.
 NAMESPACE_PATH = f"{_NAMESPACE}/metrics/{{metric}}{{slash:/?}}"
 PODS = "pods"
+_IN_THE_QUERY = "a metric that is a query has none: write it in there"
+_BY_THE_TARGET = "replicas have none: they follow from the pods' annotation forescale.dev/target"
 
 
 class Custom:
@@ -48,6 +52,8 @@ class Custom:
         name = place.get("name", namespace)
         if kinds := self._answers.board().kinds(place["metric"]):
             return self._queried(snapshot, place, parameters, kinds)
+        if place["metric"] == DESIRED_REPLICAS:
+            return self._desired(snapshot, place, parameters)
         metric = metric_named(place["metric"])
         query = queries.parse(metric, name, parameters)
         if kind is None:
@@ -72,10 +78,30 @@ class Custom:
             served = ", ".join(kind.path for kind in kinds)
             raise NotFound(f"{shown(metric)} is a query's, and served for {served} alone")
         name = place.get("name", namespace)
-        queries.refuse_choices(name, parameters)
+        queries.refuse_choices(name, parameters, _IN_THE_QUERY)
         found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, name))
         group_version = f"{GROUP}/{place['version']}"
         return values.encode(_subject(group_version, metric, kind, namespace), found)
+
+    def _desired(
+        self, snapshot: Snapshot, place: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> bytes:
+        """Answer how many replicas a workload needs; of `*` for those that have a target."""
+        kind, namespace = self._kind(place), place["namespace"]
+        if kind is None or kind is NAMESPACE:
+            raise NotFound(
+                f"{DESIRED_REPLICAS} is a workload's: ask with a metric of type Object or External"
+            )
+        name = place["name"]
+        queries.refuse_choices(name, parameters, _BY_THE_TARGET)
+        names = [name]
+        if name == "*":
+            every = snapshot.fleet.objects(namespace, kind.qualified)
+            names = [one for one in every if targets_of(snapshot, kind, namespace, one)]
+        ask = self._answers.desired
+        found = _of_each(partial(ask, snapshot, kind, namespace, one) for one in names)
+        group_version = f"{GROUP}/{place['version']}"
+        return values.encode(_subject(group_version, DESIRED_REPLICAS, kind, namespace), found)
 
     def _kind(self, place: Mapping[str, str]) -> Kind | None:
         """Return the kind that is asked for, None for pods."""
@@ -95,21 +121,21 @@ class Custom:
             return self._answers.whole(snapshot, metric, kind, key)
         names = snapshot.fleet.objects(key.namespace, key.kind)
         keys = (structs.replace(key, name=name) for name in names)
-        return self._of_each(snapshot, metric, kind, keys)
+        ask = self._answers.whole
+        return _of_each(partial(ask, snapshot, metric, kind, key) for key in keys)
 
-    def _of_each(
-        self, snapshot: Snapshot, metric: Metric, kind: Kind, keys: Iterable[TotalKey]
-    ) -> Answer:
-        """Return those that have a value; raise NoValue where there are some and none has."""
-        found, troubles = [], []
-        for key in keys:
-            try:
-                found.append(self._answers.whole(snapshot, metric, kind, key))
-            except NoValue as error:
-                troubles.append(error)
-        if troubles and not found:
-            raise troubles[0]
-        return Answer.joined(found)
+
+def _of_each(asks: Iterable[Callable[[], Answer]]) -> Answer:
+    """Return those that have a value; raise NoValue where there are some and none has."""
+    found, troubles = [], []
+    for ask in asks:
+        try:
+            found.append(ask())
+        except NoValue as error:
+            troubles.append(error)
+    if troubles and not found:
+        raise troubles[0]
+    return Answer.joined(found)
 
 
 def _key(metric: Metric, query: Query, kind: Kind, namespace: str, name: str) -> TotalKey:

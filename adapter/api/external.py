@@ -15,6 +15,7 @@ from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION
 from adapter.model.owners import Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.target import DESIRED_REPLICAS
 
 PATH = (
     f"/apis/{EXTERNAL_GROUP}/{{version:{EXTERNAL_VERSION}}}/namespaces/{{namespace}}"
@@ -46,6 +47,8 @@ class External:
         called = place["metric"].lower()
         if kinds := self._answers.board().kinds(called):
             return self._queried(snapshot, called, place["namespace"], parameters, kinds)
+        if called == DESIRED_REPLICAS:
+            return self._desired(snapshot, place["namespace"], parameters)
         metric = metric_named(called)
         query = queries.parse_external(metric, parameters)
         kind = self._kind(query.kind)
@@ -71,6 +74,12 @@ class External:
             raise NotFound(f"{metric} is a query's, and served for {served} alone: say kind=…")
         found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, workload))
         return values.encode_external(metric, labels, found)
+
+    def _desired(self, snapshot: Snapshot, namespace: str, parameters: Mapping[str, str]) -> bytes:
+        """Answer how many replicas a workload needs, which has no views."""
+        workload, word, labels = queries.parse_workload(DESIRED_REPLICAS, parameters)
+        found = self._answers.desired(snapshot, self._kind(word), namespace, workload)
+        return values.encode_external(DESIRED_REPLICAS, labels, found)
 
     def _kind(self, word: str) -> Kind:
         kind = self._owners.named(word)

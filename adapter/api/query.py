@@ -96,13 +96,13 @@ def parse_workload(metric: str, parameters: Mapping[str, str]) -> tuple[str, str
     return _of_workload(metric, parameters, _WORKLOAD_CHOICES)
 
 
-def refuse_choices(name: str, parameters: Mapping[str, str]) -> None:
-    """Raise as `parse` does, and for every choice: a query has nothing to choose from."""
+def refuse_choices(name: str, parameters: Mapping[str, str], why: str) -> None:
+    """Raise as `parse` does, and for every choice: `why` this metric has nothing to choose from."""
     _refuse_watch(parameters)
     _check_fields(name, parameters.get("fieldSelector", ""))
     for parameter in (SELECTOR, METRIC_SELECTOR):
         if parameters.get(parameter):
-            raise BadRequest(f"{parameter}: a metric that is a query has none: write it in there")
+            raise BadRequest(f"{parameter}: {why}")
 
 
 def _of_workload(

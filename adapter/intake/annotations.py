@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
+from adapter.model import target as targets
 from adapter.model.fleet import Remark, SourceKind
 from adapter.model.selection import QUORUM_PERCENT
+from adapter.model.target import Target
 
 DOMAIN = "forescale.dev"
 CONTAINER = f"{DOMAIN}/container"
 SOURCE_LABEL = f"{DOMAIN}/source"
 QUORUM = f"{DOMAIN}/quorum-percent"
 HOLD = f"{DOMAIN}/hold-seconds"
+TARGET = f"{DOMAIN}/target"
 # A pod may carry 256 KiB of annotations; whoever mends a few sees the rest after that.
 MAX_REMARKS = 4
 MAX_LOOKED_AT = 64
@@ -67,6 +70,14 @@ def hold_seconds(annotations: Mapping[str, Any]) -> float | None:
     """Return how long a silent pod is held; None for the usual time, where it is wrong too."""
     found = _whole(str(annotations.get(HOLD, "")), *_HOLD_SECONDS)
     return None if found is None else float(found)
+
+
+def target(annotations: Mapping[str, Any]) -> Target | None:
+    """Return what the pod is to carry; None where nothing is said, or where it is wrong."""
+    try:
+        return targets.parse(str(annotations[TARGET])) if TARGET in annotations else None
+    except ValueError:
+        return None
 
 
 def _remarks(pairs: Iterator[tuple[str, Any]], about: About) -> Iterator[Remark]:
@@ -116,6 +127,14 @@ def _shared(value: str, _: About) -> str | None:
         return None
     says = _says(allocation.SHARED_ANNOTATION, value)
     return f"{says}: write allow, or take it out to withhold what GPUs shared with others do"
+
+
+def _target(value: str, _: About) -> str | None:
+    try:
+        targets.parse(value)
+    except ValueError as error:
+        return f"{_says(TARGET, value)}: {error}"
+    return None
 
 
 def _number(key: str, least: int, most: int) -> Callable[[str, About], str | None]:
@@ -171,5 +190,11 @@ KNOWN: Mapping[str, Known] = {
         "For so many seconds the last figures of a pod that has fallen silent are served, or for"
         " four periods of its source where that is longer. Without it: `model.holdSeconds`, 60.",
         _number(HOLD, *_HOLD_SECONDS),
+    ),
+    TARGET: Known(
+        "`inflight=N`, `arrival_rate=N` or `gpu=N`",
+        "What one pod is to carry of its workload's total: requests in flight, requests per second"
+        " or percent of GPU time. `forescale_desired_replicas` is that total divided by it.",
+        _target,
     ),
 }

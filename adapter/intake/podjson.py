@@ -16,6 +16,7 @@ from adapter.intake.annotations import (
     hold_seconds,
     quorum_percent,
     remarks,
+    target,
 )
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
@@ -75,6 +76,7 @@ def pod(raw: Json) -> Pod:
         quorum_percent=quorum_percent(noted),
         hold_seconds=hold_seconds(noted),
         startup=_startup(metadata, status, running),
+        target=target(noted),
         **_group(metadata),
     )
 

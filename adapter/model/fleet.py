@@ -14,6 +14,7 @@ from adapter.model.owners import NAMESPACE
 from adapter.model.selection import NOBODY, QUORUM_PERCENT, Group
 from adapter.model.selector import Selector
 from adapter.model.sighting import UNTOLD, Startup
+from adapter.model.target import Target
 
 # Selectors whose pods are remembered, per fleet: an HPA has one, and all HPAs of a workload share
 # it. Memory is 24 bytes a pod and selector, so 1,000 pods in each are 6 MB.
@@ -118,6 +119,7 @@ class Pod(msgspec.Struct, frozen=True):
     quorum_percent: float = QUORUM_PERCENT  # of the pods that it is asked for with
     hold_seconds: float | None = None  # None: the usual one
     startup: Startup = UNTOLD
+    target: Target | None = None  # what it is to carry, where its annotation says it
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

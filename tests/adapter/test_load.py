@@ -244,7 +244,7 @@ def test_queries_of_objects_are_a_list_in_the_file_and_yaml_as_a_flag(tmp_path: 
     ("objects", "words"),
     [
         ("[{metric: Queue, query: q}]", "objects[0].metric is `Queue`: write small letters"),
-        ("[{metric: llm_inference_pending_requests, query: q}]", "which pods have: take another"),
+        ("[{metric: llm_inference_pending_requests, query: q}]", "is served already: take another"),
         ("[{metric: m, query: q, kind: Gateway}]", "objects[0].kind is `Gateway`: use Deployment"),
         ("[{metric: m, query: ' '}]", "objects[0].query is empty"),
         ("[{metric: m, query: q}, {metric: m, query: r}]", "objects[1] is of the same objects"),

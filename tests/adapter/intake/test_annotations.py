@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adapter.intake import annotations
 from adapter.intake.annotations import KNOWN, MAX_REMARKS, remarks
 from adapter.model.fleet import SourceKind
+from adapter.model.target import Target
 
 PAGE = Path(__file__).parents[3] / "docs" / "annotations.md"
 CONTAINERS = ("logger", "llm-server")
@@ -80,6 +81,9 @@ def test_the_label_as_an_annotation_is_said_to_be_a_label() -> None:
         ("hold-seconds", "9" * 5000, SourceKind.SIDECAR, "write a whole number, 10 to 600"),
         ("quorum-percent", "-1", SourceKind.SIDECAR, "write a whole number"),
         ("quorum-percent", "\u0663", SourceKind.SIDECAR, "write a whole number"),
+        ("target", "16", SourceKind.SIDECAR, "`16`: write one of inflight=NUMBER, arrival_rate="),
+        ("target", "inflight=0", SourceKind.SIDECAR, "the number above 0 as in inflight=16"),
+        ("target", "pending=5", SourceKind.SCRAPE, "gpu=NUMBER"),
         ("scrape", "vlm:8000", SourceKind.SCRAPE, "names the engine vlm: use vllm"),
         ("scrape", "", SourceKind.SCRAPE, "write for example vllm:8000"),
         ("scrape", "vllm:8000", SourceKind.NODE, "of a node source is dcgm[:port][/path]"),
@@ -113,6 +117,19 @@ def test_a_quorum_that_is_wrong_is_the_usual_one(noted: dict[str, str], wanted: 
 def test_a_hold_that_is_wrong_is_the_usual_one(noted: dict[str, str], wanted: float | None) -> None:
     keyed = {f"forescale.dev/{key}": value for key, value in noted.items()}
     assert annotations.hold_seconds(keyed) == wanted
+
+
+@pytest.mark.parametrize(
+    ("noted", "wanted"),
+    [
+        ({}, None),
+        ({"target": "inflight=16"}, Target("llm_inference_inflight_requests", 16_000)),
+        ({"target": "inflight"}, None),
+    ],
+)
+def test_a_target_that_is_wrong_is_none(noted: dict[str, str], wanted: Target | None) -> None:
+    keyed = {f"forescale.dev/{key}": value for key, value in noted.items()}
+    assert annotations.target(keyed) == wanted
 
 
 def test_a_pod_without_a_source_is_not_remarked_on() -> None:

@@ -11,6 +11,7 @@ from adapter.intake.roster import Roster
 from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
 from adapter.model.owners import REPLICA_SET
 from adapter.model.sighting import UNTOLD, Startup
+from adapter.model.target import Target
 
 STARTED = "2026-01-01T00:00:10Z"
 
@@ -387,6 +388,13 @@ def test_a_pod_without_a_status_says_nothing_of_its_start() -> None:
     raw = pod_json()
     del raw["status"]
     assert pod(raw).startup == UNTOLD
+
+
+def test_a_pod_may_say_what_it_is_to_carry() -> None:
+    raw = pod_json()
+    assert pod(raw).target is None
+    raw["metadata"]["annotations"] = {"forescale.dev/target": "gpu=80"}
+    assert pod(raw).target == Target("nvidia_gpu_utilization", 80_000)
 
 
 def test_a_pod_may_ask_for_a_quorum_and_a_hold_of_its_own() -> None:

@@ -1,0 +1,140 @@
+"""forescale_desired_replicas: a workload's total by its target, as Object and External metric."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from adapter.api.external import External
+from adapter.errors import BadRequest, NotFound, NoValue
+from adapter.model.fleet import Owner
+from adapter.model.owners import Owners
+from adapter.model.selector import parse
+from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
+from tests.adapter.api.test_custom import Asking
+from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
+
+PATH = f"default/deployments.apps/{DEPLOYMENT}/{DESIRED_REPLICAS}"
+EVERY = f"default/deployments.apps/*/{DESIRED_REPLICAS}"
+SIXTEEN = Target(DEMANDS["inflight"], 16_000)
+
+
+@pytest.fixture
+def asking() -> Asking:
+    """Two pods with 33 requests in flight and 120 % of GPU time, at a target of 16 requests."""
+    world = World(serving_pod("llm-0", target=SIXTEEN), serving_pod("llm-1", target=SIXTEEN))
+    world.say["llm-0"] = {"inflight": 30.0, "gpu_busy_percent": 60.0}
+    world.say["llm-1"] = {"inflight": 3.0, "gpu_busy_percent": 60.0}
+    world.advance(40)
+    return Asking(world)
+
+
+def external(asking: Asking, selector: str) -> dict[str, Any]:
+    served = External(asking.answers, Owners.of(""))
+    place = {"namespace": "default", "metric": DESIRED_REPLICAS.upper()}
+    body = served.answer(asking.answers.snapshot(), place, {"labelSelector": selector})
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def test_a_total_is_divided_by_the_target_and_rounded_up(asking: Asking) -> None:
+    (item,) = asking(PATH)["items"]
+    assert item["value"] == "3"
+    assert item["metric"]["name"] == DESIRED_REPLICAS
+    assert item["describedObject"]["name"] == DEPLOYMENT
+    assert item["timestamp"] == "2023-11-14T22:14:00Z"
+
+
+def test_an_external_metric_is_the_same_figure(asking: Asking) -> None:
+    (item,) = external(asking, f"workload={DEPLOYMENT}")["items"]
+    assert (item["value"], item["metricName"]) == ("3", DESIRED_REPLICAS)
+    assert item["metricLabels"] == {"workload": DEPLOYMENT}
+
+
+def test_of_pods_with_different_targets_the_most_replicas_count(asking: Asking) -> None:
+    asking.world.change("llm-1", target=Target(DEMANDS["inflight"], 8_000))
+    asking.world.advance()
+    assert asking.values(PATH) == {DEPLOYMENT: "5"}
+    asking.world.change("llm-1", target=Target(DEMANDS["gpu"], 10_000))
+    asking.world.advance()
+    assert asking.values(PATH) == {DEPLOYMENT: "12"}
+
+
+def test_the_target_of_a_pod_that_has_ended_is_past(asking: Asking) -> None:
+    asking.world.change("llm-1", target=Target(DEMANDS["inflight"], 1_000), terminating=True)
+    asking.world.advance()
+    assert asking.values(PATH) == {DEPLOYMENT: "2"}
+
+
+def test_an_idle_workload_asks_for_nothing(asking: Asking) -> None:
+    for name in ("llm-0", "llm-1"):
+        asking.world.say[name] = {"inflight": 0.0}
+    asking.world.advance(60)
+    assert asking.values(PATH) == {DEPLOYMENT: "0"}
+
+
+def test_a_silent_pod_takes_no_replica_away(asking: Asking) -> None:
+    assert asking.values(PATH) == {DEPLOYMENT: "3"}
+    asking.world.asked.update(asking.asked.totals(asking.world.now))
+    asking.world.advance()
+    del asking.world.say["llm-0"]
+    for _ in range(40):
+        asking.world.advance(3)
+        assert int(asking.values(PATH)[DEPLOYMENT]) >= 3
+
+
+def test_a_workload_that_is_blind_has_no_replicas(asking: Asking) -> None:
+    asking.world.say.clear()
+    asking.world.advance(120)
+    with pytest.raises(NoValue, match="0 of 2 pods"):
+        asking(PATH)
+
+
+def test_without_a_target_it_is_told_how_to_set_one(asking: Asking) -> None:
+    for name in ("llm-0", "llm-1"):
+        asking.world.change(name, target=None)
+    asking.world.advance()
+    with pytest.raises(NotFound, match=r"annotate its pod template forescale\.dev/target"):
+        asking(PATH)
+    with pytest.raises(NotFound, match="for example inflight=16"):
+        external(asking, f"workload={DEPLOYMENT}")
+    assert asking(EVERY)["items"] == []
+
+
+def test_a_workload_without_pods_is_told_so(asking: Asking) -> None:
+    with pytest.raises(NotFound, match="Deployment `none` in namespace `default` has no pod"):
+        asking(f"default/deployments.apps/none/{DESIRED_REPLICAS}")
+
+
+def test_all_workloads_of_a_namespace_can_be_asked_for_at_once(asking: Asking) -> None:
+    other = serving_pod("other-0", owners=(Owner("Deployment.apps", "other"),))
+    asking.world.pods["other-0"] = other
+    asking.world.advance()
+    assert asking.values(EVERY) == {DEPLOYMENT: "3"}
+
+
+def test_a_service_has_the_replicas_of_its_pods(asking: Asking) -> None:
+    asking.world.selectors = {("default", Owner("Service", "llm")): (parse("app"),)}
+    asking.world.advance()
+    assert asking.values(f"default/services/llm/{DESIRED_REPLICAS}") == {"llm": "3"}
+    (item,) = external(asking, "workload=llm,kind=Service")["items"]
+    assert item["value"] == "3"
+
+
+@pytest.mark.parametrize(
+    "path", [f"default/pods/*/{DESIRED_REPLICAS}", f"default/{DESIRED_REPLICAS}"]
+)
+def test_pods_and_namespaces_have_no_replicas(asking: Asking, path: str) -> None:
+    with pytest.raises(NotFound, match="of type Object or External"):
+        asking(path)
+
+
+def test_there_is_no_view_of_replicas(asking: Asking) -> None:
+    with pytest.raises(BadRequest, match="they follow from the pods' annotation"):
+        asking(PATH, metricLabelSelector="stat=max")
+    with pytest.raises(BadRequest, match="`stat` is no key"):
+        external(asking, f"workload={DEPLOYMENT},stat=max")
+    with pytest.raises(NotFound, match=f"did you mean {DESIRED_REPLICAS}"):
+        asking(f"default/deployments.apps/{DEPLOYMENT}/forescale_desired_replica")
