@@ -56,8 +56,8 @@ def test_a_mistyped_key_gets_the_nearest_one(key: str, near: str) -> None:
 
 
 def test_a_key_that_is_near_to_none_gets_the_list() -> None:
-    (found,) = words("forescale.dev/target", "inflight=16")
-    assert "forescale.dev/target is no annotation of ours: take it out, or use one of" in found
+    (found,) = words("forescale.dev/replicas", "16")
+    assert "forescale.dev/replicas is no annotation of ours: take it out, or use one of" in found
     assert [key for key in KNOWN if key not in found] == []
 
 
