@@ -1,0 +1,224 @@
+"""Injection and warnings at apply time, decided by the real kube-apiserver on dry runs."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.controlplane.api import Api
+from tests.controlplane.cluster import ControlPlane
+from tests.e2e.llmpods import ROOT
+
+Json = dict[str, Any]
+COMPONENTS = ROOT / "manifests" / "components"
+EXAMPLES = ROOT / "manifests" / "examples"
+HPAS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers?dryRun=All"
+QUEUE = "llm_inference_pending_requests"
+# In the order of the policy's validations: how each warning is known again.
+PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL = (
+    "is the only metric",
+    "type Value",
+    "above 100",
+    "below 10,",
+    "Resource nvidia.com/gpu",
+    "stabilizationWindowSeconds is 0",
+)
+ALL = (PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL)
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@pytest.fixture
+async def _policies(controlplane: ControlPlane) -> AsyncIterator[None]:
+    files = [str(COMPONENTS / name / "policy.yaml") for name in ("inject", "hpa-warnings")]
+    for file in files:
+        await controlplane.kubectl("apply", "-f", file)
+    yield
+    for file in files:
+        await controlplane.kubectl("delete", "-f", file)
+
+
+@pytest.mark.usefixtures("_policies")
+async def test_a_pod_that_asks_for_it_is_given_the_sidecar_of_the_component(
+    api: Api, namespace: str
+) -> None:
+    enforce = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await api.patch(f"/api/v1/namespaces/{namespace}", enforce)
+    await _injecting(api, namespace)
+
+    plain = await _made(api, namespace, _pod())
+    assert plain["metadata"]["labels"]["forescale.dev/source"] == "sidecar"
+    assert plain["spec"]["enableServiceLinks"] is False
+    assert _parts(plain) == ["forescale", "download", "llm"]
+    sidecar = plain["spec"]["initContainers"][0]
+    assert _covers(sidecar, _component())
+    assert sidecar["resources"]["limits"]["nvidia.com/gpu"] == "0"
+    for key in (
+        "traffic.sidecar.istio.io/excludeInboundPorts",
+        "config.linkerd.io/skip-inbound-ports",
+    ):
+        assert plain["metadata"]["annotations"][key] == "9401"
+
+    claiming = await _made(api, namespace, _claiming())
+    given = claiming["spec"]["initContainers"][0]["resources"]
+    assert given["claims"] == [{"name": "gpu"}]
+    assert "nvidia.com/gpu" not in given["limits"]
+    meshed = claiming["metadata"]["annotations"]
+    assert meshed["traffic.sidecar.istio.io/excludeInboundPorts"] == "15020,9401"
+    assert meshed["config.linkerd.io/skip-inbound-ports"] == "4191, 9401"
+
+    again = _pod()
+    again["spec"] = copy.deepcopy(plain["spec"])
+    assert _parts(await _made(api, namespace, again)) == ["forescale", "download", "llm"]
+    wrapped = _pod()
+    wrapped["spec"]["containers"][0]["ports"] = [{"name": "forescale", "containerPort": 9401}]
+    for left in (wrapped, _pod({}), _pod({"forescale.dev/inject": "false"})):
+        made = await _made(api, namespace, left)
+        assert _parts(made) == ["download", "llm"]
+        assert "forescale.dev/source" not in made["metadata"].get("labels", {})
+
+    await api.patch(
+        f"/api/v1/namespaces/{namespace}",
+        {"metadata": {"labels": {"forescale.dev/inject": "false"}}},
+    )
+    await _injecting(api, namespace, wanted=False)
+
+
+@pytest.mark.usefixtures("_policies")
+async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
+    controlplane: ControlPlane, api: Api
+) -> None:
+    queue = _metric("pods", QUEUE, averageValue="5")
+    gpu = _metric("pods", "nvidia_gpu_utilization", averageValue="80")
+    total = "llm_inference_inflight_requests"
+    await _warning(api, [queue])
+    assert await _warnings(api, [queue, gpu]) == []
+    assert await _warnings(api, [queue]) == [PENDING]
+    assert await _warnings(api, [_metric("object", total, value="5")]) == [TOTAL]
+    assert await _warnings(api, [_metric("external", total, value="5")]) == [TOTAL]
+    assert await _warnings(api, [_metric("object", total, "mean", value="5")]) == []
+    assert await _warnings(api, [_metric("object", total, averageValue="5")]) == []
+    assert await _warnings(api, [_metric("object", "theirs", value="5")]) == []
+    slow = _metric("object", "llm_inference_queue_time_seconds", value="2")
+    assert await _warnings(api, [slow]) == []
+    for target, expected in (("100", []), ("101", [ABOVE]), ("10", []), ("800m", [BELOW])):
+        high = _metric("pods", "llm_inference_kv_cache_utilization", averageValue=target)
+        assert await _warnings(api, [high]) == expected, target
+    assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 0}}) == [LULL]
+    assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 60}}) == []
+
+    # As in many tutorials: GPU by resource, CPU beside it, and the queue.
+    resource = {"type": "Resource", "resource": {"name": "nvidia.com/gpu", "target": _percent(80)}}
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": _percent(70)}}
+    assert await _warnings(api, [resource, cpu, queue]) == [RESOURCE]
+    known: dict[str, list[str]] = {"llm-inference": [PENDING], "llm-inference-resource": [RESOURCE]}
+    for folder in sorted(EXAMPLES.iterdir()):
+        built = yaml.safe_load_all(await controlplane.kubectl("kustomize", str(folder)))
+        (hpa,) = [one for one in built if one["kind"] == "HorizontalPodAutoscaler"]
+        found = await _warnings(api, hpa["spec"]["metrics"], hpa["spec"].get("behavior"))
+        assert found == known.get(folder.name, []), folder.name
+
+
+def _pod(labels: Json | None = None) -> Json:
+    asked = {"forescale.dev/inject": "true"} if labels is None else labels
+    model = {
+        "name": "llm",
+        "image": "llm:1",
+        "securityContext": RESTRICTED,
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }
+    download = {"name": "download", "image": "llm:1", "securityContext": RESTRICTED}
+    metadata = {"generateName": "checked-", "labels": asked}
+    return {"metadata": metadata, "spec": {"initContainers": [download], "containers": [model]}}
+
+
+def _claiming() -> Json:
+    pod = _pod()
+    del pod["spec"]["initContainers"]
+    pod["spec"]["containers"][0]["resources"] = {"claims": [{"name": "gpu"}]}
+    pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    pod["metadata"]["annotations"] = {
+        "traffic.sidecar.istio.io/excludeInboundPorts": "15020",
+        "config.linkerd.io/skip-inbound-ports": "4191, 9401",
+    }
+    return pod
+
+
+def _component() -> Json:
+    text = (COMPONENTS / "sidecar" / "sidecar.yaml").read_text()
+    found: Json = yaml.safe_load(text)["spec"]["template"]["spec"]["initContainers"][0]
+    return found
+
+
+def _covers(made: Any, wanted: Any) -> bool:
+    """Whether all of `wanted` is in `made`, which has the API server's defaults beside it."""
+    if isinstance(wanted, dict):
+        return all(key in made and _covers(made[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(made) == len(wanted) and all(map(_covers, made, wanted))
+    return bool(made == wanted)
+
+
+def _parts(pod: Json) -> list[str]:
+    spec = pod["spec"]
+    return [one["name"] for one in spec.get("initContainers", []) + spec["containers"]]
+
+
+async def _made(api: Api, namespace: str, pod: Json) -> Json:
+    return await api.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+
+
+async def _injecting(api: Api, namespace: str, *, wanted: bool = True) -> None:
+    """Wait until the API server has noticed the policy, or the namespace's label."""
+    for _ in range(100):
+        if ("forescale" in _parts(await _made(api, namespace, _pod()))) == wanted:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"after 10 s still {'not ' if wanted else ''}injected")
+
+
+async def _warning(api: Api, metrics: list[Json]) -> None:
+    for _ in range(100):
+        if await _warnings(api, metrics):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("no warning after 10 s")
+
+
+def _percent(target: int) -> Json:
+    return {"type": "Utilization", "averageUtilization": target}
+
+
+def _metric(kind: str, name: str, agg: str = "", **target: str) -> Json:
+    asked: Json = {"name": name}
+    if agg:
+        asked["selector"] = {"matchLabels": {"agg": agg}}
+    type_ = "Value" if "value" in target else "AverageValue"
+    source: Json = {"metric": asked, "target": {"type": type_} | target}
+    if kind == "object":
+        source["describedObject"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+    return {"type": kind.capitalize(), kind: source}
+
+
+async def _warnings(api: Api, metrics: list[Json], behavior: Json | None = None) -> list[str]:
+    """Return which of our warnings the API server gives, in the policy's order."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+    spec = {"scaleTargetRef": target, "maxReplicas": 4, "metrics": metrics}
+    if behavior:
+        spec["behavior"] = behavior
+    hpa = {"metadata": {"generateName": "checked-"}, "spec": spec}
+    async with api.session.post(HPAS, json=hpa) as response:
+        assert response.status == 201, await response.text()
+        heard = " ".join(response.headers.getall("Warning", []))
+    known = [one for one in ALL if one in heard]
+    assert heard.count("ValidatingAdmissionPolicy") == len(known), heard
+    return known
