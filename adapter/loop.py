@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -10,17 +11,20 @@ from typing import Protocol
 
 from msgspec import structs
 
+from adapter.forecastgauges import ForecastGauges
 from adapter.model import debut, exits, precedence
 from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.decide import decide
+from adapter.model.exits import Workload
 from adapter.model.fleet import Fleet, Standing
+from adapter.model.foresight import Foresight
 from adapter.model.groups import Groups
 from adapter.model.hold import Hold
 from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
-from adapter.model.starting import Starting
+from adapter.model.starting import Horizon, Starting
 from adapter.model.window import Window
 from adapter.settings import Model
 from adapter.startgauges import StartGauges
@@ -63,6 +67,8 @@ class Loop:
         self._exits = exits.Tally()
         self.starting = Starting()
         self._start_gauges = StartGauges(metrics)
+        self._foresight = Foresight()
+        self._forecast_gauges = ForecastGauges(metrics)
         self.snapshot: Snapshot | None = None
 
     def apply(self, settings: Model) -> None:
@@ -98,7 +104,7 @@ class Loop:
         )
         self._standings = standings
         self._append(batch, standings, now)
-        self.snapshot = decide(
+        decided = decide(
             fleet,
             standings,
             self._sources,
@@ -110,9 +116,20 @@ class Loop:
             now=now,
             wall=wall,
         )
+        self.snapshot = self._foreseen(decided)
         self._count(self.snapshot)
         self.starting.look(fleet, standings, self._sources, wall, now)
         self._start_gauges.turn(self.starting, wall)
+
+    def _foreseen(self, decided: Snapshot) -> Snapshot:
+        """Return the Snapshot with what is foreseen of its totals."""
+
+        def horizon(workload: Workload, age_seconds: float) -> Horizon:
+            return self.starting.horizon(workload, decided.wall, age_seconds=age_seconds)
+
+        foreseen = self._foresight.look(decided, horizon)
+        self._forecast_gauges.show(foreseen)
+        return dataclasses.replace(decided, foreseen=foreseen) if foreseen else decided
 
     def _hold(self, fleet: Fleet) -> None:
         """Let a silence be as long as the settings and the pods say."""

@@ -172,6 +172,25 @@ class Metrics:
             ["namespace", "kind", "workload", "quantile"],
             registry=self.registry,
         )
+        labels = ["namespace", "kind", "workload", "metric"]
+        self.forecast = Gauge(
+            "forescale_adapter_forecast",
+            "Demand forecast one cold start ahead, by workload, in the metric's unit.",
+            labels,
+            registry=self.registry,
+        )
+        self.forecast_present = Gauge(
+            "forescale_adapter_forecast_present",
+            "Demand that the forecast was made of, by workload, in the metric's unit.",
+            labels,
+            registry=self.registry,
+        )
+        self.forecast_coverage = Gauge(
+            "forescale_adapter_forecast_coverage_ratio",
+            "Share of the last six hours' demand that was at most its forecast, by workload.",
+            labels,
+            registry=self.registry,
+        )
         self.starting_pods = Gauge(
             "forescale_adapter_starting_pods",
             "Pods on their way to serving, by whether they are stuck.",

@@ -102,7 +102,10 @@ class Answers:
         key = TotalKey(namespace, kind.qualified, name, metric.name, metric.view)
         total = self.whole(snapshot, metric, kind, key)
         self.observe(snapshot, metric, total)
-        return total._replace(milli=[1000 * target.replicas(total.milli[0])])
+        milli = total.milli[0]
+        if foreseen := snapshot.foreseen.get(key):
+            milli = foreseen.raised(milli)
+        return total._replace(milli=[1000 * target.replicas(milli)])
 
     def queried(self, snapshot: Snapshot, key: Key) -> Answer:
         """Return what a query says of one object, of all of a namespace where the name is `*`.

@@ -15,6 +15,7 @@ from adapter.errors import IntakeError
 from adapter.intake import allocation, pages
 from adapter.model import target as targets
 from adapter.model.fleet import Remark, SourceKind
+from adapter.model.foreseen import Mode
 from adapter.model.selection import QUORUM_PERCENT
 from adapter.model.target import Target
 
@@ -24,6 +25,7 @@ SOURCE_LABEL = f"{DOMAIN}/source"
 QUORUM = f"{DOMAIN}/quorum-percent"
 HOLD = f"{DOMAIN}/hold-seconds"
 TARGET = f"{DOMAIN}/target"
+FORECAST = f"{DOMAIN}/forecast"
 # A pod may carry 256 KiB of annotations; whoever mends a few sees the rest after that.
 MAX_REMARKS = 4
 MAX_LOOKED_AT = 64
@@ -78,6 +80,12 @@ def target(annotations: Mapping[str, Any]) -> Target | None:
         return targets.parse(str(annotations[TARGET])) if TARGET in annotations else None
     except ValueError:
         return None
+
+
+def forecast(annotations: Mapping[str, Any]) -> Mode | None:
+    """Return what becomes of the forecast; None where nothing is said, or where it is wrong."""
+    said = annotations.get(FORECAST)
+    return Mode(said) if said in tuple(Mode) else None
 
 
 def _remarks(pairs: Iterator[tuple[str, Any]], about: About) -> Iterator[Remark]:
@@ -135,6 +143,12 @@ def _target(value: str, _: About) -> str | None:
     except ValueError as error:
         return f"{_says(TARGET, value)}: {error}"
     return None
+
+
+def _forecast(value: str, _: About) -> str | None:
+    if value in tuple(Mode):
+        return None
+    return f"{_says(FORECAST, value)}: write one of {', '.join(Mode)}"
 
 
 def _number(key: str, least: int, most: int) -> Callable[[str, About], str | None]:
@@ -196,5 +210,11 @@ KNOWN: Mapping[str, Known] = {
         "What one pod is to carry of its workload's total: requests in flight, requests per second"
         " or percent of GPU time. `forescale_desired_replicas` is that total divided by it.",
         _target,
+    ),
+    FORECAST: Known(
+        "`off`, `observe` or `act`",
+        "Whether the workload's demand is forecast one cold start ahead: not, as the adapter's own"
+        " metrics alone, or so that `forescale_desired_replicas` goes by it. Without it: `off`.",
+        _forecast,
     ),
 }

@@ -13,6 +13,7 @@ from adapter.intake import allocation, pages
 from adapter.intake.annotations import (
     CONTAINER,
     SOURCE_LABEL,
+    forecast,
     hold_seconds,
     quorum_percent,
     remarks,
@@ -77,6 +78,7 @@ def pod(raw: Json) -> Pod:
         hold_seconds=hold_seconds(noted),
         startup=_startup(metadata, status, running),
         target=target(noted),
+        forecast=forecast(noted),
         **_group(metadata),
     )
 

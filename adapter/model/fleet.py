@@ -9,6 +9,7 @@ from typing import Self
 
 import msgspec
 
+from adapter.model.foreseen import Mode
 from adapter.model.holding import NOTHING, Holding, Node
 from adapter.model.owners import NAMESPACE
 from adapter.model.selection import NOBODY, QUORUM_PERCENT, Group
@@ -119,6 +120,7 @@ class Pod(msgspec.Struct, frozen=True):
     quorum_percent: float = QUORUM_PERCENT  # of the pods that it is asked for with
     hold_seconds: float | None = None  # None: the usual one
     startup: Startup = UNTOLD
+    forecast: Mode | None = None  # what its annotation says
     target: Target | None = None  # what it is to carry, where its annotation says it
 
     def standing(self) -> Standing:

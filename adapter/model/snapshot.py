@@ -15,6 +15,7 @@ from adapter.model import excuses, latency
 from adapter.model.catalogue import HISTOGRAMS, Agg, Metric, View
 from adapter.model.debut import Debuting
 from adapter.model.fleet import Fleet, Pod, Standing
+from adapter.model.foreseen import Foreseen
 from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
 from adapter.model.precedence import GPU
@@ -91,6 +92,7 @@ class Snapshot:
     serving: NDArray[np.bool_]  # in the fleet's order
     debuting: Debuting
     complete: Mapping[TotalKey, float]  # the last total that no pod was missing from
+    foreseen: Mapping[TotalKey, Foreseen] = field(default_factory=dict)
     _levels: dict[tuple[View, str], Levels] = field(default_factory=dict)
     _looked: dict[tuple[View, str], int] = field(default_factory=dict)  # at how many pods so far
 
@@ -197,8 +199,7 @@ class Snapshot:
     def _leveled(self, view: View, series: str, places: Integers) -> Levels:
         rows = self.window.by_series.get(series, NONE).of(self.fleet)[places]
         have = rows != NO_ROW
-        values = np.full(len(rows), np.nan)
-        seconds = np.zeros(len(rows))
+        values, seconds = np.full(len(rows), np.nan), np.zeros(len(rows))
         values[have], seconds[have] = look(view, self.window, rows[have])
         grades = self.grades[rows]  # without a row those of another one, which `have` masks
         known = have & (grades < Freshness.GONE) & is_quantity(values)
@@ -225,8 +226,7 @@ class Snapshot:
     def _sight(self, metric: Metric, view: View, group: Group) -> Sight:
         levels = self.levels(view, metric.series, group.places)
         serving = self.serving[group.places]
-        known = serving & levels.known
-        idle = serving & levels.idle
+        known, idle = serving & levels.known, serving & levels.idle
         # A debutant counts once it has a value.
         expected = known | (serving & ~idle & ~self.debuting.of(metric.series)[group.places])
         seen = known.nonzero()[0]

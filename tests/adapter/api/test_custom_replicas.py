@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from adapter.api.external import External
 from adapter.errors import BadRequest, NotFound, NoValue
+from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner
+from adapter.model.foreseen import Foreseen, Mode
 from adapter.model.owners import Owners
 from adapter.model.selector import parse
+from adapter.model.snapshot import TotalKey
 from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
 from tests.adapter.api.test_custom import Asking
 from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
@@ -138,3 +142,17 @@ def test_there_is_no_view_of_replicas(asking: Asking) -> None:
         external(asking, f"workload={DEPLOYMENT},stat=max")
     with pytest.raises(NotFound, match=f"did you mean {DESIRED_REPLICAS}"):
         asking(f"default/deployments.apps/{DEPLOYMENT}/forescale_desired_replica")
+
+
+def test_a_forecast_raises_the_replicas_only_where_it_acts(asking: Asking) -> None:
+    snapshot = asking.world.snapshot
+    assert snapshot is not None
+    view = METRICS[SIXTEEN.metric].view
+    key = TotalKey("default", "Deployment.apps", DEPLOYMENT, SIXTEEN.metric, view)
+    for mode, wanted in ((Mode.OBSERVE, "3"), (Mode.ACT, "5")):
+        foreseen = Foreseen(mode, 33.0, 64.5, 64.5, 0.95, "90 s", "forecast")
+        asking.world.snapshot = dataclasses.replace(snapshot, foreseen={key: foreseen})
+        assert asking.values(PATH) == {DEPLOYMENT: wanted}
+        assert asking.values(EVERY) == {DEPLOYMENT: wanted}
+        (item,) = external(asking, f"workload={DEPLOYMENT}")["items"]
+        assert item["value"] == wanted

@@ -56,8 +56,8 @@ def test_a_mistyped_key_gets_the_nearest_one(key: str, near: str) -> None:
 
 
 def test_a_key_that_is_near_to_none_gets_the_list() -> None:
-    (found,) = words("forescale.dev/replicas", "16")
-    assert "forescale.dev/replicas is no annotation of ours: take it out, or use one of" in found
+    (found,) = words("forescale.dev/zzz", "16")
+    assert "forescale.dev/zzz is no annotation of ours: take it out, or use one of" in found
     assert [key for key in KNOWN if key not in found] == []
 
 
@@ -84,6 +84,7 @@ def test_the_label_as_an_annotation_is_said_to_be_a_label() -> None:
         ("target", "16", SourceKind.SIDECAR, "`16`: write one of inflight=NUMBER, arrival_rate="),
         ("target", "inflight=0", SourceKind.SIDECAR, "the number above 0 as in inflight=16"),
         ("target", "pending=5", SourceKind.SCRAPE, "gpu=NUMBER"),
+        ("forecast", "on", SourceKind.SIDECAR, "says `on`: write one of off, observe, act"),
         ("scrape", "vlm:8000", SourceKind.SCRAPE, "names the engine vlm: use vllm"),
         ("scrape", "", SourceKind.SCRAPE, "write for example vllm:8000"),
         ("scrape", "vllm:8000", SourceKind.NODE, "of a node source is dcgm[:port][/path]"),

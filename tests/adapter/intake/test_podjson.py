@@ -9,6 +9,7 @@ from adapter.errors import IntakeError
 from adapter.intake.podjson import concerns, model_container, pod, with_parents
 from adapter.intake.roster import Roster
 from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
+from adapter.model.foreseen import Mode
 from adapter.model.owners import REPLICA_SET
 from adapter.model.sighting import UNTOLD, Startup
 from adapter.model.target import Target
@@ -395,6 +396,11 @@ def test_a_pod_may_say_what_it_is_to_carry() -> None:
     assert pod(raw).target is None
     raw["metadata"]["annotations"] = {"forescale.dev/target": "gpu=80"}
     assert pod(raw).target == Target("nvidia_gpu_utilization", 80_000)
+    assert pod(raw).forecast is None
+    raw["metadata"]["annotations"] = {"forescale.dev/forecast": "act"}
+    assert pod(raw).forecast is Mode.ACT
+    raw["metadata"]["annotations"] = {"forescale.dev/forecast": "on"}
+    assert pod(raw).forecast is None
 
 
 def test_a_pod_may_ask_for_a_quorum_and_a_hold_of_its_own() -> None:

@@ -1,0 +1,42 @@
+"""The forecast gauges: what is foreseen of each demand as metrics, as of the latest tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adapter.model.foreseen import Foreseen
+from adapter.model.foresight import workload_of
+from adapter.model.snapshot import TotalKey
+from adapter.telemetry import Metrics
+
+Labels = tuple[str, str, str, str]
+
+
+class ForecastGauges:
+    """Sets the gauges of all that is foreseen and drops the others; MAX_DEMANDS bounds them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._gauges = {
+            "predicted": metrics.forecast,
+            "present": metrics.forecast_present,
+            "covered": metrics.forecast_coverage,
+        }
+        self._shown: set[tuple[str, Labels]] = set()
+        self._told: dict[TotalKey, Foreseen] = {}
+
+    def show(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
+        """Show these; nothing is done where nothing changed."""
+        if foreseen == self._told:
+            return
+        self._told = dict(foreseen)
+        shown = set()
+        for key, one in foreseen.items():
+            workload = workload_of(key)
+            labels = (workload.namespace, workload.kind, workload.name, key.metric)
+            for field, gauge in self._gauges.items():
+                if (value := getattr(one, field)) is not None:
+                    gauge.labels(*labels).set(value)
+                    shown.add((field, labels))
+        for field, labels in self._shown - shown:
+            self._gauges[field].remove(*labels)
+        self._shown = shown

@@ -1,0 +1,152 @@
+"""The foresight: one Forecaster for each demand of the workloads that ask for it.
+
+A demand is fed from totals of which no pod is missing. While one is, what is foreseen stays as it
+is for STALE_SECONDS and then goes: a forecast does not grow while pods are silent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+
+from adapter.model.catalogue import METRICS
+from adapter.model.complete import complete_totals
+from adapter.model.exits import Workload
+from adapter.model.fleet import EMPTY, Fleet, Owner, Pod, Standing
+from adapter.model.forecast import STALE_SECONDS, Forecaster
+from adapter.model.foreseen import CAREFUL, Foreseen, Mode
+from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.starting import Horizon
+from adapter.model.target import DEMANDS, Target, strictest
+
+# 0.4 MiB each: 40 MiB of the 512 that the manifests allow. No namespace takes all of them.
+MAX_DEMANDS = 100
+MAX_PER_NAMESPACE = 20
+# Each has its turn six times a half-minute of the Forecaster. To learn takes 0.6 ms, so a look at
+# ten takes 6 ms at most, and twenty looks in ten seconds reach all.
+TURN_SECONDS = 5.0
+MOST_A_LOOK = 10
+# A workload that went to zero pods at night is known in the morning.
+KEPT_SECONDS = 86_400.0
+# Which demand is forecast where the pods have no target.
+_USUAL = Target(DEMANDS["inflight"], 1_000)
+
+Horizons = Callable[[Workload, float], Horizon]  # workload, age of the reading in seconds
+
+
+class _Demand:
+    """What is known of one demand; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.forecaster = Forecaster()
+        self.present = 0.0
+        self.at = -math.inf  # of the last complete total
+        self.due = -math.inf
+        self.wanted_at = -math.inf
+        self.foreseen: Foreseen | None = None
+
+
+class Foresight:
+    """Owns what was learnt of demands; pods that say nothing of a forecast cost nothing."""
+
+    def __init__(self) -> None:
+        self._fleet: Fleet = EMPTY
+        self._wishes: dict[TotalKey, tuple[Mode, float]] = {}  # and one pod's worth
+        self._demands: dict[TotalKey, _Demand] = {}
+        self._epoch: float | None = None
+
+    def look(self, snapshot: Snapshot, horizons: Horizons) -> Mapping[TotalKey, Foreseen]:
+        """Take in the totals whose turn it is; return what is foreseen of all."""
+        if snapshot.fleet is not self._fleet:
+            self._fleet = snapshot.fleet
+            self._wishes = wishes(snapshot.fleet.ordered)
+        self._admit(snapshot.at)
+        demands, wished = self._demands.items(), self._wishes
+        due = (key for key, one in demands if one.due <= snapshot.at and key in wished)
+        turn = list(islice(due, MOST_A_LOOK))
+        totals = complete_totals(snapshot, turn) if turn else {}
+        for key in turn:
+            self._turn(key, totals.get(key), snapshot, horizons)
+        known = ((key, self._demands.get(key)) for key in self._wishes)
+        return {key: one.foreseen for key, one in known if one and one.foreseen}
+
+    def _admit(self, now: float) -> None:
+        """Make room for new wishes, as far as there is any; forget what nobody wants for long."""
+        gone = [key for key, one in self._demands.items() if now - one.wanted_at > KEPT_SECONDS]
+        for key in gone:
+            del self._demands[key]
+        counts = Counter(key.namespace for key in self._demands)
+        for key in self._wishes:
+            room = len(self._demands) < MAX_DEMANDS and counts[key.namespace] < MAX_PER_NAMESPACE
+            if room and key not in self._demands:
+                self._demands[key] = _Demand()
+                counts[key.namespace] += 1
+            if key in self._demands:
+                self._demands[key].wanted_at = now
+
+    def _turn(
+        self, key: TotalKey, total: float | None, snapshot: Snapshot, horizons: Horizons
+    ) -> None:
+        one = self._demands.pop(key)
+        self._demands[key] = one  # it is the last to have its next turn
+        now = snapshot.at
+        one.due = now + TURN_SECONDS
+        if total is None and now - one.at <= STALE_SECONDS:
+            return
+        clock = self._clock(snapshot)
+        if total is not None:
+            one.present, one.at = total, now
+            one.forecaster.observe(clock, total)
+        mode, worth = self._wishes[key]
+        # A mean is half its window late.
+        age = METRICS[key.metric].view.window_seconds / 2
+        ahead = horizons(workload_of(key), age)
+        one.foreseen = _foreseen(one, mode, ahead, clock, worth if one.present else 0.0)
+
+    def _clock(self, snapshot: Snapshot) -> float:
+        """Return Unix seconds that never jump, so that replicas have their half-minutes alike."""
+        if self._epoch is None:
+            self._epoch = snapshot.wall - snapshot.at
+        return snapshot.at + self._epoch
+
+
+def wishes(pods: Iterable[Pod]) -> dict[TotalKey, tuple[Mode, float]]:
+    """Return the demands to forecast, each with its mode and one pod's worth.
+
+    They are those of the targets, of a workload's topmost owner; in-flight requests without one. Of
+    pods that disagree the most careful word counts, as that of their targets does.
+    """
+    asking: dict[tuple[str, Owner], list[Pod]] = {}
+    for pod in pods:
+        if pod.forecast is not None and pod.owners and pod.standing() is not Standing.ENDED:
+            asking.setdefault((pod.namespace, pod.owners[-1]), []).append(pod)
+    found = {}
+    for (namespace, owner), group in asking.items():
+        mode = min((pod.forecast for pod in group if pod.forecast), key=CAREFUL.index)
+        targets = strictest(pod.target for pod in group) or (_USUAL,)
+        for target in targets if mode is not Mode.OFF else ():
+            view = METRICS[target.metric].view
+            key = TotalKey(namespace, owner.kind, owner.name, target.metric, view)
+            found[key] = (mode, target.milli / 1000)
+    return found
+
+
+def workload_of(key: TotalKey) -> Workload:
+    """Return whose total it is."""
+    return Workload(key.namespace, key.kind.partition(".")[0], key.name)
+
+
+def _foreseen(one: _Demand, mode: Mode, ahead: Horizon, clock: float, worth: float) -> Foreseen:
+    published = one.forecaster.publish(one.present, ahead.seconds, clock, floor=worth)
+    checked = one.forecaster.coverage(ahead.seconds)
+    return Foreseen(
+        mode,
+        one.present,
+        published.value if published.value > one.present else None,
+        published.predicted,
+        checked[0] if checked else None,
+        ahead.words,
+        published.why,
+    )
