@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 ARGS ?=
 ONLY ?=
 
-.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock docs format
+.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock docs install-manifest format
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ lock: setup ## write requirements/*.txt anew from pyproject.toml
 docs: setup ## write docs/settings.md and its JSON Schema anew from the code
 	@$(PY) -m scripts.settings_page
 	@$(PY) -m scripts.settings_schema
+
+install-manifest: setup ## write manifests/install.yaml anew from manifests/base
+	@$(PY) -m scripts.install_manifest
 
 format: setup ## format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from adapter.load import load
+from adapter.settings import Settings
+from scripts import install_manifest
+
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 FOLDERS = (MANIFESTS / "base", MANIFESTS / "components" / "node-agent")
 
@@ -35,3 +39,58 @@ def test_pods_of_a_critical_priority_have_a_quota_that_speaks_of_it(folder: Path
     }
     assert wanted
     assert wanted <= granted
+
+
+def test_the_one_file_is_what_the_base_says() -> None:
+    assert install_manifest.PAGE.read_text() == install_manifest.text(), (
+        "run `make install-manifest`"
+    )
+
+
+def test_components_set_flags_that_the_adapter_knows() -> None:
+    assert settings_of("external-metrics").external.enabled
+    assert settings_of("prometheus-source").prometheus.url.startswith("http://prometheus-")
+
+
+def test_monitors_find_the_ports_that_the_manifests_name() -> None:
+    monitors = {
+        one["kind"]: one["spec"] for one in objects(MANIFESTS / "components" / "monitoring")
+    }
+    (service,) = [one for one in install_manifest.objects() if one["kind"] == "Service"]
+    of_adapter, of_sidecars = monitors["ServiceMonitor"], monitors["PodMonitor"]
+    wanted = of_adapter["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    assert of_adapter["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+    sidecar = yaml.safe_load((MANIFESTS / "components/sidecar/sidecar.yaml").read_text())
+    template = sidecar["spec"]["template"]
+    (chosen,) = of_sidecars["selector"]["matchExpressions"]
+    assert template["metadata"]["labels"][chosen["key"]] in chosen["values"]
+    (port,) = template["spec"]["initContainers"][0]["ports"]
+    assert of_sidecars["podMetricsEndpoints"][0]["port"] == port["name"]
+
+
+def test_the_network_policy_lets_the_adapters_ports_in_and_the_sidecars_out() -> None:
+    folder = MANIFESTS / "components" / "networkpolicy"
+    policy, tenant = (
+        yaml.safe_load((folder / f"{n}.yaml").read_text()) for n in ("adapter", "tenant")
+    )
+    (adapter,) = [one for one in install_manifest.objects() if one["kind"] == "Deployment"]
+    template = adapter["spec"]["template"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    served = {port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+    assert ports(policy["spec"]["ingress"]) == served == {Settings().api.port, Settings().ops.port}
+    (way,) = tenant["spec"]["ingress"]
+    (source,) = way["from"]
+    assert source["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    assert ports([way]) <= ports(policy["spec"]["egress"])
+
+
+def ports(rules: list[dict[str, Any]]) -> set[int]:
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def settings_of(component: str) -> Settings:
+    text = (MANIFESTS / "components" / component / "kustomization.yaml").read_text()
+    patches = [yaml.safe_load(patch["patch"]) for patch in yaml.safe_load(text)["patches"]]
+    settings, _ = load([op["value"] for patch in patches for op in patch], {})
+    return settings

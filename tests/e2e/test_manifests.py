@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from adapter.load import load
 from adapter.settings import accounts
+from scripts import install_manifest
 from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane
 from tests.e2e.llmpods import ROOT
@@ -82,6 +84,26 @@ async def test_an_example_of_another_way_is_accepted(controlplane: ControlPlane,
     assert len(accepted.splitlines()) == len(built) >= 4
 
 
+async def test_the_base_with_every_component_that_needs_no_foreign_kind_is_accepted_whole(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    names = ("external-metrics", "hpa-warnings", "inject", "networkpolicy", "prometheus-source")
+    base = ROOT / "manifests" / "base"
+    await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
+    _kustomization(tmp_path, base, *(COMPONENTS / name for name in names))
+    accepted = await controlplane.kubectl("apply", "-k", str(tmp_path), "--dry-run=server")
+    built = await _built(controlplane, tmp_path)
+    assert len(accepted.splitlines()) == len(objects_of(built))
+    tenant = str(COMPONENTS / "networkpolicy" / "tenant.yaml")
+    assert await controlplane.kubectl("apply", "-f", tenant, "--dry-run=server")
+
+
+async def test_the_one_file_has_the_objects_that_kubectl_builds(controlplane: ControlPlane) -> None:
+    built = yaml.safe_load_all(await _built(controlplane, ROOT / "manifests" / "base"))
+    ours = install_manifest.objects()
+    assert sorted(map(_text, built)) == sorted(map(_text, ours))
+
+
 async def test_pods_with_our_parts_keep_the_restricted_level_and_the_agents_do_not(
     controlplane: ControlPlane, api: Api, namespace: str, tmp_path: Path
 ) -> None:
@@ -108,10 +130,16 @@ async def test_the_agent_goes_with_the_base_and_its_account_is_told_to_the_adapt
     assert accounts(settings.intake.node_sources) == {("forescale-agent", "forescale-agent")}
 
 
-def _kustomization(folder: Path, resource: Path, component: Path) -> None:
-    resources, components = (os.path.relpath(path, folder) for path in (resource, component))
-    text = f"resources: ['{resources}']\ncomponents: ['{components}']\n"
-    (folder / "kustomization.yaml").write_text(text)
+def _kustomization(folder: Path, resource: Path, *components: Path) -> None:
+    named = {
+        "resources": [os.path.relpath(resource, folder)],
+        "components": [os.path.relpath(component, folder) for component in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(named))
+
+
+def _text(one: dict[str, Any]) -> str:
+    return json.dumps(one, sort_keys=True)
 
 
 def _templates(folder: Path) -> list[Path]:
