@@ -6,14 +6,14 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
 from adapter.model import debut, exits, precedence
-from adapter.model.batch import Batch, Origin, Reading
+from adapter.model.batch import EMPTY, Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.exits import Workload
 from adapter.model.fleet import Fleet, Standing
@@ -29,6 +29,9 @@ from adapter.model.window import Window
 from adapter.settings import Model
 from adapter.startgauges import StartGauges
 from adapter.telemetry import Metrics, log
+
+# A reading costs some 15 us: so many take no longer than a query may wait.
+READINGS_PER_STEP = 500
 
 
 class Sources(Protocol):
@@ -82,7 +85,8 @@ class Loop:
         while True:
             try:
                 with self._metrics.tick.time():
-                    self.tick(clock(), time.time())
+                    for _ in self._steps(clock(), time.time()):
+                        await asyncio.sleep(0)  # whoever waits for the event loop goes first
             # A task boundary: readers go on with the Snapshot before, until that is too old.
             except Exception:  # noqa: BLE001
                 log.exception("tick_failed")
@@ -90,7 +94,12 @@ class Loop:
             await asyncio.sleep(due - clock())
 
     def tick(self, now: float, wall: float) -> None:
-        """Collect, append, decide, publish."""
+        """Take all steps of one tick at once."""
+        for _ in self._steps(now, wall):
+            pass
+
+    def _steps(self, now: float, wall: float) -> Iterator[None]:
+        """Collect, append, decide, publish; between two steps others may run."""
         fleet = self._fleet()
         self._intake.follow(fleet)
         self._hold(fleet)
@@ -98,17 +107,23 @@ class Loop:
         self._own_word = precedence.fold(self._own_word, heard, now)
         batch = self._groups.fold(precedence.chosen(self._own_word, heard), fleet, now)
         self._sources = fold(self._sources, batch, fleet)
-        standings = stand(fleet, self._sources)
+        # The same object as before tells all that follows that no standing changed.
+        found = stand(fleet, self._sources)
+        standings = self._standings if found == self._standings else found
         self._debuts = debut.fold(
             self._debuts, self._standings, standings, fleet=fleet, sources=self._sources, now=now
         )
-        self._standings = standings
-        self._append(batch, standings, now)
+        if standings is not self._standings:
+            self._serve(standings)
+        yield
+        yield from self._append(batch, standings, now)
+        window = self._window.freeze()
+        yield
         decided = decide(
             fleet,
             standings,
             self._sources,
-            self._window.freeze(),
+            window,
             self._trails.freeze(),
             complete=self.snapshot.complete if self.snapshot else {},
             debuts=self._debuts,
@@ -138,26 +153,37 @@ class Loop:
             for past in (self._window, self._meters, self._trails, self._groups):
                 past.hold = hold
 
-    def _append(self, batch: Batch, standings: Mapping[str, Standing], now: float) -> None:
+    def _append(
+        self, batch: Batch, standings: Mapping[str, Standing], now: float
+    ) -> Iterator[None]:
         """Take in what serving pods say: an idle GPU that waits for its model is no history.
 
         The last word about the queue of a pod that does not serve yet is kept until it does: its
         source may have nothing new to say for a heartbeat after the kubelet called the pod ready.
         """
-        serving = {uid for uid, standing in standings.items() if standing is Standing.SERVING}
-        heard = [reading for reading in batch.readings if reading.uid in serving]
-        others = (reading for reading in batch.readings if reading.uid not in serving)
+        serving = self._serving
+        heard: list[Reading] = []
+        others: list[Reading] = []
+        for reading in batch.readings:
+            (heard if reading.uid in serving else others).append(reading)
         early = {reading.uid: reading for reading in others if reading.origin is Origin.POD}
         kept = {uid: word for uid, word in self._early.items() if uid in standings} | early
-        begun = [_of_the_queue(kept.pop(uid)) for uid in serving if uid in kept]
+        begun = [_of_the_queue(kept.pop(uid)) for uid in kept.keys() & serving]
         self._early = kept
-        taken = Batch((*begun, *heard))
-        self._window.append(taken, now, self._meters.measure(taken))
-        self._trails.take(taken)
-        if serving != self._serving:
-            for past in (self._window, self._meters, self._trails):
-                past.forget(serving)
-            self._serving = serving
+        self._window.append(EMPTY, now)
+        everything = (*begun, *heard)
+        for first in range(0, len(everything), READINGS_PER_STEP):
+            taken = Batch(everything[first : first + READINGS_PER_STEP])
+            self._window.append(taken, now, self._meters.measure(taken))
+            self._trails.take(taken)
+            yield
+
+    def _serve(self, standings: Mapping[str, Standing]) -> None:
+        """Go by other standings: what does not serve any more has no past."""
+        self._standings, served = standings, Standing.SERVING
+        self._serving = {uid for uid, standing in standings.items() if standing is served}
+        for past in (self._window, self._meters, self._trails):
+            past.forget(self._serving)
 
     def _count(self, snapshot: Snapshot) -> None:
         counts = Counter(snapshot.standings.values())

@@ -85,7 +85,7 @@ class Origin(StrEnum):
     NODE = "node"  # a source of its node, which speaks of GPUs alone
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """Everything that one frame said of one pod.
 
     `why` holds the source's own words for what it could not read, by part ("engine", "gpu").

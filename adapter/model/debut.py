@@ -35,6 +35,9 @@ class Debuting(NamedTuple):
     @classmethod
     def at(cls, now: float, fleet: Fleet, debuts: Mapping[str, Debut]) -> Self:
         """Return those whose debut lasts at `now`."""
+        if not debuts:
+            nobody = np.zeros(len(fleet.pods), np.bool_)
+            return cls(nobody, nobody)
         own = (uid in debuts and now < debuts[uid].until for uid in fleet.pods)
         gpus = (uid in debuts and now < debuts[uid].gpus_until for uid in fleet.pods)
         count = len(fleet.pods)
@@ -66,6 +69,8 @@ def fold(
         for uid, debut in debuts.items()
         if after.get(uid) is serving and now < debut.gpus_until
     }
+    if before is after:
+        return kept
     turned = [
         uid
         for uid, standing in after.items()

@@ -35,7 +35,8 @@ def decide(
     `complete` is that of the Snapshot before; for each total in `asked` it is brought up to date
     where every expected pod is fresh, and kept where one is not. Others are dropped.
     """
-    serving = (standings[uid] is Standing.SERVING for uid in fleet.pods)
+    served = Standing.SERVING
+    serving = [standings[uid] is served for uid in fleet.pods]
     seen = Snapshot(
         at=now,
         wall=wall,
@@ -45,7 +46,7 @@ def decide(
         window=window,
         trails=trails,
         grades=grade(now - window.last_at, window.period_seconds, window.hold_seconds),
-        serving=np.fromiter(serving, np.bool_, len(fleet.pods)),
+        serving=np.array(serving, np.bool_),
         debuting=Debuting.at(now, fleet, debuts),
         complete=complete,
     )

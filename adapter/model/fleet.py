@@ -165,6 +165,7 @@ class Fleet(msgspec.Struct, frozen=True):
     holds: Mapping[str, float] = {}  # of the pods that ask for another than the usual one, by UID
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[Object, Group] = {}
+    _by_status: dict[str, Standing] = {}
 
     @classmethod
     def of(
@@ -203,6 +204,12 @@ class Fleet(msgspec.Struct, frozen=True):
             nodes,
             {pod.uid: pod.hold_seconds for pod in ordered if pod.hold_seconds is not None},
         )
+
+    def by_status(self) -> Mapping[str, Standing]:
+        """Return what each pod's status alone says, by UID."""
+        if len(self._by_status) < len(self.pods):
+            self._by_status.update({uid: pod.standing() for uid, pod in self.pods.items()})
+        return self._by_status
 
     def matching(self, namespace: str, selector: Selector) -> Group:
         """Return the namespace's pods that the selector matches."""

@@ -22,11 +22,14 @@ GPU = "gpu"  # what the names of all GPU series begin with
 def fold(stands: Standings, batch: Batch, now: float) -> Standings:
     """Return how long each pod's own word about GPUs stands after this batch."""
     out = {uid: until for uid, until in stands.items() if until > now}
+    pod = Origin.POD
     for reading in batch.readings:
-        if reading.origin is not Origin.POD:
+        if reading.origin is not pod:
             continue
+        points = reading.points
         # GPUs stand last in a frame, so that one look is enough for most.
-        if any(point.series.startswith(GPU) for point in reversed(reading.points)):
+        last = bool(points) and points[-1].series.startswith(GPU)
+        if last or any(point.series.startswith(GPU) for point in points):
             out[reading.uid] = reading.at + HELD_PERIODS * reading.period_seconds
         else:
             out.pop(reading.uid, None)

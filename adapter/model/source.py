@@ -75,7 +75,8 @@ def labels(told: str) -> set[str]:
 
 def fold(sources: Mapping[str, Source], batch: Batch, fleet: Fleet) -> dict[str, Source]:
     """Return the sources after the batch, for the pods of the fleet alone."""
-    out = {uid: sources.get(uid, NEW) for uid in fleet.pods}
+    same = sources.keys() == fleet.pods.keys()
+    out = dict(sources) if same else {uid: sources.get(uid, NEW) for uid in fleet.pods}
     for reading in batch.readings:
         if reading.uid in out:
             out[reading.uid] = _heard(out[reading.uid], reading, fleet.pods[reading.uid])
@@ -95,8 +96,16 @@ def standing(pod: Pod, source: Source) -> Standing:
 
 
 def stand(fleet: Fleet, sources: Mapping[str, Source]) -> dict[str, Standing]:
-    """Return the standing of every pod of the fleet."""
-    return {uid: standing(pod, sources.get(uid, NEW)) for uid, pod in fleet.pods.items()}
+    """Return the standing of every pod of the fleet.
+
+    Only the word of a model that loads can change what the status says: the others of ten thousand
+    pods are not looked at twice a second.
+    """
+    out, loading = dict(fleet.by_status()), ModelState.LOADING
+    for uid in [uid for uid, source in sources.items() if source.model is loading]:
+        if uid in out:
+            out[uid] = standing(fleet.pods[uid], sources[uid])
+    return out
 
 
 def _heard(source: Source, reading: Reading, pod: Pod) -> Source:

@@ -90,14 +90,15 @@ class Window:
             for column in reading.history:
                 self._remember(reading, column)
             row_of = self._pods[reading.uid]
-            rows += [row_of[point.series] for point in reading.points]
-            points += reading.points
+            told = reading.points
+            rows += [row_of[point.series] for point in told]
+            points += told
         if points:
-            at = np.fromiter([point.at for point in points], np.float64)
-            values = np.fromiter([point.value for point in points], np.float64)
+            at = np.array([point.at for point in points])
+            values = np.array([point.value for point in points])
             periods = [reading.period_seconds for reading in batch.readings]
             counts = [len(reading.points) for reading in batch.readings]
-            self._put(np.fromiter(rows, np.int64), at, values, np.repeat(periods, counts), now)
+            self._put(np.array(rows), at, values, np.repeat(periods, counts), now)
         if spans is not None and spans.keys:
             self._put_spans(spans, now)
 

@@ -155,3 +155,44 @@ def test_a_pod_that_serves_has_taught_how_long_a_start_takes() -> None:
     loop.tick(START, WALL)
     found = loop.starting.estimate(Workload("default", "Deployment", DEPLOYMENT), WALL)
     assert (found.starts, found.p50_seconds) == (1, 200)
+
+
+def many(count: int, at: float, value: float) -> Batch:
+    points = (Point("pending", at, value), Point("running", at, value / 2))
+    readings = (Reading(f"uid-llm-{n}", at, 2.0, ModelState.READY, points) for n in range(count))
+    return Batch(tuple(readings))
+
+
+def test_a_tick_in_many_steps_publishes_what_one_in_a_single_step_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = Fleet.of([serving_pod(f"llm-{n}") for n in range(7)], 1)
+    published = []
+    for readings_per_step in (1, 3, 1000):
+        monkeypatch.setattr("adapter.loop.READINGS_PER_STEP", readings_per_step)
+        intake = Delivered()
+        loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+        for tick in range(30):
+            first, second = many(7, START + tick / 2 - 0.2, tick), many(5, START + tick / 2, 3.0)
+            intake.batch = Batch((*first.readings, *second.readings))
+            loop.tick(START + tick / 2, WALL + tick / 2)
+        assert loop.snapshot is not None
+        view = View(Stat.MEAN, 15)
+        published.append(loop.snapshot.pods(PENDING, view, "default", EVERYTHING, None))
+    assert len(published[0].names) == 7
+    assert published[0] == published[1] == published[2]
+
+
+async def test_others_run_between_the_steps_of_a_long_tick() -> None:
+    fleet = Fleet.of([serving_pod(f"llm-{n}") for n in range(3000)], 1)
+    intake = Delivered()
+    loop = Loop(Model(tick_seconds=60.0), lambda: fleet, intake, nothing_asked, Metrics())
+    intake.batch = many(3000, asyncio.get_running_loop().time(), 3.0)
+    task = asyncio.create_task(loop.run())
+    turns = 0
+    async with asyncio.timeout(10):
+        while loop.snapshot is None:
+            await asyncio.sleep(0)
+            turns += 1
+    task.cancel()
+    assert turns >= 6
