@@ -145,12 +145,14 @@ async def test_a_page_that_always_takes_longer_than_the_tick_is_read_on_end_with
     bench: Bench,
 ) -> None:
     bench.slow_seconds = 0.5
-    poller = bench.poller(heartbeat_seconds=0.3, engine_seconds=0.2)
+    poller = bench.poller(heartbeat_seconds=0.3, engine_seconds=0.4)
     task = asyncio.create_task(poller.run(bench.publish, Telemetry("0", poller.frame)))
     await asyncio.sleep(2.3)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert bench.reads == 5  # at 0, 0.5, 1.0, 1.5, 2.0 s: the next starts right after a slow one
+    # At 0, 0.5, 1.0, 1.5, 2.0 s: the next starts right after a slow one, not at the next tick, by
+    # which there would be three. A loaded machine may lose one.
+    assert bench.reads in (4, 5)
     told = [frame for frame in bench.frames if frame.engine]
     assert {frame.engine.state for frame in told if frame.engine} == {EngineState.READY}
     ages = [frame.age_seconds.engine or 0.0 for frame in told if frame.age_seconds]

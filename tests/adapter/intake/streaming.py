@@ -59,8 +59,10 @@ async def serving() -> AsyncIterator[Server]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     made.port = runner.addresses[0][1]
-    yield made
-    await runner.cleanup()
+    try:
+        yield made
+    finally:
+        await runner.cleanup()
 
 
 def pod(port: int | None, ip: str = "127.0.0.1", **changes: object) -> Pod:

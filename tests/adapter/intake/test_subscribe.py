@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from msgspec import structs
 
 from adapter.intake.subscribe import Subscriber
 from adapter.model.fleet import Fleet
@@ -131,10 +132,12 @@ async def test_hostile_streams_beside_it_cost_a_good_one_no_frame() -> None:
                 pod(server.port, uid="good" if script is good else f"u{len(pods) + n}", name="p")
                 for n in hostile
             ]
-        subscriber = await stack.enter_async_context(Subscriber(SETTINGS, Metrics()))
+        # A second connection would begin anew: no deadline of the good stream may pass beside load.
+        patient = structs.replace(SETTINGS, connect_seconds=10.0, silence_seconds=10.0)
+        subscriber = await stack.enter_async_context(Subscriber(patient, Metrics()))
         subscriber.follow(only(pods[0]).of(pods, 1))
         batch = await collect(
-            subscriber, lambda b: sum(reading.uid == "good" for reading in b.readings) >= 40
+            subscriber, lambda b: sum(reading.uid == "good" for reading in b.readings) >= 40, 30.0
         )
     heard = [reading.points[0].value for reading in batch.readings if reading.uid == "good"]
     assert heard == [float(seq) for seq in range(40)]
