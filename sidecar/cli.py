@@ -18,6 +18,7 @@ COMMANDS = {
         "sidecar.wrapper",
         "run a model server as its container's first process, with us beside",
     ),
+    "ready": ("sidecar.ready", "pass once a model server's model is loaded: an exec probe"),
     "probe-for": ("sidecar.probe", "print the readiness and startup probes of a model server"),
 }
 

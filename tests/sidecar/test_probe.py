@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from sidecar import connections, probe
+from sidecar import connections, probe, ready
 from sidecar.row import Ready, Row
 from sidecar.table import ROWS
 
@@ -23,6 +23,18 @@ def test_the_printed_stanza_is_yaml_with_both_probes(
     assert found["startupProbe"]["httpGet"] == found["readinessProbe"]["httpGet"] == get
     startup = found["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] == probe.STARTUP_SECONDS
+
+
+@pytest.mark.parametrize("row", WITH, ids=lambda row: row.kind)
+def test_in_wrapper_mode_both_probes_run_our_command_and_leave_it_its_time(
+    row: Row, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe.run([row.kind, "--wrapper"]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)
+    for one in (found["startupProbe"], found["readinessProbe"]):
+        assert one["exec"] == {"command": [probe.COMMAND, "ready", row.kind]}
+        assert "httpGet" not in one
+        assert one["timeoutSeconds"] > ready.ANSWER_SECONDS
 
 
 @pytest.mark.parametrize("row", WITH, ids=lambda row: row.kind)
