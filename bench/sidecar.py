@@ -5,10 +5,12 @@ and a model server's page of a real length, read by one stream as an adapter wou
 NVML library, as where the container sees no GPU; a child then lives for a moment at each retry.
 `quiet`: nothing changes. `busy`: queue and GPUs change at every tick, with driver samples and GPM
 activity, four data-parallel engines make the page long, and Prometheus scrapes it. `MIG`: one
-instance of one GPU. Beside them a bare Python that only sleeps: what any Python costs. All at the
-same time, for BENCH_SECONDS (60). Memory is the highest seen, processor time the mean, that of the
-scripted library in the child included. At the end NVML hangs in each, and the time until a frame
-says that its GPUs are unknown is taken.
+instance of one GPU. `wrapper`: as the first process of the model's container, which is a `sleep`
+here; its parent is the wrapper, which does nothing but wait. `node agent`: beside no model server,
+asking a kubelet whose the GPUs are. Beside them a bare Python that only sleeps: what any Python
+costs. All at the same time, for BENCH_SECONDS (60). Memory is the highest seen, processor time the
+mean, that of the scripted library in the child included. At the end NVML hangs in each, and the
+time until a frame says that its GPUs are unknown is taken.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ import psutil
 from aiohttp import web
 
 from bench import table
-from bench.sidecarload import MODES, Load
+from bench.sidecarload import MODES, Load, Way
 from sidecar import wire
 from tests.controlplane.processes import Process, free_ports
+from tests.fakes.kubelet import FakeKubelet, pod
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
 START_SECONDS = 60.0
@@ -64,13 +67,21 @@ async def measure(folder: Path) -> str:
     loads = [Load(folder, mode) for mode in MODES]
     async with AsyncExitStack() as stack:
         floor = stack.enter_context(_floor(folder))
-        sidecars = [await stack.enter_async_context(_sidecar(load)) for load in loads]
+        kubelet = stack.enter_context(FakeKubelet())
+        kubelet.pods = [pod(f"llm-{n}", *uuids) for n, uuids in enumerate(_of_agents(loads))]
+        sidecars = [
+            await stack.enter_async_context(_sidecar(load, kubelet.folder)) for load in loads
+        ]
         trees = [psutil.Process(process.pid) for process in (floor, *sidecars)]
         await asyncio.gather(*(_started(load) for load in loads))
         await asyncio.sleep(WARM_SECONDS)  # what a start costs is no part of what it costs to run
         costs = await _watch(trees)
         hangs = await asyncio.gather(*(_hang(load) for load in loads))
     return _table(costs, [math.nan, *hangs], loads, load_before)
+
+
+def _of_agents(loads: list[Load]) -> list[list[str]]:
+    return [load.uuids for load in loads if load.mode.way is Way.AGENT]
 
 
 async def _started(load: Load) -> None:
@@ -91,12 +102,13 @@ async def _hang(load: Load) -> float:
         raise RuntimeError(f"{load.mode.name}: {load.frames[-1].decode()} lacks a part")
     load.gpus.hang(HANGING)
     began = time.monotonic()
-    while (frame := wire.decode(load.frames[-1])).gpus is not None:
+    while (frame := wire.decode(load.frames[-1])).gpus is not None or frame.visible is not None:
         if time.monotonic() - began > HANG_SECONDS:
             raise RuntimeError(f"{load.mode.name}: GPUs are still published in a hang")
         await asyncio.sleep(0.02)
     took = time.monotonic() - began
-    if frame.engine is None or frame.engine.pending is None:
+    queue = frame.engine is not None and frame.engine.pending is not None
+    if load.mode.way is not Way.AGENT and not queue:
         raise RuntimeError(f"{load.mode.name}: a hang of NVML cost the queue")
     return took
 
@@ -159,12 +171,10 @@ def _floor(folder: Path) -> Iterator[Process]:
 
 
 @asynccontextmanager
-async def _sidecar(load: Load) -> AsyncIterator[Process]:
+async def _sidecar(load: Load, kubelet: Path) -> AsyncIterator[Process]:
     model_port, port = free_ports(2)
     runner = await _serve(load, model_port)
-    command = [sys.executable, "-m", "sidecar", "--host=127.0.0.1", f"--port={port}"]
-    command += ["--engine=vllm", f"--engine-url=http://127.0.0.1:{model_port}/metrics"]
-    command += ["--pod-uid=bench", f"--gpu-uuids={','.join(load.uuids)}"]
+    command = load.command(port, model_port, kubelet)
     log, environment = load.folder / "sidecar.log", load.environment()
     process = Process("sidecar", command, log, environment=environment)
     process.start()
@@ -215,6 +225,9 @@ async def _scrape(port: int) -> None:
 def _missing(load: Load) -> bool:
     """Tell whether the last frame lacks a part: a sidecar that reads nothing is cheap."""
     frame = wire.decode(load.frames[-1])
+    if load.mode.way is Way.AGENT:
+        read = [gpu for gpu in frame.visible or () if gpu.busy_percent and gpu.tensor_percent]
+        return not frame.held or len(read) != load.mode.gpus
     wanted = {"pending"}
     if load.mode.gpus:
         wanted |= {"gpu_busy_percent", "gpu_memory_percent"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from aiohttp import web
@@ -16,6 +18,14 @@ BUSY_ENGINES = 4
 GRAPHICS, SM, TENSOR, DRAM = 1, 2, 5, 10  # ids of GPM
 
 
+class Way(StrEnum):
+    """Where the sidecar's program runs."""
+
+    BESIDE = "a container of its own"
+    WRAPPER = "the first process of the model's container"
+    AGENT = "one for a node"
+
+
 @dataclass(frozen=True, slots=True)
 class Mode:
     """One kind of pod: how many GPUs it has, and whether they and the queue move."""
@@ -24,6 +34,7 @@ class Mode:
     gpus: int
     busy: bool
     mig: bool = False
+    way: Way = Way.BESIDE
 
 
 MODES = (
@@ -33,6 +44,10 @@ MODES = (
     Mode("8 GPUs, quiet", 8, busy=False),
     Mode("8 GPUs, busy", 8, busy=True),
     Mode("1 MIG instance, busy", 1, busy=True, mig=True),
+    Mode("wrapper, 1 GPU, busy", 1, busy=True, way=Way.WRAPPER),
+    Mode("wrapper, 8 GPUs, busy", 8, busy=True, way=Way.WRAPPER),
+    Mode("node agent, 1 GPU, busy", 1, busy=True, way=Way.AGENT),
+    Mode("node agent, 8 GPUs, busy", 8, busy=True, way=Way.AGENT),
 )
 
 
@@ -62,6 +77,18 @@ class Load:
         while self.busy:
             self._move()
             await asyncio.sleep(1.0)
+
+    def command(self, port: int, model_port: int, kubelet: Path) -> list[str]:
+        """Return the program with its flags, as the mode's manifest has them."""
+        program = [sys.executable, "-m", "sidecar"]
+        flags = ["--host=127.0.0.1", f"--port={port}", "--pod-uid=bench"]
+        if self.mode.way is Way.AGENT:
+            return [*program, "agent", *flags, f"--pod-resources={kubelet}"]
+        flags += ["--engine=vllm", f"--engine-url=http://127.0.0.1:{model_port}/metrics"]
+        flags.append(f"--gpu-uuids={','.join(self.uuids)}")
+        if self.mode.way is Way.WRAPPER:
+            return [*program, "run", *flags, "--", "sleep", "3600"]
+        return [*program, *flags]
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, **(self.gpus.env() if self.mode.gpus else {})}

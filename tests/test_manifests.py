@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from adapter.load import load
+from adapter.model.catalogue import METRICS
 from adapter.settings import Settings
 from scripts import install_manifest
 
@@ -94,3 +95,16 @@ def settings_of(component: str) -> Settings:
     patches = [yaml.safe_load(patch["patch"]) for patch in yaml.safe_load(text)["patches"]]
     settings, _ = load([op["value"] for patch in patches for op in patch], {})
     return settings
+
+
+def test_warnings_of_hpas_know_every_percentage_and_every_metric_without_a_total() -> None:
+    (policy,) = [
+        one
+        for one in objects(MANIFESTS / "components" / "hpa-warnings")
+        if one["kind"] == "ValidatingAdmissionPolicy"
+    ]
+    lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
+    percentages = {name for name, one in METRICS.items() if one.unit.startswith("percent")}
+    assert set(yaml.safe_load(lists["percentages"])) == percentages
+    without = {name for name, one in METRICS.items() if not one.totals}
+    assert set(yaml.safe_load(lists["withoutTotals"])) == without

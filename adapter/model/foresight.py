@@ -21,7 +21,7 @@ from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target, strictest
 
-# 0.4 MiB each: 40 MiB of the 512 that the manifests allow. No namespace takes all of them.
+# 0.45 MiB each: 45 MiB of the 512 that the manifests allow. No namespace takes all of them.
 MAX_DEMANDS = 100
 MAX_PER_NAMESPACE = 20
 # Each has its turn six times a half-minute of the Forecaster. To learn takes 0.6 ms, so a look at
