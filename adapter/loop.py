@@ -131,6 +131,8 @@ class Loop:
             now=now,
             wall=wall,
         )
+        # What is foreseen is an addition: should it fail, the rest is answered all the same.
+        self.snapshot = decided
         self.snapshot = self._foreseen(decided)
         self._count(self.snapshot)
         self.starting.look(fleet, standings, self._sources, wall, now)

@@ -120,7 +120,7 @@ def _table(costs: list[Cost], hangs: list[float], loads: list[Load], load_before
         (name, *cost.cells(SECONDS), table.figure(hang))
         for name, cost, hang in zip(names, costs, hangs, strict=True)
     ]
-    sizes = sorted({f"{load.page_bytes / 1024:.0f} KiB" for load in loads})
+    sizes = sorted({f"{load.page_bytes / 1024:.0f} KiB" for load in loads if load.page_bytes})
     return table.markdown(
         "The sidecar's footprint",
         (*head, "NVML hangs: unknown after, s"),

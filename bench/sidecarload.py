@@ -80,7 +80,7 @@ class Load:
 
     def command(self, port: int, model_port: int, kubelet: Path) -> list[str]:
         """Return the program with its flags, as the mode's manifest has them."""
-        program = [sys.executable, "-m", "sidecar"]
+        program = [sys.executable, "-m", "sidecar.cli"]
         flags = ["--host=127.0.0.1", f"--port={port}", "--pod-uid=bench"]
         if self.mode.way is Way.AGENT:
             return [*program, "agent", *flags, f"--pod-resources={kubelet}"]

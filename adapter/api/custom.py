@@ -131,7 +131,7 @@ def _of_each(asks: Iterable[Callable[[], Answer]]) -> Answer:
     for ask in asks:
         try:
             found.append(ask())
-        except NoValue as error:
+        except (NoValue, NotFound) as error:
             troubles.append(error)
     if troubles and not found:
         raise troubles[0]

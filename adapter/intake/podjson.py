@@ -30,6 +30,7 @@ PORT_NAME = "forescale"
 LWS = "leaderworkerset.sigs.k8s.io"
 # Set by the LeaderWorkerSet controller.
 LEADER_WORKER_SET_LABEL = f"{LWS}/name"
+_LONGEST = 317  # characters: a kind (63), a dot and its group (253); names are shorter
 MAX_SIZE_DIGITS = 4
 USUAL_WAITS = ("", "ContainerCreating", "PodInitializing")
 
@@ -116,7 +117,9 @@ def controller(metadata: Json) -> Owner | None:
         if reference.get("controller"):
             group = reference.get("apiVersion", "").rpartition("/")[0]
             kind = ".".join(filter(None, (reference.get("kind", ""), group)))
-            return Owner(kind, reference.get("name", ""))
+            name = reference.get("name", "")
+            # The API server takes any length; a name that no object can have is no owner.
+            return Owner(kind, name) if len(name) <= _LONGEST and len(kind) <= _LONGEST else None
     return None
 
 

@@ -132,9 +132,9 @@ def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
     for key, starts in newest_first:
         rows = tuple(map(_Row.of, starts))
         part = msgspec.json.encode(_Kept(key.namespace, key.owner, key.template, rows))
+        if size + len(part) + 1 > MAX_SHARD_BYTES:
+            continue
         size += len(part) + 1
-        if size > MAX_SHARD_BYTES:
-            break
         parts[msgspec.structs.astuple(key)] = part.decode()
     body = f"[{','.join(parts[key] for key in sorted(parts))}]"
     return f"{_MARK} {VERSION} {_digest(body)}\n{body}"

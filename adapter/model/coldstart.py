@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from heapq import nlargest
 
 import msgspec
 import numpy as np
@@ -33,6 +34,7 @@ FEW_STARTS = 9
 FEW_FACTOR = 1.3
 
 SHARE = 0.9
+TEMPLATES_BEFORE = 4  # that count at all, so that an estimate takes a millisecond however many are
 TEMPLATE_BEFORE = 0.5  # weight of a start of another pod template: the model may be another
 
 
@@ -126,8 +128,7 @@ class ColdStarts:
         own = self.fresh(key, now, new_node=new_node)
         before = [
             start
-            for other in self.templates(key.namespace, key.owner)
-            if other != key
+            for other in self._latest(key)
             for start in self.fresh(other, now, new_node=new_node)
         ]
         found = estimated(
@@ -137,6 +138,11 @@ class ColdStarts:
         )
         blocked = tuple(words for pod in starting if (words := stuck(pod, now)) is not None)
         return msgspec.structs.replace(found, stuck=blocked)
+
+    def _latest(self, key: Key) -> list[Key]:
+        """Return the other templates that started last; those of long ago say least."""
+        others = self.templates(key.namespace, key.owner) - {key}
+        return nlargest(TEMPLATES_BEFORE, others, key=lambda other: self._starts[other][-1].at)
 
     def _drop(self, key: Key) -> None:
         if self._starts.pop(key, None) is None:
@@ -211,10 +217,12 @@ def kaplan_meier(
     S(t) = prod(1 - d_i / n_i) over t_i <= t, with d_i the weight that ended at t_i and n_i the
     weight that had not ended or left before (Kaplan and Meier, 1958).
     """
-    times = np.unique(seconds[ended])
-    done = np.array([weights[ended & (seconds == time)].sum() for time in times])
-    risk = np.array([weights[seconds >= time].sum() for time in times])
-    return times, np.cumprod(1.0 - done / risk) if len(times) else np.empty(0)
+    times, place = np.unique(seconds[ended], return_inverse=True)
+    done = np.bincount(place, weights[ended], len(times))
+    order = np.argsort(seconds)
+    left = np.cumsum(weights[order][::-1])[::-1]
+    risk = left[np.searchsorted(seconds[order], times)]
+    return times, np.cumprod(1.0 - done / risk, dtype=np.float64)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

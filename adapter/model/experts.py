@@ -64,13 +64,19 @@ class Experts:
         """The mean of about half an hour; 0 before the first demand."""
         return float(self._levels[2])
 
+    def resume(self) -> None:
+        """Begin the levels and the trend anew; the day and what was learnt of outcomes stay."""
+        self._begun = False
+        self._levels[:] = 0.0
+        self._trend = 0.0
+
     def add(self, now: float, value: float) -> None:
         """Take in the mean demand of the tick that ended at `now`."""
         self._season.add(now - TICK_SECONDS / 2, value)
         if not self._begun:
             self._begun = True
             self._levels += value
-            self._holt, self._usual = value, value
+            self._holt, self._usual = value, self._usual or value
         self._levels += _SHARES * (value - self._levels)
         ahead = self._holt + _HOLT_DAMPING * self._trend
         level = ahead + _HOLT_LEVEL * (value - ahead)

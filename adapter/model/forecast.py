@@ -88,6 +88,8 @@ class Forecaster:
         """Take in a reading; None, and what is no figure, is a gap and never 0."""
         if demand is None or not math.isfinite(demand) or demand < 0 or now <= self._at:
             return
+        if now - self._at > STALE_SECONDS and self._ticks:
+            self._resume()
         tick = math.ceil(now / TICK_SECONDS) - 1
         if tick > self._tick:
             self._close()
@@ -145,6 +147,8 @@ class Forecaster:
             return "present value: the clock went back"
         if now - self._at > STALE_SECONDS:
             return f"present value: no reading for {now - self._at:.0f} s"
+        if self._forecast is None:
+            return "present value: no reading was there until a moment ago"
         return self._miscovered(horizon_seconds)
 
     def _miscovered(self, horizon_seconds: float) -> str | None:
@@ -154,6 +158,12 @@ class Forecaster:
         if excess > MOST_EXCESS:
             return f"present value: forecasts were {excess:.0%} too high"
         return None
+
+    def _resume(self) -> None:
+        """Go on after a gap: what was forecast before it, and the levels, were of another time."""
+        self._total, self._count = 0.0, 0
+        self._forecast, self._before = None, None
+        self._experts.resume()
 
     def _close(self) -> None:
         """End the tick: learn from its outcome, then predict anew."""

@@ -1,7 +1,8 @@
 """The foresight: one Forecaster for each demand of the workloads that ask for it.
 
 A demand is fed from totals of which no pod is missing. While one is, what is foreseen stays as it
-is for STALE_SECONDS and then goes: a forecast does not grow while pods are silent.
+is for HELD_SECONDS and then goes: a forecast does not grow while pods are silent, and the replicas
+that it asked for do not go because of silence either.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
+from msgspec import structs
+
 from adapter.model.catalogue import METRICS
 from adapter.model.complete import complete_totals
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod, Standing
-from adapter.model.forecast import STALE_SECONDS, Forecaster
+from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import CAREFUL, Foreseen, Mode
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
@@ -28,6 +31,8 @@ MAX_PER_NAMESPACE = 20
 # ten takes 6 ms at most, and twenty looks in ten seconds reach all.
 TURN_SECONDS = 5.0
 MOST_A_LOOK = 10
+# Twice what an HPA waits before it scales in, unless told otherwise: by then somebody has looked.
+HELD_SECONDS = 600.0
 # A workload that went to zero pods at night is known in the morning.
 KEPT_SECONDS = 86_400.0
 # Which demand is forecast where the pods have no target.
@@ -39,12 +44,12 @@ Horizons = Callable[[Workload, float], Horizon]  # workload, age of the reading 
 class _Demand:
     """What is known of one demand; times are monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.forecaster = Forecaster()
         self.present = 0.0
         self.at = -math.inf  # of the last complete total
         self.due = -math.inf
-        self.wanted_at = -math.inf
+        self.wanted_at = now
         self.foreseen: Foreseen | None = None
 
 
@@ -69,22 +74,43 @@ class Foresight:
         totals = complete_totals(snapshot, turn) if turn else {}
         for key in turn:
             self._turn(key, totals.get(key), snapshot, horizons)
-        known = ((key, self._demands.get(key)) for key in self._wishes)
-        return {key: one.foreseen for key, one in known if one and one.foreseen}
+        return {
+            key: structs.replace(one.foreseen, mode=mode)
+            for key, (mode, _) in self._wishes.items()
+            if (one := self._demands.get(key)) and one.foreseen
+        }
 
     def _admit(self, now: float) -> None:
         """Make room for new wishes, as far as there is any; forget what nobody wants for long."""
         gone = [key for key, one in self._demands.items() if now - one.wanted_at > KEPT_SECONDS]
         for key in gone:
             del self._demands[key]
+        unwanted = []
+        for key, one in self._demands.items():
+            if key in self._wishes:
+                one.wanted_at = now
+            else:
+                one.foreseen = None  # of then, should it come back
+                unwanted.append(key)
+        unwanted.sort(key=lambda key: self._demands[key].wanted_at)
         counts = Counter(key.namespace for key in self._demands)
         for key in self._wishes:
-            room = len(self._demands) < MAX_DEMANDS and counts[key.namespace] < MAX_PER_NAMESPACE
-            if room and key not in self._demands:
-                self._demands[key] = _Demand()
+            if key not in self._demands and self._has_room(key.namespace, counts, unwanted):
+                self._demands[key] = _Demand(now)
                 counts[key.namespace] += 1
-            if key in self._demands:
-                self._demands[key].wanted_at = now
+
+    def _has_room(self, namespace: str, counts: Counter[str], unwanted: list[TotalKey]) -> bool:
+        """Return whether there is room; what is unwanted the longest makes it."""
+        crowded = counts[namespace] >= MAX_PER_NAMESPACE
+        if not crowded and len(self._demands) < MAX_DEMANDS:
+            return True
+        going = next((key for key in unwanted if not crowded or key.namespace == namespace), None)
+        if going is None:
+            return False
+        unwanted.remove(going)
+        counts[going.namespace] -= 1
+        del self._demands[going]
+        return True
 
     def _turn(
         self, key: TotalKey, total: float | None, snapshot: Snapshot, horizons: Horizons
@@ -93,7 +119,7 @@ class Foresight:
         self._demands[key] = one  # it is the last to have its next turn
         now = snapshot.at
         one.due = now + TURN_SECONDS
-        if total is None and now - one.at <= STALE_SECONDS:
+        if total is None and now - one.at <= HELD_SECONDS:
             return
         clock = self._clock(snapshot)
         if total is not None:

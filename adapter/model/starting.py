@@ -81,6 +81,8 @@ class Starting:
             for uid, pod in fleet.pods.items():
                 if before.get(uid) is not pod:
                     self._meet(pod, now)
+        for uid in self._ways.keys() - fleet.pods.keys():  # a look before this one has failed
+            self._part(uid, now)
         for uid in list(self._ways):
             source = sources.get(uid, NEW)
             self._attend(fleet.pods[uid], standings[uid], source, now, _told(source, now - clock))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import IntakeError
-from adapter.intake.podjson import concerns, model_container, pod, with_parents
+from adapter.intake.podjson import concerns, controller, model_container, pod, with_parents
 from adapter.intake.roster import Roster
 from adapter.model.fleet import Memory, MetricsPage, Owner, SourceKind, Standing
 from adapter.model.foreseen import Mode
@@ -409,3 +409,10 @@ def test_a_pod_may_ask_for_a_quorum_and_a_hold_of_its_own() -> None:
     asked = {"forescale.dev/quorum-percent": "80", "forescale.dev/hold-seconds": "120"}
     raw["metadata"]["annotations"] = asked
     assert (pod(raw).quorum_percent, pod(raw).hold_seconds) == (80.0, 120.0)
+
+
+def test_an_owner_of_a_name_that_no_object_can_have_is_none() -> None:
+    kept = controller({"ownerReferences": [owner("Job", "a" * 253)]})
+    assert kept is not None
+    assert controller({"ownerReferences": [owner("Job", "a" * 10_000)]}) is None
+    assert controller({"ownerReferences": [owner("J" * 10_000, "a")]}) is None

@@ -219,3 +219,30 @@ def test_with_enough_starts_nine_tenths_of_them_are_within_it(done: list[float])
     found = estimated(whole(*done), [], PRIOR).p90_seconds
     assert sum(seconds <= found for seconds in done) >= 0.9 * len(done)
     assert found in done
+
+
+def test_an_estimate_goes_by_the_templates_that_started_last() -> None:
+    learner = ColdStarts()
+    for template in range(coldstart.TEMPLATES_BEFORE + 3):
+        seconds = 1_000.0 if template < 3 else 10.0
+        for start in whole(*[seconds] * 20, at=NOW - 1_000 + template):
+            learner.learn(msgspec.structs.replace(KEY, template=f"t{template}"), start)
+    found = learner.estimate(KEY, (), NOW)
+    assert found.p90_seconds == 10.0
+    assert found.starts == coldstart.TEMPLATE_BEFORE * coldstart.TEMPLATES_BEFORE * 20
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.sampled_from([0.5, 1.0])), max_size=30)
+)
+def test_kaplan_meier_is_its_formula(starts: list[tuple[int, bool, float]]) -> None:
+    seconds, ended, weights = (
+        np.array([start[n] for start in starts], kind)
+        for n, kind in enumerate((float, bool, float))
+    )
+    times, survival = coldstart.kaplan_meier(seconds, ended, weights)
+    left = 1.0
+    for time, found in zip(times, survival, strict=True):
+        left *= 1.0 - weights[ended & (seconds == time)].sum() / weights[seconds >= time].sum()
+        assert found == pytest.approx(left, abs=1e-9)
+    assert set(times) == set(seconds[ended])

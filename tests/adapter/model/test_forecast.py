@@ -180,3 +180,19 @@ def test_whatever_comes_the_value_is_a_figure_and_never_below_the_present(
         assert math.isfinite(found.value)
         assert present <= found.value <= max(present, MOST_RATIO * present + 1.0)
         assert found.why
+
+
+@pytest.mark.parametrize("gap_seconds", [605.0, 36_005.0])
+def test_what_was_forecast_before_a_gap_is_not_served_after_it(gap_seconds: float) -> None:
+    forecaster = taught(noisy(400.0), 3 * 3600)
+    dice, began = np.random.default_rng(3), 3 * 3600 + gap_seconds
+    most = 0.0
+    for n in range(0, 1_800, 5):
+        demand = float(10.0 * np.exp(0.05 * dice.standard_normal()))
+        forecaster.observe(began + n, demand)
+        found = forecaster.publish(demand, 300.0, began + n)
+        if n == 0:
+            assert found.value == demand
+            assert found.why == "present value: no reading was there until a moment ago"
+        most = max(most, found.value)
+    assert most < 20.0  # 46 and more for half an hour, where the levels go on

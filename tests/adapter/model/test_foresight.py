@@ -77,13 +77,13 @@ def test_while_a_pod_is_silent_nothing_grows_and_then_it_goes(taught: World) -> 
     taught.say["llm-0"] = {"inflight": 500.0}
     taught.advance(15)
     silent = only(taught)
-    taught.advance(60)
+    taught.advance(500)
     assert only(taught) == silent
-    taught.advance(60)
+    taught.advance(120)
     assert only(taught).value is None
     assert "present value: no reading for" in only(taught).why
     taught.say.update(say)
-    taught.advance(30)
+    taught.advance(45)
     assert "no reading" not in only(taught).why
 
 
@@ -158,3 +158,16 @@ def test_each_demand_has_its_turn_however_many_do_not_ask_any_more() -> None:
     assert 0 < len(seen) < MAX_PER_NAMESPACE
     seen = foresight.look(snapshot, lambda _, age: Horizon(age, "soon"))
     assert len(seen) == MAX_PER_NAMESPACE
+
+
+def test_what_nobody_wants_any_more_makes_room_for_what_somebody_does() -> None:
+    before = [pod for n in range(5) for pod in pods_of(MAX_PER_NAMESPACE, f"gone-{n}")]
+    world = World(*before)
+    world.say = {name: {"inflight": 1.0} for name in world.pods}
+    foresight, horizon = Foresight(), lambda _, age: Horizon(age, "soon")
+    foresight.look(world.advance(10), horizon)
+    later = World(*pods_of(2, "new"))
+    later.say = {name: {"inflight": 1.0} for name in later.pods}
+    seen = foresight.look(later.advance(20), horizon)
+    assert {key.namespace for key in seen} == {"new"}
+    assert len(seen) == 2
