@@ -53,6 +53,16 @@ def test_components_set_flags_that_the_adapter_knows() -> None:
     assert settings_of("prometheus-source").prometheus.url.startswith("http://prometheus-")
 
 
+def test_warnings_of_hpas_know_every_metric_that_has_a_total() -> None:
+    text = (MANIFESTS / "components" / "hpa-warnings" / "policy.yaml").read_text()
+    policy = next(yaml.safe_load_all(text))
+    lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
+    totals = yaml.safe_load(lists["totals"])
+    assert sorted(totals) == sorted(name for name, one in METRICS.items() if one.totals)
+    without = yaml.safe_load(lists["withoutTotals"])
+    assert sorted([*totals, *without]) == sorted(METRICS)
+
+
 def test_monitors_find_the_ports_that_the_manifests_name() -> None:
     monitors = {
         one["kind"]: one["spec"] for one in objects(MANIFESTS / "components" / "monitoring")

@@ -51,13 +51,17 @@ async def _policies(controlplane: ControlPlane) -> AsyncIterator[None]:
 async def test_a_pod_that_asks_for_it_is_given_the_sidecar_of_the_component(
     api: Api, namespace: str
 ) -> None:
+    await _injecting(api, namespace)
+    hosts = _pod()
+    hosts["spec"]["hostNetwork"] = True  # which the standard `restricted` refuses
+    assert _parts(await _made(api, namespace, hosts)) == ["download", "llm"]
     enforce = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     await api.patch(f"/api/v1/namespaces/{namespace}", enforce)
-    await _injecting(api, namespace)
 
     plain = await _made(api, namespace, _pod())
     assert plain["metadata"]["labels"]["forescale.dev/source"] == "sidecar"
-    assert plain["spec"]["enableServiceLinks"] is False
+    assert plain["spec"]["enableServiceLinks"] is True  # the user's containers may live by them
+    assert plain["status"]["qosClass"] == "Burstable"
     assert _parts(plain) == ["forescale", "download", "llm"]
     sidecar = plain["spec"]["initContainers"][0]
     assert _covers(sidecar, _component())
@@ -76,12 +80,21 @@ async def test_a_pod_that_asks_for_it_is_given_the_sidecar_of_the_component(
     assert meshed["traffic.sidecar.istio.io/excludeInboundPorts"] == "15020,9401"
     assert meshed["config.linkerd.io/skip-inbound-ports"] == "4191, 9401"
 
+    assert (await _made(api, namespace, _guaranteed()))["status"]["qosClass"] == "Guaranteed"
+
     again = _pod()
     again["spec"] = copy.deepcopy(plain["spec"])
     assert _parts(await _made(api, namespace, again)) == ["forescale", "download", "llm"]
     wrapped = _pod()
     wrapped["spec"]["containers"][0]["ports"] = [{"name": "forescale", "containerPort": 9401}]
-    for left in (wrapped, _pod({}), _pod({"forescale.dev/inject": "false"})):
+    taken = _pod()
+    taken["spec"]["initContainers"][0]["ports"] = [{"name": "other", "containerPort": 9401}]
+    windows = _pod()
+    windows["spec"]["os"] = {"name": "windows"}
+    for part in (*windows["spec"]["initContainers"], *windows["spec"]["containers"]):
+        part["securityContext"] = {"runAsNonRoot": True}
+    no = {"forescale.dev/inject": "false"}
+    for left in (wrapped, taken, windows, _pod({}), _pod(no)):
         made = await _made(api, namespace, left)
         assert _parts(made) == ["download", "llm"]
         assert "forescale.dev/source" not in made["metadata"].get("labels", {})
@@ -108,18 +121,38 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [_metric("object", total, "mean", value="5")]) == []
     assert await _warnings(api, [_metric("object", total, averageValue="5")]) == []
     assert await _warnings(api, [_metric("object", "theirs", value="5")]) == []
+    for kind in ("object", "external"):
+        for operator, value, expected in (
+            ("In", "mean", []),
+            ("In", "max", []),
+            ("In", "sum", [TOTAL]),
+            ("NotIn", "mean", [TOTAL]),
+        ):
+            chosen = _metric(kind, total, value="5")
+            agg = {"key": "agg", "operator": operator, "values": [value]}
+            chosen[kind]["metric"]["selector"] = {"matchExpressions": [agg]}
+            assert await _warnings(api, [chosen]) == expected, agg
+    theirs = _metric("object", "llm_inference_of_another_adapter", value="5")
+    assert await _warnings(api, [theirs]) == []
     slow = _metric("object", "llm_inference_queue_time_seconds", value="2")
     assert await _warnings(api, [slow]) == []
     for target, expected in (("100", []), ("101", [ABOVE]), ("10", []), ("800m", [BELOW])):
         high = _metric("pods", "llm_inference_kv_cache_utilization", averageValue=target)
         assert await _warnings(api, [high]) == expected, target
-    assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 0}}) == [LULL]
+    hasty: Json = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    assert await _warnings(api, [gpu], hasty) == [LULL]
+    assert await _warnings(api, [slow], hasty) == [LULL]
+    assert await _warnings(api, [theirs], hasty) == []
     assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 60}}) == []
+    never = {"scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Disabled"}}
+    assert await _warnings(api, [gpu], never) == []
 
     # As in many tutorials: GPU by resource, CPU beside it, and the queue.
     resource = {"type": "Resource", "resource": {"name": "nvidia.com/gpu", "target": _percent(80)}}
     cpu = {"type": "Resource", "resource": {"name": "cpu", "target": _percent(70)}}
     assert await _warnings(api, [resource, cpu, queue]) == [RESOURCE]
+    assert await _warnings(api, [resource], hasty) == [RESOURCE, LULL]
+    assert await _warnings(api, [cpu], hasty) == []
     known: dict[str, list[str]] = {"llm-inference": [PENDING], "llm-inference-resource": [RESOURCE]}
     for folder in sorted(EXAMPLES.iterdir()):
         built = yaml.safe_load_all(await controlplane.kubectl("kustomize", str(folder)))
@@ -139,6 +172,13 @@ def _pod(labels: Json | None = None) -> Json:
     download = {"name": "download", "image": "llm:1", "securityContext": RESTRICTED}
     metadata = {"generateName": "checked-", "labels": asked}
     return {"metadata": metadata, "spec": {"initContainers": [download], "containers": [model]}}
+
+
+def _guaranteed() -> Json:
+    pod = _pod()
+    for part in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+        part["resources"] = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    return pod
 
 
 def _claiming() -> Json:
