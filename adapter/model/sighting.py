@@ -3,8 +3,8 @@
 Each pod is one observation. One that still starts, or was deleted before it served, is known to
 take *longer* than it did (censored). Pods that are stuck for a reason say nothing about a start and
 are named instead. The times are of several clocks, which are taken for one: creation is the API
-server's, `scheduled` the scheduler's, `started` and a status's Ready the node's, and `gone`, `now` and
-the Ready of a pod that was held back the adapter's. A start is as wrong as these are apart.
+server's, `scheduled` the scheduler's, `started` and a status's Ready the node's, and `gone`, `now`
+and the Ready of a pod that was held back the adapter's. A start is as wrong as these are apart.
 """
 
 from __future__ import annotations
