@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +146,10 @@ async def _watch(trees: list[psutil.Process]) -> list[Cost]:
 
 
 def _weigh(tree: psutil.Process, cost: Cost) -> None:
-    found = [process.memory_full_info() for process in (tree, *tree.children(recursive=True))]
+    found = [tree.memory_full_info()]
+    for child in tree.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that looked for a GPU and has ended
+            found.append(child.memory_full_info())
     cost.parent_rss = max(cost.parent_rss, found[0].rss)
     cost.tree_pss = max(cost.tree_pss, sum(memory.pss for memory in found))
     cost.tree_rss = max(cost.tree_rss, sum(memory.rss for memory in found))
@@ -154,7 +157,10 @@ def _weigh(tree: psutil.Process, cost: Cost) -> None:
 
 def _processor_seconds(tree: psutil.Process) -> float:
     """Return what the tree took so far, children that ended included."""
-    times = [process.cpu_times() for process in (tree, *tree.children(recursive=True))]
+    times = [tree.cpu_times()]
+    for child in tree.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times.append(child.cpu_times())
     ended = times[0].children_user + times[0].children_system
     return float(ended + sum(spent.user + spent.system for spent in times))
 
