@@ -31,7 +31,11 @@ def listen(name: str, host: str, port: int) -> socket.socket:
 
 
 class Gate:
-    """Counts open connections, all and by the peer's address; `reserved` are not for strangers."""
+    """Counts open connections, all and by the peer's address; `reserved` are not for strangers.
+
+    Whoever shows a certificate is bounded by `limit` alone: each query of kube-apiserver that waits
+    holds a connection, and all of them come from one address.
+    """
 
     def __init__(self, limit: int, per_peer: int, reserved: int = 0) -> None:
         self._limit = limit
@@ -42,7 +46,8 @@ class Gate:
     def enter(self, peer: str, *, known: bool = False) -> bool:
         """Return whether one more may come in, and count it; `known` shows a certificate."""
         limit = self._limit if known else self._limit - self._reserved
-        if self._open.total() >= limit or self._open[peer] >= self._per_peer:
+        crowded = not known and self._open[peer] >= self._per_peer
+        if crowded or self._open.total() >= limit:
             return False
         self._open[peer] += 1
         return True

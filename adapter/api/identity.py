@@ -14,6 +14,7 @@ ANONYMOUS = "system:anonymous"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
 MASTERS = "system:masters"
+SERVICE_ACCOUNT = "system:serviceaccount:"  # then namespace:name
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -30,8 +31,17 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def account(self) -> str | None:
-        """Who pays: the user whom kube-apiserver let through, None for all others together."""
-        return None if self.direct else self.user
+        """Who pays: the user whom kube-apiserver let through, None for all others together.
+
+        A tenant makes service accounts at will, so those of a namespace pay together, by the name
+        of their group. Those of kube-system, as the HPA controller's, pay each on its own.
+        """
+        if self.direct:
+            return None
+        namespace, colon, _ = self.user.removeprefix(SERVICE_ACCOUNT).partition(":")
+        if not self.user.startswith(SERVICE_ACCOUNT) or not colon or namespace == "kube-system":
+            return self.user
+        return f"system:serviceaccounts:{namespace}"
 
     def authenticated(self) -> Self:
         """Return the user with the group that every authenticated user has.

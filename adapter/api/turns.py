@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-_Line = deque[asyncio.Future[None]]
+from adapter.errors import Unavailable
+
+# As many as the connections of one stranger (connection.MAX_PER_PEER): a line whose clients have
+# gone holds no connection any more, so that only this bounds it.
+MAX_WAITING = 256
+GONE = "the client has gone: nobody reads the answer"
+
+_Gone = Callable[[], bool]
+_Line = deque[tuple[asyncio.Future[None], _Gone]]
 CALLER = web.RequestKey("caller", object)  # in whose line a request stands; else its address's
 
 
@@ -30,20 +38,31 @@ class Turns:
         @web.middleware
         async def wait(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.match_info.route.name not in at_once:
-                await self.take(request.get(CALLER, request.remote))
+                await self.take(request.get(CALLER, request.remote), lambda: _has_gone(request))
             return await handler(request)
 
         return wait
 
-    async def take(self, caller: Hashable) -> None:
-        """Return when it is the caller's turn."""
+    async def take(self, caller: Hashable, gone: _Gone = lambda: False) -> None:
+        """Return when it is the caller's turn.
+
+        Raises Unavailable where the caller's line is full, and where `gone` says that nobody is
+        there any more to read an answer; such a turn goes on to the next at once.
+        """
+        if gone():
+            raise Unavailable(GONE)
         loop = asyncio.get_running_loop()
         if not self._taken:
             self._taken = True
             loop.call_soon(self._next)
             return
+        line = self._lines.setdefault(caller, deque())
+        if len(line) >= MAX_WAITING:
+            raise Unavailable(
+                f"{MAX_WAITING} queries of this caller wait already: ask fewer at a time"
+            )
         turn = loop.create_future()
-        self._lines.setdefault(caller, deque()).append(turn)
+        line.append((turn, gone))
         await turn
 
     def _next(self) -> None:
@@ -51,11 +70,20 @@ class Turns:
         while self._lines:
             caller = next(iter(self._lines))
             line = self._lines.pop(caller)
-            turn = line.popleft()
+            turn, gone = line.popleft()
             if line:
                 self._lines[caller] = line
-            if not turn.done():  # or the client has gone
+            if turn.done():  # it was cancelled
+                continue
+            if gone():
+                turn.set_exception(Unavailable(GONE))
+            else:
                 turn.set_result(None)
                 asyncio.get_running_loop().call_soon(self._next)
                 return
         self._taken = False
+
+
+def _has_gone(request: web.Request) -> bool:
+    """Return whether the client has closed; aiohttp cancels nothing then."""
+    return request.transport is None or request.transport.is_closing()

@@ -116,3 +116,15 @@ def test_lists_of_names_are_taken_as_they_are(names: list[str]) -> None:
 def test_kube_apiservers_users_have_an_account_each_and_all_others_one_together() -> None:
     assert [Identity(name).account for name in ("alice", "bob")] == ["alice", "bob"]
     assert Identity("alice", direct=True).account is Identity("bob", direct=True).account is None
+
+
+def test_the_service_accounts_of_a_namespace_have_one_account_but_kube_systems_one_each() -> None:
+    def accounts(*names: str) -> list[str | None]:
+        return [Identity(f"system:serviceaccount:{name}").account for name in names]
+
+    assert len(set(accounts("team-a:x", "team-a:y"))) == 1
+    assert len(set(accounts("team-a:x", "team-b:x", "team-a"))) == 3
+    controller = "kube-system:horizontal-pod-autoscaler"
+    assert accounts(controller) == [f"system:serviceaccount:{controller}"]
+    assert Identity("team-a").account not in accounts("team-a:x")
+    assert Identity("system:serviceaccount:team-a:x", direct=True).account is None

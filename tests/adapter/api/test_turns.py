@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.api.turns import CALLER, Turns
+from adapter.api import server as servers
+from adapter.api.turns import CALLER, MAX_WAITING, Turns
+from tests.adapter.api.serving import METRIC, Serving
 
 
 async def asked(callers: list[str]) -> list[str]:
@@ -83,9 +87,9 @@ class Told(Turns):
         super().__init__()
         self.callers: list[object] = []
 
-    async def take(self, caller: Hashable) -> None:
+    async def take(self, caller: Hashable, gone: Callable[[], bool] = lambda: False) -> None:
         self.callers.append(caller)
-        await super().take(caller)
+        await super().take(caller, gone)
 
 
 async def test_a_request_stands_in_its_callers_line_and_that_of_an_open_route_in_none() -> None:
@@ -108,3 +112,82 @@ async def test_a_request_stands_in_its_callers_line_and_that_of_an_open_route_in
             async with session.get(server.make_url(path), headers=headers) as response:
                 assert response.status == 200
     assert turns.callers == ["hpa", "127.0.0.1"]
+
+
+class Stalled(Turns):
+    """Turns that go on only once `going` is set."""
+
+    going = False
+
+    def _next(self) -> None:
+        if self.going:
+            super()._next()
+        else:
+            asyncio.get_running_loop().call_later(0.01, self._next)
+
+    def waiting(self) -> int:
+        return sum(map(len, self._lines.values()))
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
+    turns = Stalled()
+    monkeypatch.setattr(servers, "Turns", lambda: turns)
+    return turns
+
+
+QUERY = f"GET {METRIC} HTTP/1.1\r\nHost: x\r\nX-Remote-User: hpa\r\nX-Remote-Group: system:masters"
+OF_KUBE_APISERVER = f"{QUERY}\r\nConnection: close\r\n\r\n".encode()
+
+
+async def sent(serving: Serving) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await serving.connected(serving.proxy)
+    writer.write(OF_KUBE_APISERVER)
+    return reader, writer
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_clients_that_have_gone_cost_no_answer(tmp_path: Path, stalled: Stalled) -> None:
+    async with Serving(tmp_path) as serving:
+        first, kept = await sent(serving)
+        await until(lambda: stalled._taken)
+        gone = [(await sent(serving))[1] for _ in range(20)]
+        await until(lambda: stalled.waiting() == 20)
+        live, open_too = await sent(serving)
+        await until(lambda: stalled.waiting() == 21)
+        for writer in gone:
+            writer.close()
+        assert serving.server._runner is not None
+        connections = serving.server._runner.server
+        assert connections is not None
+        await until(lambda: sum(one.transport is None for one in connections.connections) == 20)
+        stalled.going = True
+        async with asyncio.timeout(10):
+            assert [(await reader.read()).split()[1] for reader in (first, live)] == [b"200"] * 2
+        kept.close()
+        open_too.close()
+        assert serving.metrics.requests.labels("200")._value.get() == 2
+        await until(lambda: serving.metrics.requests.labels("503")._value.get() == 20)
+
+
+async def test_a_line_that_is_full_says_so_at_once(tmp_path: Path, stalled: Stalled) -> None:
+    async with Serving(tmp_path) as serving:
+        first = await sent(serving)
+        await until(lambda: stalled._taken)
+        waiting = [await sent(serving) for _ in range(MAX_WAITING)]
+        await until(lambda: stalled.waiting() == MAX_WAITING)
+        more, writer = await sent(serving)
+        async with asyncio.timeout(5):
+            answer = await more.read()
+        assert answer.split()[1] == b"503"
+        assert b"256 queries of this caller wait already" in answer
+        stalled.going = True
+        async with asyncio.timeout(20):
+            assert (await waiting[-1][0].read()).split()[1] == b"200"
+        for _, opened in (first, *waiting, (more, writer)):
+            opened.close()
