@@ -100,9 +100,9 @@ class PrometheusSource:
 
     async def _seed(self, client: Client, fleet: Fleet) -> None:
         """Fill in what the windows of serving pods do not know; what was read since then stays."""
+        at = asyncio.get_running_loop().time()
         now, past = await self._in_thread(lambda: self._past(client))
         self._seeded = True
-        at = asyncio.get_running_loop().time()
         for pod in fleet.pods.values():
             figures = past.get((pod.namespace, pod.name))
             columns = tuple(answers.columns(figures, pod, now, at)) if figures else ()
@@ -111,8 +111,9 @@ class PrometheusSource:
         event("prometheus_past_taken", pods=len(past))
 
     async def _read(self, client: Client, asking: Iterable[Pod]) -> None:
-        found = await self._in_thread(lambda: self._present(client))
+        # Ages are as of the first question: a slow answer must not look younger than it is.
         at = asyncio.get_running_loop().time()
+        found = await self._in_thread(lambda: self._present(client))
         for pod in asking:
             figures = found.get((pod.namespace, pod.name))
             if not figures:

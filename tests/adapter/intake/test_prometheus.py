@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from adapter.intake.prometheus import UNLISTED, PrometheusSource
 from adapter.model.batch import Batch, ModelState, Origin, Reading
@@ -21,6 +22,7 @@ from adapter.model.fleet import Fleet, Pod, SourceKind
 from adapter.model.window import Window
 from adapter.settings import Prometheus, Settings
 from adapter.telemetry import Metrics
+from tests.adapter.intake.scraping import answering, listening
 from tests.adapter.model.world import serving_pod
 from tests.controlplane.processes import free_ports
 
@@ -193,3 +195,26 @@ async def test_a_prometheus_that_is_not_there_is_normal(caplog: pytest.LogCaptur
     assert heard.readings == []
     assert list(heard.why) == ["uid-llm-0"]
     assert [r.message for r in caplog.records].count("prometheus_unreadable") == 1
+
+
+async def test_what_a_slow_prometheus_answers_is_as_old_as_the_question() -> None:
+    asked_at: list[float] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        if "range" in request.path:
+            return web.json_response({"status": "success", "data": {"result": []}})
+        if request.query["query"] == "time()":
+            asked_at.append(asyncio.get_running_loop().time())
+            return web.json_response({"status": "success", "data": {"result": [5, "5.0"]}})
+        await asyncio.sleep(0.2)
+        labels = {"namespace": "default", "pod": "llm-0"}
+        parts = [{"metric": labels | {"part": one}, "value": [5, "5"]} for one in ("value", "at")]
+        return web.json_response({"status": "success", "data": {"result": parts}})
+
+    heard = Heard()
+    async with listening(answering(handler)) as port, heard.asking(port, asks("llm-0")):
+        await heard.until(lambda: heard.readings)
+    reading = heard.readings[0]
+    assert reading.points
+    assert max(point.at for point in reading.points) <= asked_at[1]
+    assert reading.at <= asked_at[1]
