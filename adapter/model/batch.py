@@ -103,6 +103,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     dims: Mapping[str, str] = {}  # what the source says of itself, such as {"model": "llama"}
     life: str = ""  # changes when the source restarts: its counters are not compared across that
     origin: Origin = Origin.POD
+    of_member: bool = False  # a group's, with the period that a tenant's own source says
     gpu_count: int = 0  # how many GPUs are behind its GPU points
     ready_at: float | None = None  # when its model server was first ready in its present life
 

@@ -18,6 +18,8 @@ DEBUT_SECONDS = 5.0
 # A page that was not there is asked for again after 15 s and a tenth (intake/rounds.py).
 PAGE_DEBUT_SECONDS = 20.0
 
+_Like = tuple[str, SourceKind | None]  # a namespace, and the kind of source
+
 
 class Debut(NamedTuple):
     """Until when no reading need be here: of the pod's own figures, and of its GPUs."""
@@ -84,28 +86,29 @@ def _begun(
 ) -> dict[str, Debut]:
     """Return the debuts that begin now; a pod of which nothing was heard goes by its like.
 
+    Its like are those of its own namespace: what a stranger's sidecar says is no word on it.
+
     GPUs are waited for as long as any node's source may take: that of a new node is new, too.
     """
     slowest, of_nodes = _slowest(fleet, sources)
     debuts = {}
     for uid in turned:
-        kind, source = fleet.pods[uid].source, sources.get(uid, NEW)
-        least = DEBUT_SECONDS if kind is SourceKind.SIDECAR else PAGE_DEBUT_SECONDS
-        own = source.period_seconds or slowest.get(kind, 0.0)
+        pod, source = fleet.pods[uid], sources.get(uid, NEW)
+        least = DEBUT_SECONDS if pod.source is SourceKind.SIDECAR else PAGE_DEBUT_SECONDS
+        own = source.period_seconds or slowest.get((pod.namespace, pod.source), 0.0)
         until = max(least, FRESH_PERIODS * own)
         gpus_until = max(until, FRESH_PERIODS * (source.node_period_seconds or of_nodes))
         debuts[uid] = Debut(now + until, now + gpus_until)
     return debuts
 
 
-def _slowest(
-    fleet: Fleet, sources: Mapping[str, Source]
-) -> tuple[dict[SourceKind | None, float], float]:
-    """Return the longest period heard, of each kind of source and of those of nodes."""
-    slowest: dict[SourceKind | None, float] = {}
+def _slowest(fleet: Fleet, sources: Mapping[str, Source]) -> tuple[dict[_Like, float], float]:
+    """Return the longest period heard, of each namespace's kind of source and of nodes' sources."""
+    slowest: dict[_Like, float] = {}
     of_nodes = 0.0
     for uid, pod in fleet.pods.items():
         source = sources.get(uid, NEW)
-        slowest[pod.source] = max(slowest.get(pod.source, 0.0), source.period_seconds or 0.0)
+        like = (pod.namespace, pod.source)
+        slowest[like] = max(slowest.get(like, 0.0), source.period_seconds or 0.0)
         of_nodes = max(of_nodes, source.node_period_seconds or 0.0)
     return slowest, of_nodes

@@ -112,7 +112,9 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
     if reading.origin is Origin.HISTORY:
         return source
     if reading.origin is Origin.NODE:
-        period, node_why = reading.period_seconds, reading.why.get("gpu")
+        # A tenant's own source is no source of a node: its period holds for no other pod.
+        period = source.node_period_seconds if reading.of_member else reading.period_seconds
+        node_why = reading.why.get("gpu")
         return msgspec.structs.replace(source, node_why=node_why, node_period_seconds=period)
     ready = reading.model is ModelState.READY
     answered = pod.model_started_at if ready else source.answered_start

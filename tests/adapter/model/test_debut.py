@@ -66,6 +66,15 @@ def test_a_pod_of_which_nothing_was_heard_goes_by_the_slowest_of_its_like(
     assert begun(kind, {B: like}).gpus_until == 60.0
 
 
+@pytest.mark.parametrize("kind", [SourceKind.SIDECAR, SourceKind.SCRAPE, SourceKind.PROMETHEUS])
+def test_what_a_stranger_says_makes_no_debut_longer(kind: SourceKind) -> None:
+    pods = (serving_pod("a", source=kind), serving_pod("b", source=kind, namespace="stranger"))
+    says, turned = {B: Source(heard_at=1.0, period_seconds=60.0)}, {A: SERVING}
+    debuts = fold({}, {A: LOADING}, turned, fleet=Fleet.of(pods), sources=says, now=0.0)
+    least = DEBUT_SECONDS if kind is SourceKind.SIDECAR else PAGE_DEBUT_SECONDS
+    assert debuts == {A: Debut(least, least)}
+
+
 def test_who_debuts_goes_by_what_is_asked_for() -> None:
     debuting = Debuting.at(10.0, fleet_of(), {A: Debut(5.0, 60.0)})
     assert debuting.of("pending").tolist() == [False, False]

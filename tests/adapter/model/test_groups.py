@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
 from adapter.model.fleet import Fleet, Pod
 from adapter.model.groups import Groups
+from adapter.model.source import fold as heard
 
 HOLD_SECONDS = 60.0
 
@@ -46,6 +48,15 @@ def test_a_worker_alone_moves_the_leader_and_leaves_its_queue_alone() -> None:
     (told,) = [r for r in found.readings if r.uid == "u0"]
     assert told.origin is Origin.NODE
     assert told.points == (Point("gpu_busy_percent", 100.0, 50.0),)
+
+
+def test_the_period_of_a_workers_own_source_is_not_that_of_a_nodes_source() -> None:
+    own = structs.replace(says(1, gpu_busy_percent=20), period_seconds=60.0)
+    assert heard({}, fold(own), FLEET)["u0"].node_period_seconds is None
+    of_node = structs.replace(own, origin=Origin.NODE, period_seconds=30.0)
+    sources = heard({}, fold(of_node), FLEET)
+    assert sources["u0"].node_period_seconds == 30.0
+    assert heard(sources, fold(own), FLEET)["u0"].node_period_seconds == 30.0
 
 
 def test_the_leaders_queue_is_its_own() -> None:
