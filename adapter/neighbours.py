@@ -60,7 +60,7 @@ class Neighbours:
         if settings.fallthrough.url:
             client = made._client("the adapter behind this one", settings.fallthrough)
             owners = Owners.of(settings.api.object_kinds)
-            board = Board.of(settings.prometheus, owners)
+            board = Board.of(settings.prometheus, owners, settings.model.hold_seconds)
             made.fallthrough = Fallthrough(client, owners, board)
             made.works.append(made.fallthrough.run)
         return made

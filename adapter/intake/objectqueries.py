@@ -7,7 +7,9 @@ scrapes; a version that does not know that parameter takes samples of up to five
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,12 +19,12 @@ from adapter.intake import answers
 from adapter.model import excuses
 from adapter.model.freshness import FRESH_PERIODS
 from adapter.model.owners import Kind, Owners
-from adapter.model.queried import Board, Figure, Key
+from adapter.model.queried import MAX_OF_METRIC, MAX_OF_NAMESPACE, Board, Figure, Key
 from adapter.settings import ObjectQuery, Settings
 from adapter.telemetry import Metrics, Once, event, log, warn
 
-# The workloads of the largest clusters; one that answers by pod or by request is not aggregated.
-MAX_SERIES = 10_000
+# The last resort: one that answers by pod or by request is not aggregated.
+MAX_SERIES = MAX_OF_METRIC
 MAX_SHOWN = 100  # characters of a label
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class ObjectQueries:
         self._owners = Owners.of(settings.api.object_kinds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="object-queries")
         self._once = Once(warn)
-        self.board = Board.of(settings.prometheus, self._owners)
+        self.board = Board.of(settings.prometheus, self._owners, settings.model.hold_seconds)
 
     async def run(self) -> None:
         """Ask until cancelled, where there is a query; a Prometheus that is gone is asked again."""
@@ -82,7 +84,8 @@ class ObjectQueries:
             figures = found | figures  # the first query of an object counts
             wrong.setdefault((one.metric, kind.qualified), []).extend(words)
         troubles = {asked: _listed(words) for asked, words in wrong.items() if words}
-        self.board = self.board.after(figures, troubles, at)
+        after = functools.partial(self.board.after, figures, troubles, at)
+        self.board = await asyncio.get_running_loop().run_in_executor(self._thread, after)
         self._tell(troubles)
 
     async def _ask(
@@ -92,8 +95,12 @@ class ObjectQueries:
         if isinstance(now, str):
             return {}, [now]
         look_back = FRESH_PERIODS * self._settings.period_seconds
-        series = await self._tried(lambda: client.instant(one.query, now, look_back), one.query)
-        return ({}, [series]) if isinstance(series, str) else figures_of(series, one, kind, at)
+
+        def asked() -> tuple[dict[Key, Figure], list[str]]:
+            return figures_of(client.instant(one.query, now, look_back), one, kind, at)
+
+        said = await self._tried(asked, one.query)
+        return ({}, [said]) if isinstance(said, str) else said
 
     async def _tried(self, ask: Callable[[], _Answer], query: str) -> _Answer | str:
         """Return the answer, or in words why there is none."""
@@ -120,11 +127,14 @@ class ObjectQueries:
 def figures_of(
     series: Sequence[Series], one: ObjectQuery, kind: Kind, asked_at: float
 ) -> tuple[dict[Key, Figure], list[str]]:
-    """Return the values of an answer, and in words what of it is none; pure."""
+    """Return the values of an answer, and in words what of it is none; pure.
+
+    A namespace with too many series is left out alone: its labels may be a tenant's.
+    """
+    series, wrong = _fair(series, one, kind)
     if len(series) > MAX_SERIES:
-        return {}, [f"the answer has {len(series)} series: aggregate {_by(kind)}"]
+        return {}, [*wrong, f"the answer has {len(series)} series: aggregate {_by(kind)}"]
     found: dict[Key, Figure] = {}
-    wrong: list[str] = []
     twice: set[Key] = set()
     for key, value in _read(series, one, kind, wrong):
         if key in found:
@@ -134,6 +144,28 @@ def figures_of(
         del found[key]
         wrong.append(f"several series for `{_shown(key.name)}`: aggregate {_by(kind)}")
     return found, wrong
+
+
+def _fair(
+    series: Sequence[Series], one: ObjectQuery, kind: Kind
+) -> tuple[Sequence[Series], list[str]]:
+    """Return the series of the namespaces that have not too many, and which have, in words."""
+    whose = [_namespace(each, one) for each in series]
+    many = {name for name, count in Counter(whose).items() if count > MAX_OF_NAMESPACE}
+    if not many:
+        return series, []
+    told = (
+        f"namespace `{_shown(name)}` has over {MAX_OF_NAMESPACE} series and is left out:"
+        f" aggregate {_by(kind)}"
+        for name in sorted(many)
+    )
+    kept = zip(series, whose, strict=True)
+    return [each for each, name in kept if name not in many], list(told)
+
+
+def _namespace(series: Series, one: ObjectQuery) -> str:
+    labels = series.get("metric")
+    return one.namespace or (str(labels.get("namespace", "")) if isinstance(labels, dict) else "")
 
 
 def _read(

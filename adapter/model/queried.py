@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
@@ -15,8 +16,11 @@ from adapter.model.quantity import to_milli
 from adapter.model.snapshot import Answer, Snapshot
 from adapter.settings import Prometheus
 
-# Objects come and go; what was not answered for so long is far beyond any hold.
-FORGET_SECONDS = 3600.0
+# Objects come and go; until then an error can say for how long there was no value.
+FORGET_HOLDS = 4
+# Of one metric and kind: a tenant's new names push out its own old ones, and no more.
+MAX_OF_NAMESPACE = 500
+MAX_OF_METRIC = 10_000  # the workloads of the largest clusters
 
 
 class Key(NamedTuple):
@@ -43,16 +47,17 @@ class Board(msgspec.Struct, frozen=True):
 
     served: tuple[tuple[str, Kind], ...] = ()
     period_seconds: float = 0.0
+    hold_seconds: float = 0.0
     figures: Mapping[Key, Figure] = {}
     troubles: Mapping[tuple[str, str], str] = {}
     rounds: int = 0
 
     @classmethod
-    def of(cls, settings: Prometheus, owners: Owners) -> Self:
+    def of(cls, settings: Prometheus, owners: Owners, hold_seconds: float) -> Self:
         """Return the board of the settings before anything was asked."""
         named = ((one.metric, owners.named(one.kind)) for one in settings.objects)
         served = dict.fromkeys((metric, kind) for metric, kind in named if kind is not None)
-        return cls(tuple(served), settings.period_seconds)
+        return cls(tuple(served), settings.period_seconds, hold_seconds)
 
     def kinds(self, metric: str) -> tuple[Kind, ...]:
         """Return the kinds that have the metric; none where it is no query's."""
@@ -61,10 +66,14 @@ class Board(msgspec.Struct, frozen=True):
     def after(
         self, figures: Mapping[Key, Figure], troubles: Mapping[tuple[str, str], str], now: float
     ) -> Self:
-        """Return the board after a round; what it did not answer stays as it was, and grows old."""
-        kept = {key: one for key, one in self.figures.items() if now - one.at <= FORGET_SECONDS}
+        """Return the board after a round; what it did not answer stays as it was, and grows old.
+
+        It is forgotten after some holds, or when newer ones fill its namespace or its metric.
+        """
+        longest = FORGET_HOLDS * self._held_seconds(self.hold_seconds)
+        kept = {key: one for key, one in self.figures.items() if now - one.at <= longest}
         return msgspec.structs.replace(
-            self, figures={**kept, **figures}, troubles=troubles, rounds=self.rounds + 1
+            self, figures=_capped({**kept, **figures}), troubles=troubles, rounds=self.rounds + 1
         )
 
     def answer(self, key: Key, seen: Snapshot, now: float) -> Answer:
@@ -101,6 +110,18 @@ class Board(msgspec.Struct, frozen=True):
 
     def _held_seconds(self, hold_seconds: float) -> float:
         return max(hold_seconds, HELD_PERIODS * self.period_seconds)
+
+
+def _capped(figures: Mapping[Key, Figure]) -> dict[Key, Figure]:
+    """Return the newest of each namespace and of each metric, as many as may be kept."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    found = {}
+    for key, one in sorted(figures.items(), key=lambda item: -item[1].at):
+        metric, namespace = key[:2], key[:3]
+        if counts[namespace] < MAX_OF_NAMESPACE and counts[metric] < MAX_OF_METRIC:
+            found[key] = one
+            counts.update((metric, namespace))
+    return found
 
 
 _NO_SERIES = "the query's answer has no series for it"

@@ -55,7 +55,7 @@ class Asking:
         settings = Prometheus(period_seconds=15.0, objects=(ObjectQuery(metric, "q"),))
         key, now = Key(metric, "Deployment.apps", "default", ""), self.world.now
         told = {key._replace(name=name): Figure(value, now) for name, value in figures.items()}
-        self.board = Board.of(settings, KNOWN).after(told, {}, now)
+        self.board = Board.of(settings, KNOWN, 60.0).after(told, {}, now)
 
     def raw(self, path: str, version: str = "v1beta2", **parameters: str) -> bytes:
         namespace, *named, metric = path.split("/")

@@ -60,7 +60,12 @@ def test_a_namespace_and_a_name_of_the_setting_stand_in_for_labels() -> None:
         ([series("soon", **HERE)], "is said to be None"),
         ([series("1", **HERE), series("2", **HERE)], "several series for `llm`"),
         ([{"metric": 3, "value": []}], "no label `namespace`"),
-        ([series("1", **HERE)] * (MAX_SERIES + 1), "the answer has 10001 series"),
+        ([series("1", **HERE)] * 501, "namespace `default` has over 500 series and is left out"),
+        ([series("1")] * 501, "namespace `` has over 500 series"),
+        (
+            [series("1", namespace=str(n // 500)) for n in range(MAX_SERIES + 1)],
+            "the answer has 10001 series",
+        ),
     ],
 )
 def test_what_is_no_value_of_one_object_is_told_and_is_none(
@@ -69,6 +74,14 @@ def test_what_is_no_value_of_one_object_is_told_and_is_none(
     found, wrong = figures_of(answer, QUERY, DEPLOYMENT, 5.0)
     assert found == {}
     assert any(words in one for one in wrong), wrong
+
+
+def test_a_tenant_with_too_many_series_is_left_out_alone() -> None:
+    flood = [series("1", namespace="b", deployment=f"d{n}") for n in range(MAX_SERIES + 1)]
+    found, wrong = figures_of([*flood, series("3", **HERE)], QUERY, DEPLOYMENT, 5.0)
+    assert found == {KEY: Figure(3.0, 5.0)}
+    assert len(wrong) == 1
+    assert figures_of(flood[:-1], QUERY, DEPLOYMENT, 5.0)[1] == wrong  # told once: no count in it
 
 
 @given(
@@ -170,4 +183,4 @@ async def test_the_first_query_of_an_object_counts_and_the_second_is_told() -> N
 async def test_without_a_query_nobody_is_asked() -> None:
     made = ObjectQueries(Settings(), Metrics())
     await asyncio.wait_for(made.run(), 1)
-    assert made.board == Board(period_seconds=15.0)
+    assert made.board == Board(period_seconds=15.0, hold_seconds=60.0)

@@ -5,7 +5,15 @@ from msgspec import structs
 
 from adapter.errors import NotFound, NoValue
 from adapter.model.owners import DEPLOYMENT, KNOWN, SERVICE
-from adapter.model.queried import FORGET_SECONDS, NOTHING, Board, Figure, Key
+from adapter.model.queried import (
+    FORGET_HOLDS,
+    MAX_OF_METRIC,
+    MAX_OF_NAMESPACE,
+    NOTHING,
+    Board,
+    Figure,
+    Key,
+)
 from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.model.world import START, WALL, World
 
@@ -19,8 +27,8 @@ SETTINGS = Prometheus(
         ObjectQuery("gateway_queue", "s", kind="Service"),
     ),
 )
-BOARD = Board.of(SETTINGS, KNOWN)
 HOLD = 60.0
+BOARD = Board.of(SETTINGS, KNOWN, HOLD)
 
 
 def answered(value: float = 3.0, at: float = START) -> Board:
@@ -71,9 +79,28 @@ def test_before_the_first_answer_there_is_no_value_and_then_an_unknown_object_is
         BOARD.after({}, {}, START).figure(QUEUE, START, HOLD)
 
 
-def test_what_is_gone_for_an_hour_is_forgotten() -> None:
-    assert answered().after({}, {}, START + FORGET_SECONDS).figures
-    assert not answered().after({}, {}, START + FORGET_SECONDS + 1).figures
+def test_what_is_gone_for_some_holds_is_forgotten() -> None:
+    assert answered().after({}, {}, START + FORGET_HOLDS * HOLD).figures
+    assert not answered().after({}, {}, START + FORGET_HOLDS * HOLD + 1).figures
+
+
+def test_new_names_in_every_round_push_out_their_own_namespaces_old_ones_alone() -> None:
+    board = answered()
+    for n in range(10):
+        names = (QUEUE._replace(namespace="b", name=f"{n}-{i}") for i in range(400))
+        now = START + n
+        board = board.after(dict.fromkeys(names, Figure(1.0, now)), {}, now)
+    assert board.figures[QUEUE].value == 3.0
+    assert len(board.figures) == MAX_OF_NAMESPACE + 1
+    assert QUEUE._replace(namespace="b", name="9-0") in board.figures
+
+
+def test_many_rounds_of_new_names_in_new_namespaces_keep_a_bounded_number() -> None:
+    board = BOARD
+    for n in range(30):
+        names = (QUEUE._replace(namespace=f"{n}", name=f"{i}") for i in range(MAX_OF_NAMESPACE))
+        board = board.after(dict.fromkeys(names, Figure(1.0, START + n)), {}, START + n)
+    assert len(board.figures) == MAX_OF_METRIC
 
 
 def test_an_answer_has_the_time_of_its_question_and_all_objects_that_are_held() -> None:
