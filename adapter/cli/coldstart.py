@@ -10,21 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from adapter.cli import reach, startpage
+from adapter.cli.failure import failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, StartupError
 from adapter.ops.coldstart import ColdStart, Stories
-from adapter.settings import Api
-
-_KINDS = {
-    "deploy": "Deployment",
-    "deployment": "Deployment",
-    "sts": "StatefulSet",
-    "statefulset": "StatefulSet",
-    "rs": "ReplicaSet",
-    "replicaset": "ReplicaSet",
-    "lws": "LeaderWorkerSet",
-    "leaderworkerset": "LeaderWorkerSet",
-}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -33,9 +22,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         stories = asyncio.run(_stories(chosen))
     except StartupError as error:
-        return _failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
+        return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
-        return _failed(reach.told(error), reach.hint(error, "kubectl get pods shows what starts"))
+        return failed(reach.told(error), reach.hint(error, "kubectl get pods shows what starts"))
     json = msgspec.json.encode(stories).decode()
     text = json if chosen.output == "json" else startpage.text(stories)
     sys.stdout.write(text.rstrip("\n") + "\n")
@@ -43,7 +32,6 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    default = Api()
     made = argparse.ArgumentParser(
         prog="forescale coldstart",
         description="Shows how long pods take from their creation until they serve, as the adapter"
@@ -52,15 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("workload", metavar="WORKLOAD", nargs="?", default="",
                       help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
-    made.add_argument("-n", "--namespace", default="default", help="(default: %(default)s)")
     made.add_argument("-A", "--all-namespaces", action="store_true")
-    made.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    made.add_argument("--kubeconfig", default="", help="(default: as kubectl finds it)")
-    made.add_argument(
-        "--adapter", default="", metavar="URL", help="ops port of an adapter, without a cluster"
-    )
-    made.add_argument("--adapter-namespace", default=default.namespace, help="(%(default)s)")
-    made.add_argument("--adapter-service", default=default.service, help="(%(default)s)")
+    reach.add_options(made)
     return made
 
 
@@ -74,12 +55,7 @@ async def _stories(chosen: argparse.Namespace) -> Stories:
 
 async def _asked(page: Page, chosen: argparse.Namespace) -> Stories:
     kind, _, name = chosen.workload.rpartition("/")
-    query = {"name": name, "kind": _KINDS.get(kind.lower(), kind)}
+    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
     if not chosen.all_namespaces:
         query["namespace"] = chosen.namespace
     return msgspec.convert(await page(ColdStart.path, query), Stories, strict=False)
-
-
-def _failed(words: str, hint: str) -> int:
-    sys.stderr.write(f"error: {words}\nhint: {hint}\n")
-    return 1

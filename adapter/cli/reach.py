@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import aiohttp
 from adapter.cluster import Json
 from adapter.errors import KubeError
 from adapter.intake.kube import Kube
+from adapter.settings import Api
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 _OK = 200
@@ -26,6 +28,31 @@ class Page(Protocol):
     """Asks one page of the adapter's ops port; raises KubeError with the adapter's own words."""
 
     async def __call__(self, path: str, query: Mapping[str, str]) -> Json: ...
+
+
+# What kubectl calls the workloads, and what they are.
+WORKLOADS = {
+    "deploy": "Deployment",
+    "deployment": "Deployment",
+    "sts": "StatefulSet",
+    "statefulset": "StatefulSet",
+    "rs": "ReplicaSet",
+    "replicaset": "ReplicaSet",
+    "lws": "LeaderWorkerSet",
+    "leaderworkerset": "LeaderWorkerSet",
+}
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what every question to an adapter takes: of which namespace, of which adapter, how."""
+    default = Api()
+    add = parser.add_argument
+    add("-n", "--namespace", default="default", help="(default: %(default)s)")
+    add("-o", "--output", choices=("text", "json"), default="text")
+    add("--kubeconfig", default="", help="(default: as kubectl finds it)")
+    add("--adapter", default="", metavar="URL", help="ops port of an adapter, without a cluster")
+    add("--adapter-namespace", default=default.namespace, help="(%(default)s)")
+    add("--adapter-service", default=default.service, help="(%(default)s)")
 
 
 def kubeconfig(given: str) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 
 from adapter.cli import reach
+from adapter.cli.failure import failed
 from adapter.errors import KubeError, StartupError
 from adapter.intake.removal import Removal, uninstall
 from adapter.settings import Api
@@ -24,9 +25,9 @@ def run(argv: list[str]) -> int:
     try:
         removals = asyncio.run(_uninstall(arguments.kubeconfig, api))
     except StartupError as error:
-        return _failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG")
+        return failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG")
     except KubeError as error:
-        return _failed(str(error), _hint(error))
+        return failed(str(error), _hint(error))
     _report(removals, api)
     return 0
 
@@ -70,8 +71,3 @@ def _hint(error: KubeError) -> str:
     if error.code in _FORBIDDEN:
         return "use a user who may get, patch and delete apiservices.apiregistration.k8s.io"
     return "is the cluster reachable? try: kubectl get apiservices"
-
-
-def _failed(words: str, hint: str) -> int:
-    sys.stderr.write(f"error: {words}\nhint: {hint}\n")
-    return 1

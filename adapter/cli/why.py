@@ -12,6 +12,7 @@ import msgspec
 
 from adapter.cli import reach, whypage
 from adapter.cli.autoscaler import Autoscaler, served_here
+from adapter.cli.failure import failed
 from adapter.cli.reach import Page
 from adapter.cli.totals import Total
 from adapter.cli.whypage import Chapter, Report
@@ -19,21 +20,9 @@ from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.model.catalogue import METRICS
 from adapter.model.why import Story
-from adapter.settings import Api
 
-_KINDS = {
-    "hpa": "HorizontalPodAutoscaler",
-    "horizontalpodautoscaler": "HorizontalPodAutoscaler",
-    "deploy": "Deployment",
-    "deployment": "Deployment",
-    "sts": "StatefulSet",
-    "statefulset": "StatefulSet",
-    "rs": "ReplicaSet",
-    "replicaset": "ReplicaSet",
-    "po": "Pod",
-    "pod": "Pod",
-}
 _HPA = "HorizontalPodAutoscaler"
+_KINDS = {"hpa": _HPA, "horizontalpodautoscaler": _HPA, "po": "Pod", "pod": "Pod"} | reach.WORKLOADS
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
@@ -43,20 +32,19 @@ def run(argv: Sequence[str]) -> int:
     chosen = _parser().parse_args(argv)
     kind, _, name = chosen.what.partition("/")
     if kind.lower() not in _KINDS or not name:
-        return _failed(f"`{chosen.what}` is no KIND/NAME", f"KIND is one of {', '.join(_KINDS)}", 2)
+        return failed(f"`{chosen.what}` is no KIND/NAME", f"KIND is one of {', '.join(_KINDS)}", 2)
     try:
         report = asyncio.run(_report(chosen, _KINDS[kind.lower()], name))
     except StartupError as error:
-        return _failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
+        return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
-        return _failed(reach.told(error), _hint(error))
+        return failed(reach.told(error), _hint(error))
     text = msgspec.json.encode(report).decode() if chosen.output == "json" else report.text()
     sys.stdout.write(text.rstrip("\n") + "\n")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    default = Api()
     made = argparse.ArgumentParser(
         prog="forescale why",
         description="Shows, pod by pod, the last reading, the smoothed and the served value, who is"
@@ -64,16 +52,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("what", metavar="KIND/NAME", help="hpa/…, deployment/…, pod/…")
-    made.add_argument("-n", "--namespace", default="default", help="(default: %(default)s)")
     made.add_argument("-m", "--metric", action="append", choices=METRICS, metavar="NAME",
                       help="only this metric (again for more)")  # fmt: skip
-    made.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    made.add_argument("--kubeconfig", default="", help="(default: as kubectl finds it)")
-    made.add_argument(
-        "--adapter", default="", metavar="URL", help="ops port of an adapter, without a cluster"
-    )
-    made.add_argument("--adapter-namespace", default=default.namespace, help="(%(default)s)")
-    made.add_argument("--adapter-service", default=default.service, help="(%(default)s)")
+    reach.add_options(made)
     return made
 
 
@@ -149,8 +130,3 @@ def _hint(error: KubeError) -> str:
     if error.code == _UNAVAILABLE:
         return "kubectl -n forescale-system get pods shows whether the adapter runs"
     return "is the cluster reachable? try: kubectl get hpa"
-
-
-def _failed(words: str, hint: str, code: int = 1) -> int:
-    sys.stderr.write(f"error: {words}\nhint: {hint}\n")
-    return code

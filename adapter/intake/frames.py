@@ -206,9 +206,16 @@ def _steps_since_ready(frame: wire.Frame, backlog: wire.Backlog) -> int:
 def _why(frame: wire.Frame) -> dict[str, str]:
     found = {
         "engine": frame.engine.why if frame.engine else None,
-        "gpu": frame.attribution.why if frame.attribution and not frame.gpus else None,
+        "gpu": _gpu_why(frame),
     }
     return {part: words[:MAX_WHY_CHARACTERS] for part, words in found.items() if words}
+
+
+def _gpu_why(frame: wire.Frame) -> str | None:
+    """Return what the sidecar says of its GPUs: of those that it has, or of having none."""
+    if frame.gpus:
+        return "; ".join(f"{gpu.uuid}: {gpu.why}" for gpu in frame.gpus if gpu.why)
+    return frame.attribution.why if frame.attribution else None
 
 
 def _dims(frame: wire.Frame) -> dict[str, str]:

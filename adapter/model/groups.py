@@ -66,8 +66,16 @@ class Groups:
         leader = next((one for one in group if one.rank == 0), None)
         if leader is not None and points:
             period, unknown = reading.period_seconds, ModelState.UNKNOWN
-            told = Reading(leader.uid, reading.at, period, unknown, points, origin=Origin.NODE)
-            yield structs.replace(told, of_member=reading.origin is not Origin.NODE)
+            of_member = reading.origin is not Origin.NODE
+            yield Reading(
+                leader.uid,
+                reading.at,
+                period,
+                unknown,
+                points,
+                origin=Origin.NODE,
+                of_member=of_member,
+            )
 
     def _remember(self, reading: Reading) -> None:
         points = {point.series: point for point in reading.points if _is_gpu(point.series)}

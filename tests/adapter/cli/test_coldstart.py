@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from adapter.cli import coldstart as command
-from adapter.ops import server
 from adapter.ops.coldstart import ColdStart
-from adapter.ops.probes import Probes
-from adapter.settings import Ops
-from adapter.telemetry import Metrics
+from tests.adapter.cli.opsport import serving
 from tests.adapter.model.test_starting import NOW, Timeline, served
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """An ops port in a thread of its own, since the command runs its own event loop."""
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    ports: list[int] = []
-
-    async def serve() -> None:
-        probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
-        line = Timeline(served("a", 100), at=300)
-        page = ColdStart(line.starting, clock=lambda: NOW + 300)
-        runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), page)
-        ports.append(port)
-        started.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert started.wait(10)
-    yield f"http://127.0.0.1:{ports[0]}"
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    line = Timeline(served("a", 100), at=300)
+    with serving(ColdStart(line.starting, clock=lambda: NOW + 300)) as found:
+        yield found
 
 
 @pytest.mark.parametrize("arguments", [[], ["llm"], ["deploy/llm"], ["Deployment/llm"], ["-A"]])

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from adapter.api import query
 from adapter.cli import why as command
-from adapter.ops import server
-from adapter.ops.probes import Probes
 from adapter.ops.why import Why
-from adapter.settings import Ops
-from adapter.telemetry import Metrics
+from tests.adapter.cli.opsport import serving
 from tests.adapter.model.world import World, serving_pod
 
 
@@ -32,27 +27,9 @@ def world() -> World:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """An ops port in a thread of its own, since the command runs its own event loop."""
     snapshot = world().snapshot
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    ports: list[int] = []
-
-    async def serve() -> None:
-        probes = Probes(read=lambda: snapshot, now=lambda: 0.0, first_try_seconds=1.0)
-        page = Why(lambda: snapshot, query.choice)
-        runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), page)
-        ports.append(port)
-        started.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert started.wait(10)
-    yield f"http://127.0.0.1:{ports[0]}"
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    with serving(Why(lambda: snapshot, query.choice)) as found:
+        yield found
 
 
 def test_a_workload_is_told_on_one_screen(url: str, capsys: pytest.CaptureFixture[str]) -> None:

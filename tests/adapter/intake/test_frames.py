@@ -253,3 +253,14 @@ def test_whatever_a_frame_says_the_next_tick_of_all_workloads_survives_it(
         window.append(batch, now, meters.measure(batch))
         trails.take(batch)
     assert window.freeze().second == 101
+
+
+def test_what_is_wrong_with_each_of_the_gpus_is_told() -> None:
+    gpus = (
+        wire.GpuReading("GPU-1", why="NVML lost this GPU"),
+        wire.GpuReading("GPU-2", busy_percent=40.0),
+    )
+    found, _ = read(frame(gpus=gpus, attribution=wire.Attribution(how="gpu-uuids", why="mounted")))
+    assert found.why["gpu"] == "GPU-1: NVML lost this GPU"
+    found, _ = read(frame(attribution=wire.Attribution(why="no proof which GPUs are this pod's")))
+    assert found.why["gpu"] == "no proof which GPUs are this pod's"
