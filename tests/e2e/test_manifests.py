@@ -14,7 +14,7 @@ from adapter.load import load
 from adapter.settings import accounts
 from scripts import install_manifest
 from tests.controlplane.api import Api, ApiError
-from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.cluster import ControlPlane, KubectlError
 from tests.e2e.llmpods import ROOT
 
 EXAMPLES = ROOT / "manifests" / "examples"
@@ -36,6 +36,25 @@ spec:
   template:
     metadata: {labels: {app: llm}}
     spec: {containers: [{name: llm, image: "llm:1", ports: [{containerPort: 8000}]}]}
+"""
+
+# Without ports, and with what a part might write over.
+OWN = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: llm}
+spec:
+  selector: {matchLabels: {app: llm}}
+  template:
+    metadata: {labels: {app: llm}}
+    spec:
+      volumes: [{name: weights, emptyDir: {}}]
+      resourceClaims: [{name: nic, resourceClaimName: nic}]
+      containers:
+        - name: llm-server
+          image: "llm:1"
+          env: [{name: HF_TOKEN, value: t}]
+          volumeMounts: [{name: weights, mountPath: /weights}]
 """
 
 
@@ -114,6 +133,26 @@ async def test_pods_with_our_parts_keep_the_restricted_level_and_the_agents_do_n
             assert await _refusal(api, namespace, template) is None, folder
     agent = _pods(await _built(controlplane, COMPONENTS / "node-agent"))
     assert "restricted volume types" in str(await _refusal(api, namespace, agent[0]))
+
+
+async def test_a_part_takes_nothing_from_the_deployment_that_it_is_put_into(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text(OWN)
+    for part in ("wrapper", "sidecar"):
+        _kustomization(tmp_path, tmp_path / "own.yaml", COMPONENTS / part)
+        built = yaml.safe_load_all(await _built(controlplane, tmp_path))
+        (spec,) = [one["spec"]["template"]["spec"] for one in built]
+        (model,) = spec["containers"]
+        assert {"name": "HF_TOKEN", "value": "t"} in model["env"], part
+        assert {"name": "weights", "mountPath": "/weights"} in model["volumeMounts"], part
+        assert {"name": "weights", "emptyDir": {}} in spec["volumes"], part
+        assert spec["resourceClaims"] == [{"name": "nic", "resourceClaimName": "nic"}], part
+    _kustomization(
+        tmp_path, tmp_path / "own.yaml", COMPONENTS / "sidecar", COMPONENTS / "dra-claim"
+    )
+    with pytest.raises(KubectlError, match="resourceClaims failed"):
+        await _built(controlplane, tmp_path)
 
 
 async def test_the_agent_goes_with_the_base_and_its_account_is_told_to_the_adapter(
