@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The fast loop: lint, format, types, import directions, unit tests. Everything runs; the first
-# failure decides the exit code, and a table says what took how long.
+# The fast loop: lint, format, types, import directions, unit tests. `make test` has one stage more for
+# what takes longer: whole programs, and properties with all their examples. Everything runs; the
+# first failure decides the exit code, and a table says what took how long.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -16,6 +17,6 @@ step lint .venv/bin/ruff check .
 step format .venv/bin/ruff format --check .
 step types .venv/bin/mypy
 step imports .venv/bin/lint-imports
-step unit .venv/bin/python -m pytest -q -n 4 --dist loadfile tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
+HYPOTHESIS_PROFILE=quick step unit .venv/bin/python -m pytest -q -n 4 --dist loadfile -m "not process" tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
 printf '\n%s\n' "${rows[@]}"
 exit $failed

@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=8"]
+UNIT = ["tests", *(f"--ignore=tests/{name}" for name in ("e2e", "triton", "browser"))]
+SLOW = "process or hypothesis"  # what the fast loop leaves out, or looks at with few examples
 NETNS = [PYTHON, "tests/controlplane/netns.py"]
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 
@@ -36,6 +38,7 @@ class Stage:
 STAGES = [
     Stage("debian packages", ["bash", "scripts/debian.sh"]),
     Stage("check", ["bash", "scripts/check.sh"]),
+    Stage("slow tests", [*PYTEST, "-n", "4", "--dist", "loadfile", "-m", SLOW, *UNIT]),
     Stage("demo", [".venv/bin/forescale", "demo", "--for", "60s", "--json"]),
     Stage("triton install", [PYTHON, "tests/triton/install.py"]),
     Stage("triton", [*PYTEST, "tests/triton"]),

@@ -22,6 +22,8 @@ import pytest
 from tests.adapter.intake.test_podjson import pod_json
 from tests.controlplane.processes import free_ports
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 20.0
 

@@ -110,6 +110,7 @@ async def test_a_file_that_vanishes_leaves_the_settings_and_is_told(scene: Scene
     assert scene.in_effect == 0
 
 
+@pytest.mark.process
 def test_the_running_process_takes_a_changed_file_in(adapter: Adapter, tmp_path: Path) -> None:
     pods, file = tmp_path / "pods", tmp_path / "settings.yaml"
     pods.mkdir()

@@ -26,6 +26,8 @@ from sidecar.wire import EngineState, Frame
 from tests.fakes.nvml import FakeGpus
 from tests.sidecar.conftest import until
 
+pytestmark = pytest.mark.process
+
 RATES = "nvmlDeviceGetUtilizationRates"
 MIB = 2**20
 

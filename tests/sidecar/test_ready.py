@@ -15,6 +15,8 @@ import pytest
 
 from sidecar import ready
 
+pytestmark = pytest.mark.process
+
 # Says 503 until the file is there, as llama.cpp does until its model is loaded.
 SERVER = """
 import http.server, os, sys

@@ -22,6 +22,8 @@ from sidecar.wire import Frame
 from tests.fakes.nvml import FakeGpus
 from tests.sidecar.conftest import until
 
+pytestmark = pytest.mark.process
+
 RUN = (sys.executable, "-m", "sidecar.cli", "run")
 MIB = 2**20
 START_SECONDS = 40.0  # two interpreters, on a machine that has other things to do

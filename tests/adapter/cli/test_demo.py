@@ -19,6 +19,8 @@ import pytest
 
 from adapter.cli import demo
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[3]
 MARK = "DEMO_TEST_MARK"
 COMMAND = "import sys; from adapter.cli.entry import main; sys.exit(main())"

@@ -197,6 +197,7 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGpus:
     return fake
 
 
+@pytest.mark.process
 async def test_a_real_agent_tells_of_a_pod_that_has_no_source_of_its_own(
     kubelet: FakeKubelet, gpus: FakeGpus, unused_tcp_port: int
 ) -> None:

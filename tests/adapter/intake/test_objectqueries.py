@@ -122,6 +122,7 @@ async def until(made: ObjectQueries, holds: Callable[[Board], object], seconds: 
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.process
 async def test_a_real_prometheus_answers_and_when_it_dies_the_last_value_grows_old(
     tmp_path: Path,
 ) -> None:

@@ -26,6 +26,8 @@ from tests.adapter.intake.scraping import answering, listening
 from tests.adapter.model.world import serving_pod
 from tests.controlplane.processes import free_ports
 
+pytestmark = pytest.mark.process
+
 SIDECAR = [sys.executable, "-m", "sidecar", "--engine", "vllm"]
 SERVER = [sys.executable, "-m", "tests.fakes.model_server", "--slots", "1", "--service-time", "60"]
 READY = {"ready_changed_at": 0.0, "model_started_at": 0.0}
@@ -146,6 +148,9 @@ async def test_a_pod_without_a_sidecar_of_ours_is_read_from_what_prometheus_scra
             assert reading.model is ModelState.READY
             assert all(0 <= reading.at - point.at < 10 for point in reading.points)
             assert heard.why["uid-llm-1"] == UNLISTED
+            # Its past is asked for at whole seconds and taken once: one of them must have come.
+            known = len(heard.readings)
+            await heard.until(lambda: len(heard.readings) >= known + 2)
             past = Heard()
             async with past.asking(port, serving_pod("llm-0", **READY), period_seconds=10.0):
                 await past.until(lambda: past.readings)
