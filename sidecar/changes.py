@@ -30,8 +30,9 @@ class Changes:
         """Log a new state of the model server, and each unusable or absent figure once."""
         then, now = before.engine, read.reading
         if then is None or (then.kind, then.state, then.why) != (now.kind, now.state, now.why):
+            lacks = now.state is EngineState.READY and now.why
             log.event(
-                _LEVELS[now.state],
+                logging.WARNING if lacks else _LEVELS[now.state],
                 f"model server: {now.state}",
                 engine=now.kind,
                 page=read.url,

@@ -28,6 +28,13 @@ class Connections:
     unaccepted: int = 0  # of those, in the listening socket's queue: the server took none of them
 
 
+def offer(port: int) -> str:
+    """Return in words what reads a server at this port that has no page, or none with a queue."""
+    known = next((kind for kind, usual in PORTS.items() if usual == port), None)
+    flags = f"--engine {known}" if known else f"--engine connections --engine-port {port}"
+    return f"`{flags}` estimates its queue by its connections"
+
+
 def read(port: int, tables: Iterable[Path] = TABLES) -> Connections:
     """Return the connections to this port; raise OSError where the kernel shows no table."""
     texts = []

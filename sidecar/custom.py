@@ -42,6 +42,7 @@ def row(values: Mapping[str, Names], model_label: str) -> Row:
         port=0,
         path="",
         hint="is --engine-url its metrics page?",
+        without_queue="is --engine-pending a name on it?",
         ready="a server of your own: probe what it answers only once its model is loaded",
         pending=values["engine_pending"],
         running=values["engine_running"],

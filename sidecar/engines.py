@@ -89,6 +89,7 @@ class _Reader:
         reading = EngineReading(
             kind=row.kind,
             state=EngineState.READY,
+            why=self._without_queue(),
             pending=pending,
             running=running,
             kv_percent=self._kv_percent(),
@@ -184,15 +185,25 @@ class _Reader:
         listed = ",".join(newest.labels.get(label, "") for label in labels)
         return {name.strip() for name in listed.split(",") if name.strip()}
 
+    def _without_queue(self) -> str | None:
+        """Say what gives the page its queue, where it has none."""
+        row = self._row
+        said = f"its page has no queue: {row.without_queue or row.hint}"
+        return said if self._lacks(row.pending) else None
+
     def _absent(self) -> tuple[str, ...]:
-        """Say which figures the page lacks; a family that is announced will have its series."""
+        """Say which figures the page lacks."""
         return tuple(
             f"{figure} ({' or '.join(parts[0].name for parts in names)})"
             for figure, names in self._row.figures.items()
-            if names
-            and not self._chosen(names)
-            and not any(parts[0].name in self._found.present for parts in names)
+            if self._lacks(names)
         )
+
+    def _lacks(self, names: Names) -> bool:
+        """Tell whether the page has none of these; a family that is announced will have series."""
+        present = self._found.present
+        shown = self._chosen(names) or any(parts[0].name in present for parts in names)
+        return bool(names) and not shown
 
 
 def _originals(samples: list[Sample], copies: tuple[str, ...]) -> list[Sample]:

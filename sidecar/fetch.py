@@ -21,6 +21,7 @@ MAX_TOKEN_BYTES = 16 * 1024
 NO_SERVER = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
 # llama.cpp answers 501 where others answer 404: its page is switched off.
 NO_PAGE = (404, 501)
+READY_SECONDS = 1.0  # an endpoint of the same pod that says 200 or not
 UNAUTHORIZED = (401, 403)
 
 HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
@@ -138,6 +139,16 @@ async def get(http: aiohttp.ClientSession, candidate: Candidate, access: Access)
         raise _unreached(url, error.os_error) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise FetchError(f"{url} broke off: {type(error).__name__}", "broken_off") from None
+
+
+async def is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+    """Tell whether a server's own readiness endpoint answers 200; never raise."""
+    limit = aiohttp.ClientTimeout(total=READY_SECONDS)
+    try:
+        async with http.get(url, allow_redirects=False, timeout=limit) as answer:
+            return answer.status == 200  # noqa: PLR2004 - the status itself is clearest
+    except (aiohttp.ClientError, OSError, ValueError):  # TimeoutError is an OSError
+        return False
 
 
 def _tls_words(error: aiohttp.ClientSSLError) -> str:

@@ -27,6 +27,7 @@ FOREIGN_SECONDS = 5.0
 # trtllm-serve keeps a queue of JSON records at /metrics that its first reader empties: another
 # reader's figures must not vanish in a search.
 JSON_SECONDS = 60.0
+READY_EVERY_SECONDS = 5.0  # some engines' readiness costs a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Foreign(FetchError):
 
     def __init__(self, why: str) -> None:
         super().__init__(why, "no_engine")
+
+
+class Unmeasured(NoPage):
+    """A server that has its model, and no page with its names: it is not loading."""
 
 
 def candidates(settings: Settings, host: str = search.LOOPBACK) -> tuple[Candidate, ...]:
@@ -91,9 +96,10 @@ class ModelServer:
         )
         self._answered = False
         self._waits: dict[str, tuple[float, FetchError]] = {}
+        self._ready: dict[str, tuple[float, bool]] = {}
 
     async def read(self) -> EngineRead:
-        """Return one reading, at the latest after the session's timeout; never raise."""
+        """Return one reading, at the latest seconds after the session's timeout; never raise."""
         if self._counted:
             return await self._count(*self._counted)
         if not self._candidates:
@@ -151,13 +157,29 @@ class ModelServer:
         try:
             page = await fetch.get(self._http, candidate, self._access)
         except FetchError as error:
-            return self._wait(candidate, error)
+            return self._wait(candidate, await self._explained(candidate, error))
         found = engines.parse_by(page, candidate.rows)
-        return found if found.reading else self._wait(candidate, self._foreign(candidate))
+        if found.reading:
+            return found
+        return self._wait(candidate, await self._explained(candidate, self._foreign(candidate)))
+
+    async def _explained(self, candidate: Candidate, error: FetchError) -> FetchError:
+        """Say what the page needs where the server is ready without it."""
+        if not isinstance(error, NoServer | Foreign) or not await self._is_ready(candidate):
+            return error
+        return Unmeasured(f"{error}, yet the server is ready: {candidate.hint}")
+
+    async def _is_ready(self, candidate: Candidate) -> bool:
+        until, ready = self._ready.get(candidate.url, (0.0, False))
+        if self._clock() >= until:
+            ready = any([await fetch.is_ready(self._http, url) for url in candidate.ready])
+            self._ready[candidate.url] = (self._clock() + READY_EVERY_SECONDS, ready)
+        return ready
 
     def _wait(self, candidate: Candidate, error: FetchError) -> FetchError:
         """Let a server that is no engine's be for a while, as long as others are looked at."""
-        if len(self._candidates) > 1 and isinstance(error, NoPage | Foreign):
+        foreign = isinstance(error, NoPage | Foreign) and not isinstance(error, Unmeasured)
+        if len(self._candidates) > 1 and foreign:
             seconds = JSON_SECONDS if isinstance(error, JsonPage) else FOREIGN_SECONDS
             self._waits[candidate.url] = (self._clock() + seconds, error)
         return error
@@ -179,7 +201,8 @@ class ModelServer:
 
         A server that nothing listens for has ended, and what starts in its place has yet to answer.
         Without the page there is no queue to wait for; without the names there is none only where
-        no engine was named. Anything else may be a model that is still loading.
+        no engine was named. Anything else may be a model that is still loading. A server that says
+        itself that it is ready is the one that is meant, whatever else listens.
         """
         named = self._kind != ENGINE_NONE
         listening = [error for error in errors if not isinstance(error, NoServer)]
@@ -189,9 +212,10 @@ class ModelServer:
             state = state if named else EngineState.NONE
         elif any(isinstance(error, NoPage) for error in listening):
             state = EngineState.FAILING if named else EngineState.NONE
-        why = "; ".join(str(error) for error in listening) or self._nothing(errors)
+        told = [error for error in listening if isinstance(error, Unmeasured)] or listening
+        why = "; ".join(str(error) for error in told) or self._nothing(errors)
         said = EngineReading(self._kind, state, why)
-        return EngineRead(said, failure=(listening or errors)[0].failure)
+        return EngineRead(said, failure=(told or errors)[0].failure)
 
     def _nothing(self, errors: list[FetchError]) -> str:
         if len(errors) == 1:
@@ -200,5 +224,10 @@ class ModelServer:
         return f"nothing listens where an engine would: {', '.join(servers)}"
 
     def _foreign(self, candidate: Candidate) -> Foreign:
-        wanted = self._kind if self._kind != ENGINE_NONE else "any known engine"
-        return Foreign(f"{candidate.url} has none of the metric names of {wanted}")
+        if self._kind != ENGINE_NONE:
+            return Foreign(f"{candidate.url} has none of the metric names of {self._kind}")
+        offer = connections.offer(urlsplit(candidate.url).port or 80)
+        return Foreign(
+            f"{candidate.url} has none of the metric names of any known engine;"
+            f" if it is the model server's, {offer}"
+        )

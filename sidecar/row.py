@@ -24,7 +24,7 @@ class Row:
     kind: str
     port: int
     path: str
-    hint: str
+    hint: str  # what to say when the page is not there
     ready: Ready | str  # a text says why it has no such endpoint
     pending: Names
     running: Names = ()
@@ -40,6 +40,7 @@ class Row:
     copies: tuple[str, ...] = ()  # labels of ranks that all tell of the same requests
     own_models: bool = False  # counters count only for the models that have a queue here
     estimate: str | None = None  # why its queue is a stand-in, in words
+    without_queue: str = ""  # what to say when the page lacks its queue; empty: the hint
 
     @property
     def figures(self) -> dict[str, Names]:

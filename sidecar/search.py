@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from sidecar import engines, table
+from sidecar import connections, engines, table
 from sidecar.engines import AUTO
-from sidecar.row import Row
+from sidecar.row import Ready, Row
 
 LOOPBACK = "127.0.0.1"  # one pod, one network namespace
 
 # Where engines are found that are not at their own default: TGI in its image, KServe's server and
-# Triton's vLLM backend, a Dynamo worker. Any row's page may be there.
-OTHER_PAGES = ((80, "/metrics"), (8080, "/metrics"), (8002, "/metrics"), (8081, "/metrics"))
+# Triton's vLLM backend, a Dynamo worker. Any row's page may be there. Ollama, which has none, is
+# looked for to be named.
+OLLAMA = 11434
+OTHER_PAGES = tuple((port, "/metrics") for port in (80, 8080, 8002, 8081, OLLAMA))
+_HINTS = {OLLAMA: f"Ollama has no page; {connections.offer(OLLAMA)}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One page to look at: the rows to look for there, and what to say when it is not there."""
+    """One page to look at: the rows to look for there, and what to say when it is not there.
+
+    `ready` are URLs of which one answers 200 where the server has its model, page or none.
+    """
 
     url: str
     rows: tuple[Row, ...]
     hint: str
+    ready: tuple[str, ...] = ()
 
 
 def named(row: Row, url: str | None) -> tuple[Candidate, ...]:
     """Return the one page of an engine that is named."""
-    return (Candidate(url or _url(LOOPBACK, row.port, row.path), (row,), row.hint),)
+    page = url or _url(LOOPBACK, row.port, row.path)
+    return (Candidate(page, (row,), row.hint, _ready(page, row)),)
 
 
 def anywhere(host: str = LOOPBACK) -> tuple[Candidate, ...]:
@@ -39,14 +48,29 @@ def anywhere(host: str = LOOPBACK) -> tuple[Candidate, ...]:
     for row in table.ROWS:
         pages.setdefault((row.port, row.path), []).append(row)
     ordered = sorted(pages.items(), key=lambda item: (item[0][0], -len(item[0][1])))
-    return tuple(
-        Candidate(
-            _url(host, port, path),
-            (*rows, *(row for row in table.ROWS if row not in rows)),
-            " or ".join(dict.fromkeys(row.hint for row in rows)) or "is its page elsewhere?",
-        )
-        for (port, path), rows in ordered
-    )
+    return tuple(_candidate(_url(host, *page), page[0], rows) for page, rows in ordered)
+
+
+def _candidate(url: str, port: int, own: list[Row]) -> Candidate:
+    hints = " or ".join(dict.fromkeys(row.hint for row in own))
+    others = (row for row in table.ROWS if row not in own)
+    apart = [row for row in own if isinstance(row.ready, Ready) and row.ready.port != port]
+    ready = tuple(dict.fromkeys(one for row in apart for one in _ready(url, row)))
+    hint = hints or _HINTS.get(port, "is its page elsewhere?")
+    return Candidate(url, (*own, *others), hint, ready)
+
+
+def _ready(page: str, row: Row) -> tuple[str, ...]:
+    """Return where this engine says that it is ready: at its usual port, or at its page's.
+
+    It is asked without a token, so over https not at all.
+    """
+    url = urlsplit(page)
+    if not isinstance(row.ready, Ready) or url.scheme != "http":
+        return ()
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or LOOPBACK
+    ports = dict.fromkeys((row.ready.port, url.port or 80))
+    return tuple(_url(host, port, row.ready.path) for port in ports)
 
 
 def at(url: str) -> tuple[Candidate, ...]:

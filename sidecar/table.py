@@ -91,6 +91,8 @@ TRTLLM = Row(
     path="/prometheus/metrics",  # /metrics is a queue of JSON records that its first reader empties
     hint="trtllm-serve serves /prometheus/metrics only with `return_perf_metrics: true` in its"
     " options, and its queue there only with `enable_iter_perf_stats: true`",
+    without_queue="trtllm-serve tells its queue only with `enable_iter_perf_stats: true` in its"
+    " options, and TensorRT-LLM up to 1.1 not at all",
     ready=Ready(8000, "/health", "trtllm-serve listens only once the model is loaded"),
     pending=spelt(either("trtllm:num_requests_waiting")),
     running=spelt(either("trtllm:num_requests_running")),
@@ -107,7 +109,10 @@ TRTLLM = Row(
 )
 
 _TRITON_READY = Ready(8000, "/v2/health/ready", "200 once every model is loaded (strict readiness)")
-_TRITON_HINT = "Triton serves /metrics on port 8002 when started with --allow-metrics=true"
+_TRITON_HINT = (
+    "Triton serves /metrics on port 8002 when started with --allow-metrics=true,"
+    " unless --metrics-port moves it (--engine-url)"
+)
 _TRITON_FINISHED = total_of("nv_inference_request_success", "nv_inference_request_failure")
 
 TRITON_TRTLLM = Row(
@@ -133,6 +138,7 @@ TRITON = Row(
     pending=either("nv_inference_pending_request_count"),
     finished=_TRITON_FINISHED,
     model_label="model",
+    without_queue="Triton has nv_inference_pending_request_count from 23.09 on",
 )
 
 LLAMA_CPP = Row(
@@ -229,6 +235,7 @@ DYNAMO = Row(
     ),
     histograms={TTFT: either("dynamo_frontend_time_to_first_token_seconds")},
     model_label="model",
+    without_queue="Dynamo's frontend shows a figure from the first request on",
     estimate="Dynamo's frontend counts a request as queued until its first token, prefill included",
 )
 

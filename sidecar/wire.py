@@ -45,7 +45,7 @@ class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kind: str  # row of the engine table, such as "vllm"; "none" without one
     state: EngineState
-    why: str | None = None  # in words, when state is not READY
+    why: str | None = None  # in words, when state is not READY or the page lacks the queue
     pending: float | None = None
     running: float | None = None
     kv_percent: float | None = None  # share of the KV cache in use, 0-100

@@ -121,7 +121,8 @@ class Scrape:
         for problem in problems:
             name, _, words = problem.partition(": ")
             self._drop(name, words)
-        return msgspec.structs.replace(reading, why="; ".join(problems) or None)
+        told = (*problems, reading.why)
+        return msgspec.structs.replace(reading, why="; ".join(filter(None, told)) or None)
 
     def _reading(self, found: wire.EngineReading, asked_at: float, now: float) -> Reading:
         """Return the same Reading that a sidecar beside the model server would have sent.

@@ -73,6 +73,17 @@ def test_what_was_found_where_and_what_its_page_lacks_is_said_once(
     assert said[2][1]["absent"] == ["finished_total (z)"]
 
 
+def test_a_page_that_lacks_the_queue_is_one_warning_with_what_would_give_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changes, bare = Changes(), EngineReading("trtllm", EngineState.READY, "its page has no queue")
+    changes.engine(Sample(), EngineRead(bare))
+    changes.engine(Sample(engine=bare), EngineRead(bare))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.__dict__["facts"]["why"] == "its page has no queue"
+
+
 def test_gpus_are_said_when_published_and_when_withheld(caplog: pytest.LogCaptureFixture) -> None:
     changes = Changes()
     proven = Sample(gpus=(GpuReading("GPU-1"),), attribution=Attribution("gpu-uuids", "named"))

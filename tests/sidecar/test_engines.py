@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.intake.frames import MAX_WHY_CHARACTERS
 from sidecar import engines, table
 from sidecar.engines import parse
 from sidecar.names import Names
@@ -29,6 +30,7 @@ def read(
     hist: dict[str, tuple[tuple[float, ...], tuple[float, ...], float]] | None = None,
     dims: dict[str, str] | None = None,
     estimate: bool = False,
+    why: str | None = None,
 ) -> EngineReading:
     """Return a reading; `queue` is pending, running, KV percent, finished, tokens, preemptions."""
     (row,) = engines.rows_of(kind)
@@ -36,7 +38,7 @@ def read(
     figures = dict(zip(FIGURES, queue, strict=False))
     histograms = {key: Histogram(*value) for key, value in (hist or {}).items()}
     return EngineReading(
-        kind, EngineState.READY, **figures, hist=histograms or None, dims=dims,
+        kind, EngineState.READY, why, **figures, hist=histograms or None, dims=dims,
         estimate=row.estimate,
     )  # fmt: skip
 
@@ -100,6 +102,8 @@ EXPECTED = {
             TTFT: ((0.25,), (60.0, 80.0), 20.5),
             QUEUE_TIME: ((0.3,), (75.0, 80.0), 8.25),
         },
+        why="its page has no queue: trtllm-serve tells its queue only with"
+        " `enable_iter_perf_stats: true` in its options, and TensorRT-LLM up to 1.1 not at all",
     ),
     # Of the ensemble's steps only the one with the queue counts requests.
     "triton-trtllm_readme": read(
@@ -263,6 +267,32 @@ def test_what_a_page_lacks_is_told_by_figure_and_name() -> None:
 def test_a_family_that_is_announced_is_not_called_absent() -> None:
     found = parse(b"# TYPE nv_inference_pending_request_count gauge\n", "triton")
     assert [text.split()[0] for text in found.absent] == ["finished_total"]
+    assert found.reading is not None
+    assert found.reading.why is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "words"),
+    [
+        ("triton", b"nv_inference_request_success 3\n", "from 23.09 on"),
+        ("vllm", b"vllm:num_requests_running 3\n", "check --engine-url"),
+        ("vllm", b"vllm:num_requests_waiting NaN\n", None),  # that it is unusable is said instead
+    ],
+)
+def test_a_page_without_its_queue_says_what_would_give_it(
+    kind: str, page: bytes, words: str | None
+) -> None:
+    found = parse(page, kind).reading
+    assert found is not None
+    assert (found.state, found.pending) == (EngineState.READY, None)
+    assert (found.why is None) == (words is None)
+    assert (words or "") in (found.why or "")
+    assert len(found.why or "") <= MAX_WHY_CHARACTERS
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.kind)
+def test_what_a_row_says_of_a_missing_queue_reaches_the_answers_of_the_adapter(row: Row) -> None:
+    assert len(f"its page has no queue: {row.without_queue or row.hint}") <= MAX_WHY_CHARACTERS
 
 
 def test_a_second_queue_alone_is_not_taken_for_the_sum_with_the_first() -> None:

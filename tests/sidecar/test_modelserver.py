@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
+from adapter.intake.frames import MAX_WHY_CHARACTERS
 from sidecar import fetch, modelserver, search
 from sidecar.modelserver import EngineRead, ModelServer
 from sidecar.settings import load
@@ -224,7 +225,7 @@ async def test_auto_on_a_page_that_no_row_knows_is_no_model_server(faults: str) 
     found = await read(f"{faults}/other", "auto")
     assert found.reading.state is EngineState.NONE
     assert found.reading.why is not None
-    assert found.reading.why.endswith("has none of the metric names of any known engine")
+    assert "has none of the metric names of any known engine" in found.reading.why
 
 
 HOSTS = itertools.count()
@@ -263,6 +264,24 @@ async def at_engines_ports(**pages: str | int) -> AsyncIterator[tuple[str, list[
     finally:
         for _, runner in runners:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def at_port(host: str, port: int, page: str) -> AsyncIterator[None]:
+    """Serve one page at `/metrics` from now on."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text=page)
+
+    app = web.Application()
+    app.router.add_get("/metrics", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
 
 class Clock:
@@ -348,6 +367,73 @@ async def test_auto_beside_an_engine_without_its_page_says_the_missing_flag(
         found = await searching(http, host, Clock()).read()
     assert (found.reading.state, found.failure) == (EngineState.NONE, "no_page")
     assert flag in (found.reading.why or "")
+
+
+TRITON_READY = "p8000_v2__health__ready"
+
+
+async def test_a_ready_triton_with_a_closed_metrics_port_says_its_flag_and_is_not_loading() -> None:
+    async with at_engines_ports(**{TRITON_READY: ""}) as (host, _), fetch.session(2) as http:
+        url = f"http://{host}:8002/metrics"
+        found = await model_server(http, "--engine", "triton", "--engine-url", url).read()
+        searched = await searching(http, host, Clock()).read()
+    said = (
+        f"{url} refuses connections, yet the server is ready: Triton serves /metrics on port 8002"
+    )
+    for read, state in ((found, EngineState.FAILING), (searched, EngineState.NONE)):
+        why = read.reading.why or ""
+        assert (read.reading.state, read.failure) == (state, "no_page")
+        assert why.startswith(said)
+        assert "--allow-metrics=true" in why[:MAX_WHY_CHARACTERS]
+        assert "--metrics-port" in why[:MAX_WHY_CHARACTERS]
+
+
+async def test_a_triton_that_still_loads_its_models_is_loading() -> None:
+    async with at_engines_ports(**{TRITON_READY: 400}) as (host, _), fetch.session(2) as http:
+        url = f"http://{host}:8002/metrics"
+        found = await model_server(http, "--engine", "triton", "--engine-url", url).read()
+    assert (found.reading.state, found.failure) == (EngineState.LOADING, "no_server")
+
+
+async def test_a_ready_server_whose_page_has_no_known_name_says_what_the_page_needs() -> None:
+    pages = {"p8000_prometheus__metrics": "python_gc_objects_total 1\n", "p8000_health": ""}
+    async with at_engines_ports(**pages) as (host, _), fetch.session(2) as http:
+        url = f"http://{host}:8000/prometheus/metrics"
+        found = await model_server(http, "--engine", "trtllm", "--engine-url", url).read()
+    assert (found.reading.state, found.failure) == (EngineState.FAILING, "no_page")
+    assert "return_perf_metrics: true" in (found.reading.why or "")
+
+
+async def test_readiness_is_asked_rarely_and_the_page_at_each_tick() -> None:
+    clock = Clock()
+    async with at_engines_ports(**{TRITON_READY: ""}) as (host, asked), fetch.session(2) as http:
+        url = f"http://{host}:8002/metrics"
+        settings = load(["--engine", "triton", "--engine-url", url], {}, "0").settings
+        known = ModelServer(settings, http, clock)
+        for _ in range(20):
+            await known.read()
+            clock.now += 1.0
+        assert len(asked) == 20 / modelserver.READY_EVERY_SECONDS
+        async with at_port(host, 8002, fixture("triton_captured")):
+            found = await known.read()
+    assert (found.reading.state, found.reading.pending) == (EngineState.READY, 19.0)
+
+
+async def test_auto_offers_ollamas_estimate_by_name_and_does_not_take_it() -> None:
+    async with at_engines_ports(p11434_="Ollama is running") as (host, _), fetch.session(2) as http:
+        found = await searching(http, host, Clock()).read()
+    assert (found.reading.kind, found.reading.state) == ("none", EngineState.NONE)
+    assert found.reading.pending is None
+    assert "`--engine ollama` estimates its queue" in (found.reading.why or "")
+
+
+async def test_auto_offers_the_connections_for_a_page_without_a_queue() -> None:
+    kserve = "# TYPE request_predict_seconds histogram\nrequest_predict_seconds_count 3\n"
+    async with at_engines_ports(p8080_metrics=kserve) as (host, _), fetch.session(2) as http:
+        found = await searching(http, host, Clock()).read()
+    assert (found.reading.kind, found.reading.state) == ("none", EngineState.NONE)
+    offer = "`--engine connections --engine-port 8080` estimates its queue"
+    assert offer in (found.reading.why or "")[:MAX_WHY_CHARACTERS]
 
 
 @pytest.mark.parametrize(

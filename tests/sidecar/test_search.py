@@ -19,6 +19,27 @@ def test_a_named_engine_has_one_page_and_its_own_hint(row: Row) -> None:
     assert (elsewhere.url, elsewhere.rows) == ("http://127.0.0.1:9/x", (row,))
 
 
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        (None, ["http://127.0.0.1:8000/v2/health/ready", "http://127.0.0.1:8002/v2/health/ready"]),
+        ("http://[::1]:8000/metrics", ["http://[::1]:8000/v2/health/ready"]),
+        ("https://127.0.0.1:8002/metrics", []),  # a token would be missing, or go elsewhere
+    ],
+)
+def test_readiness_is_asked_of_the_pages_own_host_without_a_token(
+    url: str | None, asked: list[str]
+) -> None:
+    (candidate,) = search.named(table.TRITON, url)
+    assert list(candidate.ready) == asked
+
+
+def test_in_a_search_only_a_server_with_a_port_apart_for_its_page_is_asked() -> None:
+    asked = {one.url: one.ready for one in search.anywhere() if one.ready}
+    assert list(asked) == ["http://127.0.0.1:8002/metrics"]
+    assert "http://127.0.0.1:8000/v2/health/ready" in asked["http://127.0.0.1:8002/metrics"]
+
+
 def test_every_engine_is_looked_for_at_its_own_page_and_each_page_is_asked_once() -> None:
     urls = [one.url for one in search.anywhere("127.0.0.7")]
     assert len(urls) == len(set(urls))

@@ -171,6 +171,16 @@ async def test_a_figure_that_is_none_is_left_out_and_the_others_stay(path: str) 
     assert "vllm:num_requests_waiting" in batch.readings[0].why["engine"]
 
 
+async def test_a_page_without_its_queue_says_what_would_give_it() -> None:
+    async def bare(_: web.Request) -> web.Response:
+        return web.Response(text="nv_inference_request_success 3\n")
+
+    async with listening(answering(bare)) as port:
+        asked = (MetricsPage("triton", port, "/metrics"),)
+        batch = await heard(scraped(pages=asked), has_reading)
+    assert "its page has no queue: Triton" in batch.readings[0].why["engine"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_leads_nowhere(status: int) -> None:
     hits = 0
