@@ -121,11 +121,14 @@ class _Reader:
         chosen = self._chosen(names)
         if any(one.name in self._found.bad for one in chosen):
             return []
-        samples = [sample for one in chosen for sample in self._samples(one)]
-        if self._row.own_models:
-            label = self._row.model_label
-            samples = [s for s in samples if s.labels.get(label, "") in self._models]
-        return [sample.value for sample in samples]
+        return [sample.value for one in chosen for sample in self._own(one)]
+
+    def _own(self, one: Selector) -> list[Sample]:
+        """Return the samples of the models that have a queue here, where only they count."""
+        samples, label = self._samples(one), self._row.model_label
+        if not self._row.own_models:
+            return samples
+        return [s for s in samples if s.labels.get(label, "") in self._models]
 
     def _sum(self, names: Names) -> float | None:
         values = self._values(names)
@@ -146,10 +149,11 @@ class _Reader:
         merged: dict[str, Histogram] = {}
         for key, names in self._row.histograms.items():
             for stem in self._chosen(tuple((one.part("bucket"),) for (one,) in names)):
-                if stem.name in self._found.bad:
+                if stem.name in self._found.bad or not self._own(stem):
                     continue
                 total = Selector(stem.name.removesuffix("bucket") + "sum", stem.labels)
-                histogram = merge(self._samples(stem), self._sum(((total,),)))
+                ticks = self._row.ticks_per_second
+                histogram = merge(self._own(stem), self._sum(((total,),)), ticks)
                 if histogram is None:
                     self._problems[stem.name] = "buckets that do not add up"
                     continue

@@ -12,8 +12,10 @@ from sidecar.wire import Histogram
 MAX_BUCKETS = 128
 
 
-def merge(buckets: list[Sample], total: float | None) -> Histogram | None:
-    """Return the sum over all series; None where their bounds differ or counts fall.
+def merge(
+    buckets: list[Sample], total: float | None, ticks_per_second: float = 1.0
+) -> Histogram | None:
+    """Return the sum over all series in seconds; None where their bounds differ or counts fall.
 
     Cumulative buckets may be added only bound by bound: a series that lacks one would make the
     sum fall there.
@@ -31,7 +33,8 @@ def merge(buckets: list[Sample], total: float | None) -> Histogram | None:
     counts = tuple(sum(by_bound[bound]) for bound in bounds)
     if any(later < earlier for earlier, later in itertools.pairwise(counts)):
         return None
-    return Histogram(bounds=tuple(bounds[:-1]), counts=counts, sum=total)
+    seconds = tuple(bound / ticks_per_second for bound in bounds[:-1])
+    return Histogram(seconds, counts, None if total is None else total / ticks_per_second)
 
 
 def _bound(text: str) -> float | None:

@@ -34,6 +34,7 @@ class Row:
     output_tokens: Names = ()
     preemptions: Names = ()
     histograms: Mapping[str, Names] = field(default_factory=dict)
+    ticks_per_second: float = 1.0  # of the histograms' unit: 1000 where it is the millisecond
     lora: Selector | None = None
     model_label: str = "model_name"
     role_label: str | None = None

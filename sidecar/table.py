@@ -113,6 +113,8 @@ _TRITON_HINT = (
     "Triton serves /metrics on port 8002 when started with --allow-metrics=true,"
     " unless --metrics-port moves it (--engine-url)"
 )
+# From 2.52 on, for decoupled models, with --metrics-config histogram_latencies=true.
+_TRITON_TTFT = {TTFT: either("nv_inference_first_response_histogram_ms")}
 _TRITON_FINISHED = total_of("nv_inference_request_success", "nv_inference_request_failure")
 
 TRITON_TRTLLM = Row(
@@ -125,6 +127,8 @@ TRITON_TRTLLM = Row(
     running=either('nv_trt_llm_request_metrics{request_type="scheduled"}'),
     kv_ratio=either('nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction"}'),
     finished=_TRITON_FINISHED,
+    histograms=_TRITON_TTFT,
+    ticks_per_second=1000.0,
     model_label="model",
     own_models=True,  # an ensemble counts each request once more for each of its steps
 )
@@ -137,6 +141,8 @@ TRITON = Row(
     ready=_TRITON_READY,
     pending=either("nv_inference_pending_request_count"),
     finished=_TRITON_FINISHED,
+    histograms=_TRITON_TTFT,
+    ticks_per_second=1000.0,
     model_label="model",
     without_queue="Triton has nv_inference_pending_request_count from 23.09 on",
 )

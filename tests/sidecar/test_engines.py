@@ -107,10 +107,17 @@ EXPECTED = {
     ),
     # Of the ensemble's steps only the one with the queue counts requests.
     "triton-trtllm_readme": read(
-        "triton-trtllm", 21.0, 64.0, 48.75, 90.0, dims={"model": "tensorrt_llm"}
+        "triton-trtllm", 21.0, 64.0, 48.75, 90.0,
+        hist={TTFT: ((0.1, 0.5, 2.0, 5.0), (60.0, 80.0, 88.0, 90.0, 90.0), 14.25)},
+        dims={"model": "tensorrt_llm"},
     ),
     # Success and every reason of failure: both left the queue.
     "triton_2_60": read("triton", 14.0, None, None, 157.0),
+    # Milliseconds are seconds here; the other model, which is not decoupled, has no histogram.
+    "triton_first_response": read(
+        "triton", 4.0, None, None, 40.0,
+        hist={TTFT: ((0.1, 0.5, 2.0, 5.0), (8.0, 30.0, 36.0, 37.0, 37.0), 10.771)},
+    ),
     "triton_captured": read("triton", 19.0, None, None, 13.0, dims={"model": "llm"}),
     "llama.cpp_readme": read("llama.cpp", 46.0, 4.0, None, None, 17029.0),
     "llama.cpp_kv": read("llama.cpp", 46.0, 4.0, 32.0, None, 17029.0),
