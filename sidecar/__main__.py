@@ -101,7 +101,7 @@ async def _asking(kubelet: PodResources | None) -> AsyncIterator[None]:
 
 
 async def _serve(poller: Poller, listener: socket.socket, stop: asyncio.Event) -> None:
-    telemetry = Telemetry(version(), poller.frame)
+    telemetry = Telemetry(version(), poller.frame, poller.driver)
     streams = Streams(telemetry)
     app = serve.application(poller, streams, telemetry)
     runner = web.AppRunner(

@@ -35,6 +35,7 @@ class Device:
         self.lost: str | None = None
         self.index: int | None = None
         self.minor: int | None = None
+        self.name: str | None = None
         self._declined = declined
         self._never: set[str] = set()
 

@@ -95,6 +95,19 @@ def gpu_metrics(frame: Frame) -> Iterator[Metric]:
         yield near
 
 
+def gpu_info(frame: Frame, driver: str | None) -> Iterator[Metric]:
+    """Yield what each of the pod's GPUs is; what is not known is an empty label."""
+    labels = ["gpu_uuid", "name", "index", "driver_version"]
+    family = GaugeMetricFamily(
+        "forescale_sidecar_gpu_info", "Always 1; what the GPU is.", labels=labels
+    )
+    for gpu in frame.gpus or ():
+        index = "" if gpu.index is None else str(gpu.index)
+        family.add_metric([gpu.uuid, gpu.name or "", index, driver or ""], 1.0)
+    if family.samples:
+        yield family
+
+
 def _filled(
     family: GaugeMetricFamily | CounterMetricFamily, gpus: tuple[GpuReading, ...], figure: Figure
 ) -> Iterator[Metric]:

@@ -96,6 +96,10 @@ def uuid(handle: Handle) -> str:
     return str(pynvml.nvmlDeviceGetUUID(handle))
 
 
+def name(handle: Handle) -> str:
+    return str(pynvml.nvmlDeviceGetName(handle))
+
+
 def minor(handle: Handle) -> int:
     """Return N of the GPU's device file /dev/nvidiaN."""
     return int(pynvml.nvmlDeviceGetMinorNumber(handle))

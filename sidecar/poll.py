@@ -76,6 +76,10 @@ class Poller:
         """Return the current sample as a frame of now."""
         return self._frame(self._clock(), with_backlog=False)
 
+    def driver(self) -> str | None:
+        """Return the NVIDIA driver's version, None while it is not known."""
+        return self._gpus.driver
+
     def first_frame(self) -> Frame:
         """Return what a new reader gets first: the current sample and the recent past."""
         return self._frame(self._clock(), with_backlog=True)

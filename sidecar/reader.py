@@ -108,12 +108,12 @@ class Watched:
         return dict(zip(names, found, strict=True)) if found and found[1] > 0 else {}
 
     def _place(self) -> Reading:
-        shared: Reading = {"shared": True} if self.shared else {}
+        said: Reading = {"name": self.device.name} | ({"shared": True} if self.shared else {})
         if self.device.parent is None or self.device.mig_ids is None:
-            return {"index": self.device.index, "minor": self.device.minor, **shared}
+            return {"index": self.device.index, "minor": self.device.minor, **said}
         gpu, compute = self.device.mig_ids
         ids = {"parent": self.device.parent.uuid, "gpu_instance": gpu, "compute_instance": compute}
-        return {"mig": ids, **shared}
+        return {"mig": ids, **said}
 
 
 class Reader:
@@ -193,6 +193,7 @@ class Reader:
         device = Device(uuid, handle, self._declined, attached_at=now)
         device.index = index
         device.minor = device.ask("nvmlDeviceGetMinorNumber", nvml.minor)
+        device.name = device.ask("nvmlDeviceGetName", nvml.name)
         health = Health(xids_told=self._xids.listen(device))
         return Watched(device, health, split=split, shared=False)
 
@@ -211,6 +212,7 @@ class Reader:
             device = Device(
                 uuid, handle, self._declined, attached_at=now, parent=gpu.device, mig_ids=ids
             )
+            device.name = device.ask("nvmlDeviceGetName", nvml.name)
             yield Watched(device, gpu.health, split=False, shared=shared)
 
     def _silent(self, found: dict[str, Watched]) -> Iterator[tuple[str, Watched]]:

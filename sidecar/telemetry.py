@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sidecar.gpu import GpuRead
-from sidecar.gpumetrics import gpu_metrics
+from sidecar.gpumetrics import gpu_info, gpu_metrics
 from sidecar.modelserver import EngineRead
 from sidecar.wire import EngineReading, EngineState, Frame, Histogram, Phases
 
@@ -29,12 +29,20 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Telemetry:
-    """All figures of one process; `frame` returns the current one, None before the first tick."""
+    """All figures of one process; `frame` returns the current one, None before the first tick.
 
-    def __init__(self, version: str, frame: Callable[[], Frame | None]) -> None:
+    `driver` returns the NVIDIA driver's version, None while it is not known.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        frame: Callable[[], Frame | None],
+        driver: Callable[[], str | None] = lambda: None,
+    ) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._registry.register(FrameCollector(frame))
+        self._registry.register(FrameCollector(frame, driver))
         own = "forescale_sidecar_"
         info = Gauge(f"{own}build_info", "Always 1.", ["version"], registry=self._registry)
         info.labels(version).set(1)
@@ -104,14 +112,16 @@ class Telemetry:
 class FrameCollector(Collector):
     """The current frame as series; a figure that is not known has no series."""
 
-    def __init__(self, frame: Callable[[], Frame | None]) -> None:
+    def __init__(self, frame: Callable[[], Frame | None], driver: Callable[[], str | None]) -> None:
         self._frame = frame
+        self._driver = driver
 
     def collect(self) -> Iterator[Metric]:
         frame = self._frame()
         if frame is None:
             return
         yield from gpu_metrics(frame)
+        yield from gpu_info(frame, self._driver())
         if frame.engine is not None:
             yield from _engine_metrics(frame.engine)
         if frame.phases is not None:

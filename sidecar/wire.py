@@ -94,6 +94,7 @@ class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
     stuck: bool = False  # NVML's utilisation was left out, since the GPU does nothing
     minor: int | None = None  # of /dev/nvidia<minor>: the same on the node and in every container
     index: int | None = None  # NVML's, counted over what this container sees
+    name: str | None = None  # NVML's product name, such as "NVIDIA H100 80GB HBM3"
 
 
 class Oom(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from sidecar.reader import COUNTER_SECONDS, ENUMERATE_MIG_SECONDS, ENUMERATE_SEC
 from tests.fakes.nvml import GPU_IS_LOST, H100_BYTES, NOT_SUPPORTED, FakeGpus
 from tests.sidecar.nvmlsteps import steps
 
+H100 = "NVIDIA H100 80GB HBM3"
 GRAPHICS, SM, TENSOR, DRAM = 1, 2, 5, 10
 RATES = "nvmlDeviceGetUtilizationRates"
 POWER = "nvmlDeviceGetPowerUsage"
@@ -53,6 +54,7 @@ def test_it_reads_every_figure_of_every_gpu(gpus: FakeGpus) -> None:
     assert found[gpus.uuids[1]] == {
         "uuid": gpus.uuids[1],
         "index": 1,
+        "name": H100,
         "minor": 1,
         "busy_percent": 42.0,
         "memory_used_bytes": 10**9,  # without what the driver reserves
@@ -103,6 +105,7 @@ def test_what_a_gpu_does_not_support_is_asked_once(gpus: FakeGpus) -> None:
     assert third["gpus"][0] == {
         "uuid": gpus.uuids[0],
         "index": 0,
+        "name": H100,
         "minor": 0,
         "healthy": True,
     }
@@ -154,6 +157,7 @@ def test_a_lost_gpu_stays_in_the_list_without_figures_and_leaves_the_other(gpus:
     assert lost == {
         "uuid": gpus.uuids[0],
         "index": 0,
+        "name": H100,
         "minor": 0,
         "healthy": False,
         "why": said,
@@ -204,6 +208,7 @@ def test_a_split_gpu_has_its_instances_figures_and_none_of_its_own_load(gpus: Fa
         found = reader.gpus(102.0)
     assert found[first] == {
         "uuid": first,
+        "name": H100,
         "mig": {"parent": gpus.uuids[0], "gpu_instance": 1, "compute_instance": 0},
         "busy_percent": 55.0,
         "tensor_percent": 12.0,

@@ -143,6 +143,19 @@ def test_the_page_is_clean_under_prometheus_own_linter() -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
+def test_each_gpu_of_the_pod_says_what_it_is() -> None:
+    known = GpuReading("GPU-1", index=3, name="NVIDIA H200")
+    shown = frame(ENGINE, (known, GpuReading("MIG-2")))
+    found = parsed(Telemetry("1.2.3", lambda: shown, lambda: "580.95.05"))
+    info = "forescale_sidecar_gpu_info"
+    assert {name: value for name, value in found.items() if name.startswith(info)} == {
+        f"{info}{{driver_version=580.95.05,gpu_uuid=GPU-1,index=3,name=NVIDIA H200}}": 1.0,
+        f"{info}{{driver_version=580.95.05,gpu_uuid=MIG-2,index=,name=}}": 1.0,
+    }
+    unknown = parsed(Telemetry("1.2.3", lambda: frame(ENGINE, (known,))))
+    assert f"{info}{{driver_version=,gpu_uuid=GPU-1,index=3,name=NVIDIA H200}}" in unknown
+
+
 def test_the_linter_would_find_a_fault() -> None:
     promtool = shutil.which("promtool") or "promtool"
     command = [promtool, "check", "metrics"]
