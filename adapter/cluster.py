@@ -71,3 +71,11 @@ class Cluster(Protocol):
 
         `keep` trims each object of a list while its page is parsed.
         """
+
+
+async def located(kube: Cluster, version: str, kind: str) -> tuple[str, str]:
+    """Return the root of an API version, and how it calls a kind in paths; empty for an unknown."""
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    resources = (await kube.get(root))["resources"]
+    plural = (r["name"] for r in resources if r["kind"] == kind and "/" not in r["name"])
+    return root, next(plural, "")

@@ -135,6 +135,12 @@ def read_leaf(certificate_pem: bytes, key_pem: bytes, authority_pem: bytes) -> L
     return Leaf(certificate_pem, key_pem, float("inf"))
 
 
+def last_expiry(pem: bytes) -> float:
+    """Return when the last of some certificates (PEM) expires, Unix seconds; raise ValueError."""
+    found = x509.load_pem_x509_certificates(pem)
+    return max(certificate.not_valid_after_utc.timestamp() for certificate in found)
+
+
 def _renew_at(certificate: x509.Certificate) -> float:
     begin = (certificate.not_valid_before_utc + BACKDATED).timestamp()
     return begin + (certificate.not_valid_after_utc.timestamp() - begin) * RENEW_AT

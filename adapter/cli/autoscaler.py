@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from adapter.cli.totals import Total, located, totals
-from adapter.cluster import Cluster, Json
+from adapter.cli.totals import Total, totals
+from adapter.cluster import Cluster, Json, located
 from adapter.errors import KubeError, SettingsError
 from adapter.model.catalogue import GROUP, METRICS
 from adapter.model.hpa import DEFAULT_FLAGS, tolerance_of

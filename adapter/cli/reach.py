@@ -43,11 +43,14 @@ WORKLOADS = {
 }
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """Add what every question to an adapter takes: of which namespace, of which adapter, how."""
+def add_options(parser: ArgumentParser, namespace: str = "default") -> None:
+    """Add what every question to an adapter takes: of which namespace, of which adapter, how.
+
+    `namespace` is the one without the option, empty for all.
+    """
     default = Api()
     add = parser.add_argument
-    add("-n", "--namespace", default="default", help="(default: %(default)s)")
+    add("-n", "--namespace", default=namespace, help=f"(default: {namespace or 'all'})")
     add("-o", "--output", choices=("text", "json"), default="text")
     add("--kubeconfig", default="", help="(default: as kubectl finds it)")
     add("--adapter", default="", metavar="URL", help="ops port of an adapter, without a cluster")

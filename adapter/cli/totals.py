@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from adapter.cluster import Cluster, Json
+from adapter.cluster import Cluster, Json, located
 from adapter.errors import KubeError, SettingsError
 from adapter.model.catalogue import GROUP
 from adapter.model.hpa_metric import Invalid, Proposal, Tolerance, propose
@@ -56,11 +56,3 @@ def totals(manifest: Json) -> Iterator[Total]:
             continue
         of = one["object"]["describedObject"]
         yield Total(metric, of.get("apiVersion", "v1"), of["kind"], of["name"])
-
-
-async def located(kube: Cluster, version: str, kind: str) -> tuple[str, str]:
-    """Return the root of an API version, and how it calls a kind in paths; empty for an unknown."""
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    resources = (await kube.get(root))["resources"]
-    plural = (r["name"] for r in resources if r["kind"] == kind and "/" not in r["name"])
-    return root, next(plural, "")

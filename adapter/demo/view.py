@@ -66,6 +66,9 @@ class Paint:
     def yellow(self, text: str) -> str:
         return self._wrap("33", text)
 
+    def red(self, text: str) -> str:
+        return self._wrap("31", text)
+
     def _wrap(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,6 +67,18 @@ class Kube:
         configuration = self._client.configuration
         text = await configuration.get_api_key_with_prefix("BearerToken")
         return str(text).removeprefix("Bearer ") if text else None
+
+    async def clock(self, *, deadline_seconds: float = 5.0) -> float:
+        """Return the time in the API server's Date header, Unix seconds; raises KubeError."""
+        timeout = aiohttp.ClientTimeout(total=deadline_seconds)
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                async with await self._send(
+                    "GET", "/version", params=None, headers=None, timeout=timeout
+                ) as response:
+                    return parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (TimeoutError, aiohttp.ClientError, OSError, KeyError, ValueError) as error:
+            raise KubeError(0, "Unreachable", f"GET /version: no Date: {_words(error)}") from error
 
     async def get(
         self, path: str, params: Mapping[str, str] | None = None, *, deadline_seconds: float = 5.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from adapter.cli import uninstall
 from adapter.intake.apiservice import PATH
+from tests.adapter.cli.apiserver import in_a_thread
 from tests.fakes.apiserver import FakeApiServer
 
 OURS = {"name": "forescale", "namespace": "forescale-system", "port": 443}
@@ -20,23 +19,8 @@ V1, V2 = "v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"
 
 @pytest.fixture
 def server() -> Iterator[FakeApiServer]:
-    """In a thread of its own, since the command runs its own event loop."""
-    fake = FakeApiServer()
-    started, loop = threading.Event(), asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with fake:
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert started.wait(10)
-    yield fake
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    with in_a_thread() as fake:
+        yield fake
 
 
 def have(server: FakeApiServer, name: str, service: dict[str, object]) -> None:

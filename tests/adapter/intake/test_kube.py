@@ -71,6 +71,16 @@ async def test_a_server_that_hangs_costs_the_deadline_and_no_more(
     assert (caught.value.code, caught.value.reason) == (0, "Timeout")
 
 
+async def test_a_server_tells_its_time_or_that_it_did_not_answer(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    assert abs(await kube.clock() - time.time()) < 5
+    server.answering.clear()
+    with pytest.raises(KubeError, match=r"GET /version: no Date") as caught:
+        await kube.clock(deadline_seconds=0.2)
+    assert (caught.value.code, caught.value.reason) == (0, "Unreachable")
+
+
 async def test_a_server_that_is_away_is_named(tmp_path: Path) -> None:
     async with FakeApiServer() as server:
         path = server.kubeconfig(tmp_path)

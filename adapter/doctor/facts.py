@@ -1,0 +1,76 @@
+"""The facts: all that the doctor was told of a cluster, gathered once; a refusal is a fact too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from adapter.cluster import Json
+from adapter.settings import Api
+
+# What the adapter is asked about every pod with a source: its queue, and its GPUs.
+QUEUE, GPU = "llm_inference_pending_requests", "nvidia_gpu_utilization"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One answer, and when it came by this machine's clock (Unix seconds).
+
+    `refusal` says why there is no `body`, None where there is one; `code` is then the Status's, 0
+    where nothing came back at all.
+    """
+
+    body: Any = None
+    refusal: str | None = None
+    code: int = 0
+    at: float = 0.0
+
+
+class Scaled(msgspec.Struct, frozen=True):
+    """What one HPA scales: its Scale, its pods, and an answer for each of spec.metrics.
+
+    None stands for a metric that nothing is known of here: CPU, memory, a foreign resource.
+    """
+
+    scale: Seen
+    pods: Seen
+    answers: tuple[Seen | None, ...]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """One cluster at one moment. Lists are raw JSON; mappings lack what was not asked for."""
+
+    api: Api
+    namespace: str  # "" is all
+    version: Seen
+    clock: Seen  # the API server's, Unix seconds
+    apiservices: Seen
+    discovery: Mapping[str, Seen]  # by version of custom.metrics.k8s.io
+    right: Seen  # whether the HPA controller may read custom metrics
+    replicas: Seen  # the adapter's pods
+    nodes: Seen
+    slices: Seen  # ResourceSlices
+    node_autoscaler: Seen  # its name, "" where none was found
+    pods: Seen  # those with a source label
+    stories: Mapping[tuple[str, str], Seen]  # the adapter's Story by (namespace, metric)
+    hpas: Seen
+    scaled: Mapping[tuple[str, str], Scaled]  # by (namespace, name) of the HPA
+    left_out: tuple[str, ...] = ()  # what there was too much of
+
+
+def key_of(found: Json) -> tuple[str, str]:
+    """Return (namespace, name)."""
+    metadata = found["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def path_of(found: Json) -> str:
+    """Return namespace/name, as people write it."""
+    return "/".join(filter(None, key_of(found)))
+
+
+def condition(found: Json, kind: str) -> Json:
+    """Return one of the conditions of an object's status; empty where it has none of that type."""
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return next((dict(one) for one in conditions if one.get("type") == kind), {})
