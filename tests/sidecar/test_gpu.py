@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
-from sidecar.gpu import Gpus, reason
+from sidecar.gpu import MAX_LINGERING, TERMINATE_SECONDS, Gpus, reason
 from sidecar.pipe import NvmlProblem
 from sidecar.wire import Frame, levels
 from tests.fakes.nvml import DRIVER_NOT_LOADED, FakeGpus
+from tests.sidecar import unkillable
 from tests.sidecar.conftest import until
 
 MEMORY = "nvmlDeviceGetMemoryInfo_v2"
@@ -126,6 +129,40 @@ async def test_a_stopped_child_is_killed_and_reaped(owner: Gpus, gpus: FakeGpus)
 
     await gone(pid)
     assert await started(owner) != pid
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="asyncio waits there within the event loop")
+async def test_two_children_that_no_signal_ends_are_joined_by_no_third_until_they_end(
+    gpus: FakeGpus,
+) -> None:
+    now = 0.0
+    owner, pids = Gpus(TIMEOUT_SECONDS, clock=lambda: now), []
+    with ExitStack() as stack:
+        for _ in range(MAX_LINGERING):
+            pids.append(await started(owner))
+            stack.enter_context(unkillable.held(pids[-1]))
+            gpus.hang(MEMORY)
+            assert (await owner.read()).gpus is None
+            gpus.heal()
+            now += 1000.0
+
+        async def killed() -> bool:
+            return all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in pids)
+
+        await until(killed)
+        said = "2 NVML processes hang in the driver and cannot be ended"
+        assert (await owner.read()).why == said
+        assert owner.child_pid is None
+        began = time.monotonic()
+        await owner.close()
+        assert time.monotonic() - began < 3 * TERMINATE_SECONDS + 0.5
+        assert (await owner.read()).why == said
+    for pid in pids:
+        await gone(pid)
+    assert await started(owner) not in pids
+    await owner.close()
+    assert psutil.Process().children() == []
 
 
 async def test_without_the_library_the_reason_is_in_words_and_no_child_stays(owner: Gpus) -> None:

@@ -3,12 +3,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
     int code = rule_for("nvmlInitWithFlags", "");
     if (code || script.init) return code ? code : script.init;
     references++;
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* for tests/sidecar/unkillable.py */
     note("init");
     return OK;
 }
