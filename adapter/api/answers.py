@@ -11,11 +11,11 @@ from adapter.api.query import shown
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS, Agg, Metric
-from adapter.model.fleet import Standing
+from adapter.model.desired import asked, key_of, targets_of
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
-from adapter.model.target import DESIRED_REPLICAS, Target, strictest
+from adapter.model.target import DESIRED_REPLICAS, Target
 from adapter.telemetry import Metrics
 
 # An answer lives for one tick at most; the bounds hold off a caller who never asks twice the same.
@@ -86,7 +86,7 @@ class Answers:
         group = snapshot.fleet.owned(namespace, kind.qualified, name)
         if not group.pods:
             raise _without_pods(kind, namespace, name)
-        targets = targets_of(snapshot, kind, namespace, name)
+        targets = targets_of(snapshot, kind.qualified, namespace, name)
         if not targets:
             raise NotFound(
                 f"{kind.kind} {shown(name)} in namespace {shown(namespace)} has no target: annotate"
@@ -99,13 +99,10 @@ class Answers:
         self, snapshot: Snapshot, kind: Kind, target: Target, namespace: str, name: str
     ) -> Answer:
         metric = METRICS[target.metric]
-        key = TotalKey(namespace, kind.qualified, name, metric.name, metric.view)
+        key = key_of(target, kind.qualified, namespace, name)
         total = self.whole(snapshot, metric, kind, key)
         self.observe(snapshot, metric, total)
-        milli = total.milli[0]
-        if foreseen := snapshot.foreseen.get(key):
-            milli = foreseen.raised(milli)
-        return total._replace(milli=[1000 * target.replicas(milli)])
+        return total._replace(milli=[1000 * asked(snapshot, target, key, total.milli[0]).replicas])
 
     def queried(self, snapshot: Snapshot, key: Key) -> Answer:
         """Return what a query says of one object, of all of a namespace where the name is `*`.
@@ -159,13 +156,6 @@ def _check(metric: Metric, kind: Kind, agg: Agg) -> None:
             f"{metric.name} has no total over a {kind.kind}; ask for it per pod, or with"
             f" agg={Agg.MEAN} or agg={Agg.MAX}"
         )
-
-
-def targets_of(snapshot: Snapshot, kind: Kind, namespace: str, name: str) -> tuple[Target, ...]:
-    """Return the targets on the object's pods, one of each metric; those of ended pods are past."""
-    pods = snapshot.fleet.owned(namespace, kind.qualified, name).pods
-    living = (pod for pod in pods if snapshot.standings[pod.uid] is not Standing.ENDED)
-    return strictest(pod.target for pod in living)
 
 
 def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:

@@ -10,11 +10,12 @@ from msgspec import structs
 
 from adapter.api import query as queries
 from adapter.api import values
-from adapter.api.answers import Answers, metric_named, targets_of
+from adapter.api.answers import Answers, metric_named
 from adapter.api.query import Query, shown
 from adapter.api.values import Subject
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.catalogue import GROUP, Agg, Metric
+from adapter.model.desired import targets_of
 from adapter.model.owners import NAMESPACE, Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.selector import EVERYTHING
@@ -97,7 +98,8 @@ class Custom:
         names = [name]
         if name == "*":
             every = snapshot.fleet.objects(namespace, kind.qualified)
-            names = [one for one in every if targets_of(snapshot, kind, namespace, one)]
+            of = kind.qualified
+            names = [one for one in every if targets_of(snapshot, of, namespace, one)]
         ask = self._answers.desired
         found = _of_each(partial(ask, snapshot, kind, namespace, one) for one in names)
         group_version = f"{GROUP}/{place['version']}"

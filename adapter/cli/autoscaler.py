@@ -9,19 +9,20 @@ import msgspec
 from adapter.cli.totals import Total, totals
 from adapter.cluster import Cluster, Json, located
 from adapter.errors import KubeError, SettingsError
-from adapter.model.catalogue import GROUP, METRICS
+from adapter.model.catalogue import GROUP
 from adapter.model.hpa import DEFAULT_FLAGS, tolerance_of
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
-from adapter.model.hpa_policy import Metric, Policy, parse
+from adapter.model.hpa_policy import Metric, Policy, TotalMetric, parse
 from adapter.model.quantity import parse_milli
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """What an HPA scales; `replicas` and `selector` are those of its scale."""
+    """What an HPA scales; replicas and selector are those of its scale, asked for and there."""
 
     kind: str
     name: str
     replicas: int
+    status_replicas: int
     selector: str
     members: tuple[Member, ...]
 
@@ -46,7 +47,7 @@ class Autoscaler:
     def others(self) -> list[str]:
         """Return in words the metrics whose arithmetic is not shown here."""
         shown = {("Pods", metric.name) for metric in self.policy.metrics}
-        shown |= {("Object", total.metric.name) for total in self.totals}
+        shown |= {(str(total.metric.kind), total.metric.name) for total in self.totals}
         asked = [(one["type"], _name(one)) for one in self.hpa["spec"].get("metrics", [])]
         return [" ".join(one) for one in asked if one not in shown]
 
@@ -65,17 +66,14 @@ class Autoscaler:
         return propose(metric, answer, workload.members, workload.replicas, self._tolerance())
 
     async def ask_total(self, kube: Cluster, total: Total) -> Proposal | Invalid:
-        """Ask for an object's metric, as `ask` does."""
-        namespace, replicas = self.policy.namespace, self.workload.replicas
-        return await total.ask(kube, namespace, replicas, self._tolerance())
+        """Ask for an object's or an external metric, as `ask` does."""
+        answer, workload = await total.value(kube, self.policy.namespace), self.workload
+        divided = isinstance(total.metric, TotalMetric)
+        current = workload.status_replicas if divided else workload.replicas
+        return propose(total.metric, answer, workload.members, current, self._tolerance())
 
     def _tolerance(self) -> Tolerance:
         return tolerance_of(self.policy, DEFAULT_FLAGS)
-
-
-def served_here(metric: Metric) -> bool:
-    """Return whether the metric is one of ours."""
-    return metric.name in METRICS
 
 
 async def _workload(kube: Cluster, namespace: str, reference: Json) -> Workload:
@@ -85,13 +83,21 @@ async def _workload(kube: Cluster, namespace: str, reference: Json) -> Workload:
     selector = scale.get("status", {}).get("selector", "")
     pods = await kube.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
     members = tuple(_member(pod) for pod in pods["items"]) if selector else ()
-    return Workload(kind, name, scale["spec"].get("replicas", 0), selector, members)
+    wanted = scale["spec"].get("replicas", 0)
+    there = scale.get("status", {}).get("replicas", wanted)
+    return Workload(kind, name, wanted, there, selector, members)
 
 
 def _member(pod: Json) -> Member:
     metadata = pod["metadata"]
-    phase = pod.get("status", {}).get("phase", "Pending")
-    return Member(metadata["name"], phase, terminating="deletionTimestamp" in metadata)
+    status = pod.get("status", {})
+    is_ready = {"type": "Ready", "status": "True"}.items()
+    return Member(
+        metadata["name"],
+        status.get("phase", "Pending"),
+        terminating="deletionTimestamp" in metadata,
+        ready=any(is_ready <= condition.items() for condition in status.get("conditions", [])),
+    )
 
 
 def _policy(hpa: Json) -> Policy:

@@ -6,12 +6,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 import msgspec
 
 from adapter.cli import reach, whypage
-from adapter.cli.autoscaler import Autoscaler, served_here
+from adapter.cli.autoscaler import Autoscaler
 from adapter.cli.failure import failed
 from adapter.cli.reach import Page
 from adapter.cli.totals import Total
@@ -19,10 +18,15 @@ from adapter.cli.whypage import Chapter, Report
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.model.catalogue import METRICS
+from adapter.model.hpa_policy import Metric
+from adapter.model.target import DESIRED_REPLICAS
 from adapter.model.why import Story
 
 _HPA = "HorizontalPodAutoscaler"
-_KINDS = {"hpa": _HPA, "horizontalpodautoscaler": _HPA, "po": "Pod", "pod": "Pod"} | reach.WORKLOADS
+_OTHERS = {"svc": "Service", "service": "Service", "ing": "Ingress", "ingress": "Ingress"}
+_KINDS = {"hpa": _HPA, "horizontalpodautoscaler": _HPA, "po": "Pod", "pod": "Pod"}
+_KINDS |= reach.WORKLOADS | _OTHERS
+_BAD_REQUEST = 400
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
@@ -52,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("what", metavar="KIND/NAME", help="hpa/…, deployment/…, pod/…")
-    made.add_argument("-m", "--metric", action="append", choices=METRICS, metavar="NAME",
-                      help="only this metric (again for more)")  # fmt: skip
+    made.add_argument("-m", "--metric", action="append", metavar="NAME",
+                      help="only this metric, a query's too (again for more)")  # fmt: skip
     reach.add_options(made)
     return made
 
@@ -72,49 +76,82 @@ async def _report(chosen: argparse.Namespace, kind: str, name: str) -> Report:
 
 async def _of_workload(page: Page, chosen: argparse.Namespace, kind: str, name: str) -> Report:
     """Return every metric that anything is known of; all of them when nothing is."""
-    asked = chosen.metric or list(METRICS)
     place = {"namespace": chosen.namespace, "kind": kind, "name": name}
-    stories = [await _story(page, place, metric) for metric in asked]
-    known = [story for story in stories if any(pod.figure.raw is not None for pod in story.pods)]
+    stories = [await _story(page, place, metric) for metric in chosen.metric or METRICS]
+    known = [story for story in stories if story.object or story.demands or _read(story)]
+    if not chosen.metric and kind != "Pod":
+        desired = await _story(page, place, DESIRED_REPLICAS)
+        known += [desired] if desired.demands else []
     chapters = tuple(Chapter(story) for story in known or stories)
     return Report(f"{kind} {chosen.namespace}/{name}", (), chapters, ())
 
 
+def _read(story: Story) -> bool:
+    return any(pod.figure.raw is not None for pod in story.pods)
+
+
 async def _of_hpa(kube: Kube, page: Page, chosen: argparse.Namespace, name: str) -> Report:
     scaler = await Autoscaler.read(kube, chosen.namespace, name)
-    workload = scaler.workload
-    place = {"namespace": chosen.namespace, "kind": workload.kind, "name": workload.name}
-    wanted = [m for m in scaler.policy.metrics if not chosen.metric or m.name in chosen.metric]
-    chapters, failed = [], []
-    for metric in wanted:
-        proposal = await scaler.ask(kube, metric)
+    asked = {one.lower() for one in chosen.metric or ()}
+    notes = _Notes()
+    chapters = [
+        await _of_pods(kube, page, scaler, metric, notes)
+        for metric in scaler.policy.metrics
+        if not asked or metric.name.lower() in asked
+    ]
+    chapters += [
+        await _of_total(kube, page, scaler, total, notes)
+        for total in scaler.totals
+        if not asked or total.metric.name.lower() in asked
+    ]
+    told = {chapter.metric.split(" ")[0].lower() for chapter in chapters}
+    notes.lines += [f"{one}: the HPA does not ask for it" for one in sorted(asked - told)]
+    notes.lines += [f"{other}: not shown here" for other in scaler.others()]
+    state = whypage.state(scaler)
+    return Report(whypage.title(scaler), state, tuple(chapters), tuple(notes.lines))
+
+
+class _Notes:
+    """What could not be told, in words."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def story(
+        self, page: Page, place: dict[str, str], metric: str, selector: str, *silent: int
+    ) -> Story | None:
+        """Return the adapter's story; None where it has none, silently for some codes."""
         try:
-            story = (
-                await _story(page, place, metric.name, metric.selector)
-                if served_here(metric)
-                else None
-            )
+            return await _story(page, place, metric, selector)
         except KubeError as error:
-            story = None
-            failed.append(f"{metric.name}: {reach.told(error)}")
-        chapters.append(Chapter(story, metric.name, proposal.why))
-    totals = [t for t in scaler.totals if not chosen.metric or t.metric.name in chosen.metric]
-    chapters += [await _of_total(kube, page, scaler, total) for total in totals]
-    return Report(
-        whypage.title(scaler), whypage.state(scaler), tuple(chapters),
-        (*failed, *(f"{other}: not shown here" for other in scaler.others())),
-    )  # fmt: skip
+            if error.code not in silent:
+                self.lines.append(f"{metric}: {reach.told(error)}")
+            return None
 
 
-async def _of_total(kube: Kube, page: Page, scaler: Autoscaler, total: Total) -> Chapter:
-    """Return an object's metric; without its pods where the adapter has no story of them."""
+async def _of_pods(
+    kube: Kube, page: Page, scaler: Autoscaler, metric: Metric, notes: _Notes
+) -> Chapter:
+    """Return a metric of the workload's pods; without a story where it is none of ours."""
+    proposal = await scaler.ask(kube, metric)
+    workload, story = scaler.workload, None
+    if metric.name in METRICS:
+        place = {"kind": workload.kind, "name": workload.name}
+        place["namespace"] = scaler.policy.namespace
+        story = await notes.story(page, place, metric.name, metric.selector)
+    return Chapter(story, metric.name, proposal.why)
+
+
+async def _of_total(
+    kube: Kube, page: Page, scaler: Autoscaler, total: Total, notes: _Notes
+) -> Chapter:
+    """Return an object's or an external metric; without a story where the adapter has none."""
     proposal = await scaler.ask_total(kube, total)
-    place = {"namespace": scaler.policy.namespace, "kind": total.kind, "name": total.name}
-    story = None
-    if served_here(total.metric):
-        with suppress(KubeError):  # the arithmetic says it: it has the adapter's own words
-            story = await _story(page, place, total.metric.name, total.metric.selector)
-    return Chapter(story, f"{total.metric.name} of {total.kind} {total.name}", proposal.why)
+    place, selector = total.place(scaler.policy.namespace)
+    name = total.metric.name.lower() if total.is_external else total.metric.name
+    # What it says of a metric or an object that it does not know, the arithmetic says as well.
+    story = await notes.story(page, place, name, selector, _BAD_REQUEST, _NOT_FOUND)
+    return Chapter(story, total.title, proposal.why)
 
 
 async def _story(page: Page, place: dict[str, str], metric: str, selector: str = "") -> Story:

@@ -9,9 +9,10 @@ import msgspec
 from adapter.cli.autoscaler import Autoscaler
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import parse_milli
-from adapter.model.why import PodStory, Story
+from adapter.model.why import Demand, Figure, PodStory, Story
 
 _HEAD = ("POD", "STATE", "LAST", "AGE", "", "SERVED", "WHY NOT")
+_HEAD_OF_AN_OBJECT = ("LAST", "AGE", "", "SERVED", "WHY NOT")
 _SHOWN_PODS = 40  # a screen; -o json has all
 
 
@@ -26,9 +27,33 @@ class Chapter(msgspec.Struct, frozen=True):
         story = self.story
         head = [self.metric or (story.metric if story else "")]
         if story is not None:
-            head = [f"{story.metric} ({story.unit}, {story.view})", *_table(story.pods)]
-            head += _total(story)
+            head = [_heading(story, self.metric), *_told(story)]
         return [*head, *([f"  = {self.arithmetic}"] if self.arithmetic else [])]
+
+
+def _heading(story: Story, title: str) -> str:
+    """Return what a chapter is of: a title that says more than the metric's name stays."""
+    named = title if " " in title else story.metric
+    return f"{named} ({story.unit}, {story.view})"
+
+
+def _told(story: Story) -> list[str]:
+    if story.object is not None:
+        return _lines((_HEAD_OF_AN_OBJECT, _figures(story.object)))
+    lines = [line for demand in story.demands for line in _demand(demand)]
+    lines += _table(story.pods) if story.pods else []
+    return [*lines, *_total(story)]
+
+
+def _demand(demand: Demand) -> list[str]:
+    story = demand.story
+    lines = [f"  {_heading(story, '')}", *_table(story.pods), *_total(story)]
+    if demand.forecast:
+        lines.append(f"  forecast: {demand.forecast}")
+    if demand.replicas is not None:
+        carried = f"{_figure(demand.acting)} / {_figure(demand.target)} per pod"
+        lines.append(f"  {carried} -> {demand.replicas} replicas")
+    return lines
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -67,21 +92,25 @@ def state(scaler: Autoscaler) -> tuple[str, ...]:
 
 
 def _table(pods: Sequence[PodStory]) -> list[str]:
-    rows = [_HEAD, *(_row(pod) for pod in pods[:_SHOWN_PODS])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    lines = _lines([_HEAD, *(_row(pod) for pod in pods[:_SHOWN_PODS])])
+    more = len(pods) - _SHOWN_PODS
+    return lines + ([f"  and {more} more pods"] if more > 0 else [])
+
+
+def _lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    more = len(pods) - _SHOWN_PODS
-    return [f"  {line}" for line in lines] + ([f"  and {more} more pods"] if more > 0 else [])
 
 
 def _row(pod: PodStory) -> tuple[str, ...]:
-    figure = pod.figure
+    return (pod.name, str(pod.standing), *_figures(pod.figure))
+
+
+def _figures(figure: Figure) -> tuple[str, ...]:
     return (
-        pod.name,
-        str(pod.standing),
         "-" if figure.raw is None else f"{figure.raw:g}",
         "-" if figure.age_seconds is None else f"{figure.age_seconds:.1f} s",
         figure.freshness or "",

@@ -7,11 +7,11 @@ float64 ratios, and its rules for pods that are pending or have no value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from adapter.model.hpa_policy import Metric, PodsMetric, ResourceMetric, TotalMetric
+from adapter.model.hpa_policy import Metric, PodsMetric, ResourceMetric, TotalMetric, ValueMetric
 
 MAX_INT32 = 2**31 - 1
 
@@ -22,6 +22,7 @@ class Member(msgspec.Struct, frozen=True):
     name: str
     phase: str = "Running"
     terminating: bool = False
+    ready: bool = True  # by its condition Ready, which the rule of Value alone asks for
 
 
 class Tolerance(msgspec.Struct, frozen=True):
@@ -86,13 +87,13 @@ def propose(
 ) -> Proposal | Invalid:
     """Return the proposal for the answer of the metrics API, or why there is none.
 
-    The answer is milli-values by pod, for a TotalMetric one milli-value, or an error in words.
+    The answer is milli-values by pod, for a total or a Value one milli-value, or an error in words.
     Every value counts, also one whose name is no pod of the workload, as in the controller.
     """
     if isinstance(answer, str):
         return Invalid(metric.name, f"{metric.name}: {answer}")
-    if isinstance(metric, TotalMetric) or isinstance(answer, int):
-        return _from_total(metric, answer, current, tolerance)
+    if isinstance(metric, TotalMetric | ValueMetric) or isinstance(answer, int):
+        return _from_one(metric, answer, tuple(members), current, tolerance)
     if not answer:
         return Invalid(metric.name, f"{metric.name}: the answer has no values")
     pods = tuple(members)
@@ -109,12 +110,22 @@ def propose(
     return _from_values(metric, counted, groups, current, tolerance)
 
 
-def _from_total(
-    metric: Metric, answer: Mapping[str, int] | int, current: int, tolerance: Tolerance
+def _from_one(
+    metric: Metric,
+    answer: Mapping[str, int] | int,
+    pods: Sequence[Member],
+    current: int,
+    tolerance: Tolerance,
 ) -> Proposal | Invalid:
+    if isinstance(metric, TotalMetric) and isinstance(answer, int):
+        return _from_total(metric, answer, current, tolerance)
+    if isinstance(metric, ValueMetric) and isinstance(answer, int):
+        return _from_value(metric, answer, pods, current, tolerance)
+    return Invalid(metric.name, f"{metric.name}: a total answers Object and External alone")
+
+
+def _from_total(metric: TotalMetric, answer: int, current: int, tolerance: Tolerance) -> Proposal:
     """The rule of AverageValue for Object and External: readiness plays no part, 0 pods neither."""
-    if not isinstance(metric, TotalMetric) or not isinstance(answer, int):
-        return Invalid(metric.name, f"{metric.name}: a total answers Object and External alone")
     # From no replicas the controller's ratio is infinite, or no number: none is within a tolerance.
     ratio = answer / (float(metric.target_milli) * current) if current else math.inf
     usage_milli = math.ceil(answer / current) if current else answer
@@ -125,6 +136,29 @@ def _from_total(
         return Proposal(metric.name, current, usage_milli, why)
     replicas = _ceil(answer / metric.target_milli)
     return Proposal(metric.name, replicas, usage_milli, f"{start} -> {replicas}")
+
+
+def _from_value(
+    metric: ValueMetric, answer: int, pods: Sequence[Member], current: int, tolerance: Tolerance
+) -> Proposal | Invalid:
+    """The rule of Value for Object and External: the ratio times the pods that run and are ready.
+
+    (GetObjectMetricReplicas and getUsageRatioReplicaCount of replica_calculator.go.)
+    """
+    ratio = answer / metric.target_milli
+    start = f"{metric.name}: {shown(answer)} / {shown(metric.target_milli)} = {ratio:.2f}"
+    if not current:
+        replicas = _ceil(ratio)
+        return Proposal(metric.name, replicas, answer, f"{start} -> {replicas}")
+    if tolerance.holds(ratio):
+        why = f"{start}, {_within(tolerance)} -> stays at {current}"
+        return Proposal(metric.name, current, answer, why)
+    if not pods:
+        return Invalid(metric.name, f"{metric.name}: the selector matches no pods")
+    ready = sum(pod.phase == "Running" and pod.ready for pod in pods)
+    replicas = _ceil(ratio * ready)
+    why = f"{start} x {ready} ready {_pods(ready)} -> {replicas}"
+    return Proposal(metric.name, replicas, answer, why)
 
 
 def _from_values(

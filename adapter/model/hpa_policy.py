@@ -51,6 +51,15 @@ class TotalMetric(msgspec.Struct, frozen=True):
     kind: Kind = Kind.EXTERNAL
 
 
+class ValueMetric(msgspec.Struct, frozen=True):
+    """One metric of type Object or External with a Value: a figure that no replicas divide."""
+
+    name: str
+    target_milli: int
+    selector: str = ""
+    kind: Kind = Kind.EXTERNAL
+
+
 class ResourceMetric(msgspec.Struct, frozen=True):
     """One metric of type Resource with an averageUtilization.
 
@@ -63,12 +72,12 @@ class ResourceMetric(msgspec.Struct, frozen=True):
     selector: str = ""
 
 
-Metric = PodsMetric | TotalMetric | ResourceMetric
+Metric = PodsMetric | TotalMetric | ValueMetric | ResourceMetric
 
 
 def kind_of(metric: Metric) -> Kind:
     """Return the metric's type as the controller's conditions call it."""
-    if isinstance(metric, TotalMetric):
+    if isinstance(metric, TotalMetric | ValueMetric):
         return metric.kind
     return Kind.RESOURCE if isinstance(metric, ResourceMetric) else Kind.PODS
 
@@ -124,11 +133,14 @@ class Flags(msgspec.Struct, frozen=True):
     sync_seconds: float = 15.0
 
 
-def parse(manifest: object, kinds: Collection[Kind] = (Kind.PODS,)) -> Policy:
+def parse(
+    manifest: object, kinds: Collection[Kind] = (Kind.PODS,), *, values: bool = False
+) -> Policy:
     """Return the policy of an autoscaling/v2 HorizontalPodAutoscaler, given as a dict.
 
     Raises SettingsError with every problem, each naming the field and the fix. Metrics of other
-    types than `kinds`, those that the caller can answer, are a problem.
+    types than `kinds`, those that the caller can answer, are a problem, and so is a target of type
+    Value without `values`.
     """
     node = Field(manifest, "", [])
     node.equals("apiVersion", "autoscaling/v2")
@@ -136,7 +148,7 @@ def parse(manifest: object, kinds: Collection[Kind] = (Kind.PODS,)) -> Policy:
     metadata, spec = node.child("metadata"), node.child("spec")
     target = spec.child("scaleTargetRef")
     lowest = spec.integer("minReplicas", 1, at_least=1)
-    metrics = tuple(_metric(item, kinds) for item in spec.items("metrics"))
+    metrics = tuple(_metric(item, kinds, values=values) for item in spec.items("metrics"))
     if not metrics:
         spec.wrong("metrics", f"is empty: name at least one metric of type {' or '.join(kinds)}")
     policy = Policy(
@@ -153,7 +165,7 @@ def parse(manifest: object, kinds: Collection[Kind] = (Kind.PODS,)) -> Policy:
     return policy
 
 
-def _metric(node: Field, kinds: Collection[Kind]) -> Metric:
+def _metric(node: Field, kinds: Collection[Kind], *, values: bool) -> Metric:
     kind = node.text("type")
     if kind not in kinds:
         node.wrong("type", f"is `{kind}`: use type {' or '.join(kinds)}, as every metric here")
@@ -163,7 +175,11 @@ def _metric(node: Field, kinds: Collection[Kind]) -> Metric:
     found = node.child(kind.lower())
     metric = found.child("metric")
     name, selector = metric.text("name"), _selector(metric.child("selector"))
-    milli = _average_value(found.child("target"))
+    target = found.child("target")
+    if values and kind != Kind.PODS and target.text("type") == "Value":
+        milli = _above_zero(target, "value", "it is what the figure is divided by")
+        return ValueMetric(name, milli, selector, Kind(kind))
+    milli = _average_value(target)
     if kind == Kind.PODS:
         return PodsMetric(name, milli, selector)
     return TotalMetric(name, milli, selector, Kind(kind))
@@ -171,9 +187,13 @@ def _metric(node: Field, kinds: Collection[Kind]) -> Metric:
 
 def _average_value(target: Field) -> int:
     target.equals("type", "AverageValue")
-    milli = target.milli("averageValue")
+    return _above_zero(target, "averageValue", "it is what each pod may have")
+
+
+def _above_zero(target: Field, field: str, what: str) -> int:
+    milli = target.milli(field)
     if milli is None or milli <= 0:
-        target.wrong("averageValue", "must be above 0: it is what each pod may have")
+        target.wrong(field, f"must be above 0: {what}")
     return milli or 1
 
 

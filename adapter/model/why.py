@@ -6,26 +6,33 @@ and decides nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
-from adapter.errors import NoValue
-from adapter.model.catalogue import RAW, Agg, Metric, Stat, View
+from adapter.errors import NotFound, NoValue
+from adapter.model.catalogue import METRICS, RAW, Agg, Metric, Stat, View
+from adapter.model.desired import asked, key_of, targets_of
 from adapter.model.fleet import Standing
-from adapter.model.freshness import Freshness
+from adapter.model.foreseen import Foreseen
+from adapter.model.freshness import FRESH_PERIODS, Freshness
 from adapter.model.owners import KNOWN
-from adapter.model.quantity import format_milli
+from adapter.model.quantity import format_milli, parse_milli
+from adapter.model.queried import Board, Key
 from adapter.model.selection import NOBODY, Group
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import NEW, Dims
+from adapter.model.target import DESIRED_REPLICAS, Target
 
 POD = "Pod"
 
 
 class Figure(msgspec.Struct, frozen=True, rename="camel"):
-    """One pod's way to a value. `raw` is the last reading; `served` None where `why` says why.
+    """A pod's or an object's way to a value; `served` is None where `why` says why.
 
-    `freshness` is `fresh`, `held` or `gone`, None where nothing was ever read.
+    `raw` is the last reading; `freshness` is `fresh`, `held` or `gone`, None where nothing was ever
+    read. Of a query `why` also says what is wrong while the last value is held.
     """
 
     raw: float | None
@@ -60,6 +67,21 @@ class Story(msgspec.Struct, frozen=True, rename="camel"):
     taken_at: float
     pods: tuple[PodStory, ...]
     total: Total | None  # None where a total has no meaning
+    object: Figure | None = None  # of a metric that is a query, which has no pods
+    demands: tuple[Demand, ...] = ()  # of desired replicas: the most count
+
+
+class Demand(msgspec.Struct, frozen=True, rename="camel"):
+    """What one target asks for: `story` is its total, `acting` what a forecast makes of it.
+
+    `target` is what one pod carries. `replicas` are None where the total has no value.
+    """
+
+    target: str
+    story: Story
+    acting: str | None
+    forecast: str | None  # in words, None where there is none
+    replicas: int | None
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -78,8 +100,7 @@ def tell(
     A `name` of `*` with kind Pod means every pod of the namespace. `kind` is as in a manifest, or
     qualified (`RayCluster.ray.io`) where it is none of Kubernetes' own.
     """
-    known = KNOWN.named(kind)
-    kind = kind if known is None else known.qualified
+    kind = _qualified(kind)
     group = _group(snapshot, namespace, kind, name)
     if not group.pods:
         return None
@@ -94,6 +115,78 @@ def tell(
         _pods(snapshot, metric, view, said if said.pods else group),
         None if kind == POD else _total(snapshot, metric, key),
     )
+
+
+def tell_desired(snapshot: Snapshot, *, namespace: str, kind: str, name: str) -> Story | None:
+    """Return how many replicas a workload's targets ask for; None where it has no pods here."""
+    kind = _qualified(kind)
+    if kind == POD or not snapshot.fleet.owned(namespace, kind, name).pods:
+        return None
+    targets = targets_of(snapshot, kind, namespace, name)
+    demands = tuple(_demand(snapshot, target, namespace, kind, name) for target in targets)
+    return Story(
+        DESIRED_REPLICAS,
+        "replicas",
+        "by forescale.dev/target",
+        snapshot.wall,
+        (),
+        _most(demands),
+        demands=demands,
+    )
+
+
+def tell_queried(snapshot: Snapshot, board: Board, key: Key) -> Story:
+    """Return what a query last said of an object, and what is served of it."""
+    found = board.figures.get(key)
+    hold, trouble = snapshot.trails.hold.usual_seconds, board.troubles.get((key.metric, key.kind))
+    try:
+        served, why = _quantity(board.figure(key, snapshot.at, hold).value), trouble
+    except (NoValue, NotFound) as error:
+        served, why = None, str(error)
+    figure = Figure(None, None, None, served, why)
+    if found is not None:
+        age = max(0.0, snapshot.at - found.at)
+        fresh = age <= FRESH_PERIODS * board.period_seconds
+        grade = (Freshness.FRESH if fresh else Freshness.HELD) if served else Freshness.GONE
+        figure = Figure(found.value, round(age, 3), grade.name.lower(), served, why)
+    return Story(key.metric, "as the query counts", "query", snapshot.wall, (), None, object=figure)
+
+
+def _demand(snapshot: Snapshot, target: Target, namespace: str, kind: str, name: str) -> Demand:
+    metric, key = METRICS[target.metric], key_of(target, kind, namespace, name)
+    group = snapshot.owned(metric, key)
+    pods, total = _pods(snapshot, metric, metric.view, group), _total(snapshot, metric, key)
+    view = words(Choice(metric.view))
+    story = Story(metric.name, metric.unit, view, snapshot.wall, pods, total)
+    carried, forecast = format_milli(target.milli), _forecast(snapshot.foreseen.get(key))
+    if total is None or total.served is None:
+        return Demand(carried, story, None, forecast, None)
+    found = asked(snapshot, target, key, parse_milli(total.served))
+    return Demand(carried, story, format_milli(found.milli), forecast, found.replicas)
+
+
+def _forecast(foreseen: Foreseen | None) -> str | None:
+    if foreseen is None:
+        return None
+    figure = "none" if foreseen.value is None else f"{foreseen.value:g}"
+    return f"{figure}, mode {foreseen.mode}, horizon {foreseen.horizon}; {foreseen.why}"
+
+
+def _most(demands: Sequence[Demand]) -> Total:
+    """Return the most replicas; none where one of the totals has no value, as in an answer."""
+    if not demands:
+        write = "annotate its pod template forescale.dev/target, for example inflight=16"
+        return Total(None, f"its pods have no target: {write}")
+    for demand in demands:
+        if demand.replicas is None:
+            total = demand.story.total
+            return Total(None, total.why if total else None)
+    return Total(str(max(demand.replicas or 0 for demand in demands)), None)
+
+
+def _qualified(kind: str) -> str:
+    known = KNOWN.named(kind)
+    return kind if known is None else known.qualified
 
 
 def words(choice: Choice) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model import why
 from adapter.model.catalogue import METRICS, Metric
+from adapter.model.owners import Kind
+from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.snapshot import Snapshot
+from adapter.model.target import DESIRED_REPLICAS
 from adapter.ops.turn import Turn
 
 _NEEDED = ("namespace", "kind", "name", "metric")
@@ -23,9 +26,15 @@ class Why:
 
     path = "/why"
 
-    def __init__(self, read: Callable[[], Snapshot | None], choose: Choose) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Snapshot | None],
+        choose: Choose,
+        board: Callable[[], Board] = lambda: NOTHING,
+    ) -> None:
         self._read = read
         self._choose = choose
+        self._board = board
         self._turn = Turn()
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -36,18 +45,38 @@ class Why:
         missing = [key for key in _NEEDED if not asked.get(key)]
         if missing:
             raise BadRequest(f"missing: {', '.join(missing)}; needed are {', '.join(_NEEDED)}")
-        metric = METRICS.get(asked["metric"])
-        if metric is None:
-            raise NotFound(f"no such metric; served are {', '.join(METRICS)}")
-        choice = self._choose(metric, asked.get("metricLabelSelector", ""))
+        name, selector = asked["metric"], asked.get("metricLabelSelector", "")
+        place = {key: asked[key] for key in ("namespace", "kind", "name")}
+        kinds, metric = self._board().kinds(name), METRICS.get(name)
+        if metric is None and name != DESIRED_REPLICAS and not kinds:
+            raise NotFound(f"no such metric; served are {', '.join(self._served())}")
+        if metric is None and selector:
+            raise BadRequest(f"metricLabelSelector: {name} has no views to choose from")
+        choice = self._choose(metric, selector) if metric else None
         snapshot = self._read()
         if snapshot is None:
             raise NoValue("the adapter has just started and has taken no snapshot yet")
-        place = {key: asked[key] for key in ("namespace", "kind", "name")}
-        story = why.tell(snapshot, metric, choice, **place)
+        if kinds:
+            return why.tell_queried(snapshot, self._board(), _key(name, kinds, **place))
+        if metric is None or choice is None:
+            story = why.tell_desired(snapshot, **place)
+        else:
+            story = why.tell(snapshot, metric, choice, **place)
         if story is None:
             raise NotFound(
                 f"{place['kind']} {place['name'][:100]} has no pod with a source: label its pod"
                 " template forescale.dev/source"
             )
         return story
+
+    def _served(self) -> tuple[str, ...]:
+        queried = dict.fromkeys(metric for metric, _ in self._board().served)
+        return (*METRICS, DESIRED_REPLICAS, *queried)
+
+
+def _key(metric: str, kinds: Sequence[Kind], *, namespace: str, kind: str, name: str) -> Key:
+    found = next((one for one in kinds if kind in (one.kind, one.qualified)), None)
+    if found is None:
+        served = ", ".join(one.kind for one in kinds)
+        raise NotFound(f"{metric} is a query's, and served for {served} alone")
+    return Key(metric, found.qualified, namespace, name)

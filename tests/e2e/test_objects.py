@@ -50,6 +50,29 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
         "Namespace": PODS * BUSY / (PODS + 1),
         GPU.upper(): PODS * BUSY / (PODS + 1),
     }
+    await _told_why(scene)
+
+
+async def _told_why(scene: Scene) -> None:
+    """`forescale why` shows pods and arithmetic of every one of these metrics."""
+    text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
+    blocks = [block.splitlines() for block in text.split("\n\n")[1:]]
+    assert len(blocks) == 4, text
+    total = f"{PODS * BUSY} in total / {TARGET} per pod x {PODS + 1} = 1.00, within"
+    by_value = f"{BUSY} / {BUSY} = 1.00, within"
+    for lines, (of, words) in zip(
+        blocks,
+        (
+            (f"of Deployment {DEPLOYMENT}", total),
+            (f"of Service {SERVICE}", by_value),
+            (f"of Namespace {scene.namespace}", total),
+            (f"External (stat=raw,workload={DEPLOYMENT})", total),
+        ),
+        strict=True,
+    ):
+        assert of in lines[0], text
+        assert sum(" serving " in line for line in lines) == PODS, text
+        assert words in lines[-1], text
 
 
 async def _ask_for_every_kind(scene: Scene) -> None:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from adapter.api import query
 from adapter.cli import why as command
+from adapter.model.owners import KNOWN
+from adapter.model.queried import Board, Figure, Key
+from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
 from adapter.ops.why import Why
+from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.cli.opsport import serving
-from tests.adapter.model.world import World, serving_pod
+from tests.adapter.cli.test_totals import HPAS, external, pod, total
+from tests.adapter.model.world import DEPLOYMENT, START, World, serving_pod
+from tests.adapter.test_main import kubeconfig
 
 
 def world() -> World:
@@ -25,11 +34,155 @@ def world() -> World:
     return made
 
 
+JOBS = Prometheus(objects=(ObjectQuery("jobs_waiting", "q"),))
+ANSWERED = {Key("jobs_waiting", "Deployment.apps", "default", DEPLOYMENT): Figure(7.0, START + 15)}
+BOARD = Board.of(JOBS, KNOWN, 60.0).after(ANSWERED, {}, START + 15)
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
     snapshot = world().snapshot
-    with serving(Why(lambda: snapshot, query.choice)) as found:
+    with serving(Why(lambda: snapshot, query.choice, lambda: BOARD)) as found:
         yield found
+
+
+class Cluster:
+    """An API server with one HPA, and a real adapter's why page behind its proxy."""
+
+    path = "/{path:.*}"
+
+    def __init__(self, *metrics: dict[str, Any], values: dict[str, str]) -> None:
+        made = World(*(serving_pod(name, target=SIXTEEN) for name in ("llm-a", "llm-b")))
+        made.say = {"llm-a": {"inflight": 20.0}, "llm-b": {"inflight": 30.0}}
+        snapshot = made.advance(20)
+        self._why = Why(lambda: snapshot, query.choice, lambda: BOARD)
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT}
+        spec = {"scaleTargetRef": target, "maxReplicas": 9, "metrics": [*metrics]}
+        scale = f"/apis/apps/v1/namespaces/default/deployments/{DEPLOYMENT}/scale"
+        pods = {"items": [pod("llm-a"), pod("llm-b")]}
+        self._pages: dict[str, Any] = {
+            f"{HPAS}/h": {"metadata": {"name": "h", "namespace": "default"}, "spec": spec},
+            "/apis/apps/v1": {"resources": [{"name": "deployments", "kind": "Deployment"}]},
+            scale: {"spec": {"replicas": 2}, "status": {"replicas": 2, "selector": "app=llm"}},
+            "/api/v1/namespaces/default/pods": pods,
+        }
+        for path, value in values.items():
+            self._pages[path] = {"items": [{"value": value}]}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if request.path.endswith("/services/forescale:ops/proxy/why"):
+            return await self._why.handle(request)
+        page = self._pages.get(request.path)
+        return web.json_response(page or {"kind": "Status"}, status=200 if page else 404)
+
+
+SIXTEEN = Target(DEMANDS["inflight"], 16_000)
+OBJECTS = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/deployments.apps/{DEPLOYMENT}"
+EXTERNALS = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default"
+
+
+def of_deployment(metric: str, labels: dict[str, str], **target: str) -> dict[str, Any]:
+    made = total("Deployment", DEPLOYMENT, "apps/v1", **target)
+    made["object"]["metric"] = {"name": metric, "selector": {"matchLabels": labels}}
+    return made
+
+
+def of_external(metric: str, labels: dict[str, str], **target: str) -> dict[str, Any]:
+    made = external(labels, **target)
+    made["external"]["metric"]["name"] = metric
+    return made
+
+
+VALUE = {"type": "Value", "value": "20"}
+INFLIGHT = "llm_inference_inflight_requests"
+TABLE = [
+    "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+    "  llm-a  serving  20    0.0 s  fresh  20",
+    "  llm-b  serving  30    0.0 s  fresh  30",
+]
+BY_TARGET = "replicas, by forescale.dev/target"
+QUERIED = ["  LAST  AGE           SERVED  WHY NOT", "  7     5.0 s  fresh  7"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "lines"),
+    [
+        (
+            of_deployment(INFLIGHT, {"agg": "mean"}, **VALUE),
+            {f"{OBJECTS}/{INFLIGHT}": "25"},
+            [
+                f"{INFLIGHT} of Deployment {DEPLOYMENT} (requests, mean 15s, agg=mean)",
+                *TABLE,
+                "  total: 25",
+                f"  = {INFLIGHT}: 25 / 20 = 1.25 x 2 ready pods -> 3",
+            ],
+        ),
+        (
+            of_external(INFLIGHT.upper(), {"workload": DEPLOYMENT, "stat": "raw"}),
+            {f"{EXTERNALS}/{INFLIGHT}": "50"},
+            [
+                f"{INFLIGHT.upper()} External (stat=raw,workload={DEPLOYMENT}) (requests, raw)",
+                *TABLE,
+                "  total: 50",
+                f"  = {INFLIGHT.upper()}: 50 in total / 8 per pod -> 7",
+            ],
+        ),
+        (
+            of_deployment("jobs_waiting", {}),
+            {f"{OBJECTS}/jobs_waiting": "7"},
+            [
+                f"jobs_waiting of Deployment {DEPLOYMENT} (as the query counts, query)",
+                *QUERIED,
+                "  = jobs_waiting: 7 in total / 8 per pod -> 1",
+            ],
+        ),
+        (
+            of_deployment(DESIRED_REPLICAS, {}, averageValue="1"),
+            {f"{OBJECTS}/{DESIRED_REPLICAS}": "4"},
+            [
+                f"{DESIRED_REPLICAS} of Deployment {DEPLOYMENT} ({BY_TARGET})",
+                f"  {INFLIGHT} (requests, mean 15s)",
+                *TABLE,
+                "  total: 50",
+                "  50 / 16 per pod -> 4 replicas",
+                "  total: 4",
+                f"  = {DESIRED_REPLICAS}: 4 in total / 1 per pod -> 4",
+            ],
+        ),
+        (
+            of_external("s3.bytes", {"queue": "prompts"}),
+            {f"{EXTERNALS}/s3.bytes": "16"},
+            [
+                "s3.bytes External (queue=prompts)",
+                "  = s3.bytes: 16 in total / 8 per pod x 2 = 1.00, within 0.9 to 1.1 -> stays at 2",
+            ],
+        ),
+    ],
+)
+def test_an_hpas_objects_and_external_metrics_are_told_from_the_readings_to_its_arithmetic(
+    tmp_path: Path,
+    metric: dict[str, Any],
+    values: dict[str, str],
+    lines: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(Cluster(metric, values=values)) as server:
+        config = kubeconfig(tmp_path, int(server.rpartition(":")[2]))
+        assert command.run(["hpa/h", "--kubeconfig", config, "-m", "none"]) == 0
+        assert "none: the HPA does not ask for it" in capsys.readouterr().out
+        assert command.run(["hpa/h", "--kubeconfig", config]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["", *lines]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [(DESIRED_REPLICAS, "its pods have no target"), ("jobs_waiting", "  7     5.0 s  fresh  7")],
+)
+def test_replicas_and_queries_are_told_of_a_workload_without_an_hpa(
+    url: str, metric: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run([f"deploy/{DEPLOYMENT}", "--adapter", url, "-m", metric]) == 0
+    assert words in capsys.readouterr().out
 
 
 def test_a_workload_is_told_on_one_screen(url: str, capsys: pytest.CaptureFixture[str]) -> None:

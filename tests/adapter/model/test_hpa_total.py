@@ -10,7 +10,15 @@ from adapter.errors import SettingsError
 from adapter.model.hpa import reconcile
 from adapter.model.hpa_behavior import History
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
-from adapter.model.hpa_policy import Kind, PodsMetric, Policy, ResourceMetric, TotalMetric, parse
+from adapter.model.hpa_policy import (
+    Kind,
+    PodsMetric,
+    Policy,
+    ResourceMetric,
+    TotalMetric,
+    ValueMetric,
+    parse,
+)
 
 QUEUE = TotalMetric("queue", 5_000)
 GPU = ResourceMetric("nvidia.com/gpu", 80)
@@ -58,6 +66,26 @@ def test_a_total_of_nothing_asks_for_nothing() -> None:
     assert total(0, 3).replicas == 0
 
 
+def value(milli: int, current: int, members: list[Member]) -> Proposal | Invalid:
+    return propose(ValueMetric("load", 10_000), milli, members, current, Tolerance())
+
+
+def test_a_value_is_multiplied_by_the_pods_that_run_and_are_ready() -> None:
+    members = [*pods(2), Member("starting", "Pending"), Member("loading", ready=False)]
+    found = value(15_000, 4, members)
+    assert found == Proposal("load", 3, 15_000, "load: 15 / 10 = 1.50 x 2 ready pods -> 3")
+    assert value(15_000, 4, [Member("loading", ready=False)]) == Proposal(
+        "load", 0, 15_000, "load: 15 / 10 = 1.50 x 0 ready pods -> 0"
+    )
+
+
+def test_a_value_within_the_tolerance_stays_and_from_no_replicas_it_is_the_ratio() -> None:
+    found = value(11_000, 4, [])
+    assert found.why == "load: 11 / 10 = 1.10, within 0.9 to 1.1 -> stays at 4"
+    assert value(11_001, 4, []) == Invalid("load", "load: the selector matches no pods")
+    assert value(11_000, 0, []).why == "load: 11 / 10 = 1.10 -> 2"
+
+
 def test_a_resources_utilisation_is_a_whole_percentage_of_the_request() -> None:
     assert gpu({"pod-0": 889, "pod-1": 889}, 2).replicas == 2  # 88 / 80 = 1.1
     found = gpu({"pod-0": 890, "pod-1": 890}, 2)
@@ -73,7 +101,7 @@ def test_on_the_way_down_a_silent_pod_counts_as_its_whole_request() -> None:
 
 
 def test_an_answer_of_the_other_shape_is_no_value() -> None:
-    for metric, answer in ((QUEUE, {"pod-0": 1}), (GPU, 7)):
+    for metric, answer in ((QUEUE, {"pod-0": 1}), (ValueMetric("v", 1), {"pod-0": 1}), (GPU, 7)):
         found = propose(metric, answer, pods(1), 1, Tolerance())
         assert isinstance(found, Invalid)
 
@@ -137,9 +165,10 @@ def test_every_kind_of_metric_is_read_where_it_is_wanted() -> None:
     assert len(caught.value.problems) == 4
 
 
-def test_a_target_of_type_value_is_refused() -> None:
+def test_a_target_of_type_value_is_refused_unless_it_is_wanted() -> None:
     target = {"type": "Value", "value": "5"}
     given = manifest({"type": "External", "external": {"metric": {"name": "q"}, "target": target}})
+    assert parse(given, tuple(Kind), values=True).metrics == (ValueMetric("q", 5_000),)
     with pytest.raises(SettingsError) as caught:
         parse(given, tuple(Kind))
     assert caught.value.problems[0].endswith("target.type is `Value`: use AverageValue")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from adapter.model.batch import ModelState
 from adapter.model.catalogue import METRICS, RAW, Agg
-from adapter.model.why import Choice, Figure, Story, Total, tell
+from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.owners import KNOWN
+from adapter.model.queried import Board, Key
+from adapter.model.queried import Figure as Answered
+from adapter.model.snapshot import TotalKey
+from adapter.model.target import DEMANDS, Target
+from adapter.model.why import Choice, Figure, Story, Total, tell, tell_desired, tell_queried
+from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, NAMESPACE, World, serving_pod
 
 PENDING = METRICS["llm_inference_pending_requests"]
@@ -146,3 +157,104 @@ def test_a_model_that_nobody_serves_is_told_with_all_pods_in_sight() -> None:
     assert found.total is not None
     assert found.total.served is None
     assert "llama" in (found.total.why or "")
+
+
+SIXTEEN = Target(DEMANDS["inflight"], 16_000)
+
+
+def desired(world: World, kind: str = "Deployment", name: str = DEPLOYMENT) -> Story | None:
+    assert world.snapshot is not None
+    return tell_desired(world.snapshot, namespace=NAMESPACE, kind=kind, name=name)
+
+
+def test_desired_replicas_are_told_from_the_pods_over_the_total_to_the_division() -> None:
+    eighty = Target(DEMANDS["gpu"], 80_000)
+    world = World(serving_pod("a", target=SIXTEEN), serving_pod("b", target=eighty))
+    world.say = {name: {"inflight": 20.0, "gpu_busy_percent": 50.0} for name in "ab"}
+    world.advance(40)
+    found = desired(world)
+    assert found is not None
+    assert found.total == Total("3", None)
+    assert [
+        (one.story.metric, one.story.total, one.target, one.acting, one.replicas)
+        for one in found.demands
+    ] == [
+        (DEMANDS["inflight"], Total("40", None), "16", "40", 3),
+        (DEMANDS["gpu"], Total("100", None), "80", "100", 2),
+    ]
+    assert [pod.figure.served for pod in found.demands[0].story.pods] == ["20", "20"]
+
+
+def test_a_forecast_that_acts_raises_what_is_divided_and_is_told() -> None:
+    world = World(serving_pod("a", target=SIXTEEN))
+    world.say["a"] = {"inflight": 20.0}
+    snapshot = world.advance(20)
+    metric = METRICS[DEMANDS["inflight"]]
+    key = TotalKey(NAMESPACE, "Deployment.apps", DEPLOYMENT, metric.name, metric.view)
+    ahead = Foreseen(Mode.ACT, 20.0, 50.0, 50.0, None, "90 s", "believed")
+    world.snapshot = dataclasses.replace(snapshot, foreseen={key: ahead})
+    found = desired(world)
+    assert found is not None
+    (demand,) = found.demands
+    assert (demand.acting, demand.replicas) == ("50", 4)
+    assert demand.forecast == "50, mode act, horizon 90 s; believed"
+
+
+def test_without_a_target_or_a_total_there_are_no_desired_replicas_and_that_is_said() -> None:
+    world = World(serving_pod("a"))
+    world.advance(3)
+    found = desired(world)
+    assert found is not None
+    assert found.total is not None
+    assert (found.total.served, found.demands) == (None, ())
+    assert "annotate its pod template forescale.dev/target" in (found.total.why or "")
+    world.change("a", target=SIXTEEN)
+    world.advance(3)
+    found = desired(world)
+    assert found is not None
+    assert found.demands[0].replicas is None
+    assert found.total == found.demands[0].story.total
+    assert desired(world, "Pod", "a") is None
+    assert desired(world, name="other") is None
+
+
+QUEUE = Key("gateway_queue", "Deployment.apps", NAMESPACE, "llm")
+ASKS = Prometheus(period_seconds=15.0, objects=(ObjectQuery("gateway_queue", "q"),))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trouble", "figure"),
+    [
+        (10, "", Figure(3.5, 10.0, "fresh", "3500m", None)),
+        (45, "Prometheus: gone", Figure(3.5, 45.0, "held", "3500m", "Prometheus: gone")),
+        (
+            61,
+            "Prometheus: gone",
+            Figure(
+                3.5,
+                61.0,
+                "gone",
+                None,
+                "gateway_queue of Deployment `llm` has had no value for 61 s: Prometheus: gone",
+            ),
+        ),
+    ],
+)
+def test_a_query_is_told_with_its_last_answer_and_what_is_wrong_now(
+    seconds: int, trouble: str, figure: Figure
+) -> None:
+    world = World()
+    at = world.advance().at
+    troubles = {QUEUE[:2]: trouble} if trouble else {}
+    board = Board.of(ASKS, KNOWN, HOLD_SECONDS).after({QUEUE: Answered(3.5, at)}, troubles, at)
+    found = tell_queried(world.advance(seconds), board, QUEUE)
+    assert found.object == figure
+    assert (found.pods, found.total) == ((), None)
+
+
+def test_an_object_that_no_answer_had_has_no_figure_and_the_reason() -> None:
+    board = Board.of(ASKS, KNOWN, HOLD_SECONDS).after({}, {}, 0.0)
+    found = tell_queried(World().advance(), board, QUEUE).object
+    assert found is not None
+    assert (found.raw, found.served, found.freshness) == (None, None, None)
+    assert "the query's answer has no series for it" in (found.why or "")

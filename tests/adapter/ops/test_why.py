@@ -13,14 +13,17 @@ from aiohttp import ClientSession
 from adapter.api import query
 from adapter.model import why as model
 from adapter.model.catalogue import METRICS
+from adapter.model.owners import KNOWN
+from adapter.model.queried import Board, Figure, Key
 from adapter.model.snapshot import Snapshot
+from adapter.model.target import DESIRED_REPLICAS
 from adapter.ops import server
 from adapter.ops.probes import Probes
 from adapter.ops.turn import REST
 from adapter.ops.why import Why
-from adapter.settings import Ops
+from adapter.settings import ObjectQuery, Ops, Prometheus
 from adapter.telemetry import Metrics
-from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START, World, serving_pod
 
 ASKED = {
     "namespace": NAMESPACE,
@@ -28,6 +31,11 @@ ASKED = {
     "name": DEPLOYMENT,
     "metric": "llm_inference_pending_requests",
 }
+
+
+QUERY = Prometheus(objects=(ObjectQuery("jobs_waiting", "q"),))
+JOBS = Key("jobs_waiting", "Deployment.apps", NAMESPACE, "llm")
+BOARD = Board.of(QUERY, KNOWN, 60.0).after({JOBS: Figure(7.0, START + 20)}, {}, START + 20)
 
 
 class Scene:
@@ -49,7 +57,7 @@ async def scene() -> AsyncIterator[Scene]:
     world.say["a"] = {"pending": 5.0}
     made.snapshot = world.advance(20)
     probes = Probes(read=lambda: made.snapshot, now=lambda: 0.0, first_try_seconds=1.0)
-    why = Why(read=lambda: made.snapshot, choose=query.choice)
+    why = Why(read=lambda: made.snapshot, choose=query.choice, board=lambda: BOARD)
     runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), why)
     made.url = f"http://127.0.0.1:{port}/why"
     yield made
@@ -85,12 +93,24 @@ async def test_the_view_can_be_chosen_as_in_an_hpa(scene: Scene) -> None:
     assert "stat=`best` is not known" in str(told["error"])
 
 
+async def test_replicas_and_queries_have_a_story_too(scene: Scene) -> None:
+    _, story = await scene.get(metric=DESIRED_REPLICAS)
+    assert "its pods have no target" in str(story["total"])
+    status, story = await scene.get(metric="jobs_waiting", name="llm")
+    assert status == 200
+    assert dict(story["object"])["served"] == "7"  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
         ({"kind": "", "name": ""}, 400, "missing: kind, name; needed are namespace, kind,"),
         ({"metric": "llm"}, 404, "no such metric; served are nvidia_gpu_utilization"),
+        ({"metric": "llm"}, 404, "forescale_desired_replicas, jobs_waiting"),
         ({"name": "other"}, 404, "Deployment other has no pod with a source"),
+        ({"metric": DESIRED_REPLICAS, "name": "other"}, 404, "Deployment other has no pod with"),
+        ({"metric": "jobs_waiting", "kind": "Service"}, 404, "served for Deployment alone"),
+        ({"metric": "jobs_waiting", "metricLabelSelector": "stat=raw"}, 400, "has no views"),
     ],
 )
 async def test_what_cannot_be_told_is_an_error_in_words(
