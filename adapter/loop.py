@@ -26,6 +26,7 @@ from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
 from adapter.model.starting import Horizon, Starting
 from adapter.model.window import Window
+from adapter.readinggauges import ReadingGauges
 from adapter.settings import Model
 from adapter.startgauges import StartGauges
 from adapter.telemetry import Metrics, log
@@ -72,6 +73,7 @@ class Loop:
         self._start_gauges = StartGauges(metrics)
         self._foresight = Foresight()
         self._forecast_gauges = ForecastGauges(metrics)
+        self._reading_gauges = ReadingGauges(metrics)
         self.snapshot: Snapshot | None = None
 
     def apply(self, settings: Model) -> None:
@@ -191,6 +193,7 @@ class Loop:
         counts = Counter(snapshot.standings.values())
         for standing in Standing:
             self._metrics.pods.labels(standing.value).set(counts[standing])
+        self._reading_gauges.show(snapshot)
         for workload, memory in self._exits.new(snapshot.fleet):
             self._metrics.out_of_memory.labels(*structs.astuple(workload), memory.value).inc()
 

@@ -93,6 +93,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
     watch = FleetWatch(kube, core.roster, all_pods=bool(settings.intake.node_sources))
     spawn(watch.run())
     certificate = await _certificate(kube, settings, core.probes)
+    core.metrics.certificate(lambda: certificate.expires_at)
     auth = Auth(kube, verify=certificate.front_proxy_name, now=asyncio.get_running_loop().time)
     stack.push_async_callback(auth.close)
 

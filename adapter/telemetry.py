@@ -160,6 +160,12 @@ class Metrics:
         self.pods = Gauge(
             "forescale_adapter_pods", "Pods with a source.", ["standing"], registry=self.registry
         )
+        self.readings = Gauge(
+            "forescale_adapter_readings",
+            "Serving pods by how old the latest reading of each part is.",
+            ["part", "freshness"],
+            registry=self.registry,
+        )
         self.out_of_memory = Counter(
             "forescale_adapter_out_of_memory_exits_total",
             "Containers that ended for want of memory, by workload and by which memory.",
@@ -214,3 +220,12 @@ class Metrics:
             "Time to answer, authorization included.",
             registry=self.registry,
         )
+
+    def certificate(self, expires_at: Callable[[], float]) -> None:
+        """Show when the certificate that is served expires; without one there is no series."""
+        gauge = Gauge(
+            "forescale_adapter_certificate_expiry_timestamp_seconds",
+            "When the certificate that is served expires, Unix time.",
+            registry=self.registry,
+        )
+        gauge.set_function(expires_at)

@@ -92,6 +92,11 @@ class Certificate:
         coming = [self._next.pem] if self._next else []
         return b"".join([self._issuer.pem, *coming, *past])
 
+    @property
+    def expires_at(self) -> float:
+        """When the certificate that is served expires (Unix seconds)."""
+        return self._leaf.expires_at
+
     def issue(self, names: Sequence[str]) -> Leaf:
         """Return a serving certificate for other DNS names; StartupError without a CA of ours."""
         return self._self_issued().issue(names)

@@ -70,6 +70,11 @@ class Leaf:
     def pem(self) -> bytes:
         return self.certificate_pem + b"\n" + self.key_pem
 
+    @property
+    def expires_at(self) -> float:
+        certificate = x509.load_pem_x509_certificate(self.certificate_pem)
+        return certificate.not_valid_after_utc.timestamp()
+
 
 def new_authority(common_name: str, days: float, now: float) -> Authority:
     """Return a fresh CA (ECDSA P-256); `now` is Unix seconds."""

@@ -13,6 +13,7 @@ from adapter.telemetry import (
     MAX_FIELD_CHARACTERS,
     MAX_TRACEBACK_CHARACTERS,
     EventFormatter,
+    Metrics,
     Once,
 )
 
@@ -68,3 +69,13 @@ def test_a_state_is_told_when_it_changes_and_what_is_remembered_is_bounded() -> 
     for number in range(10):
         once("lost", f"key-{number}", "x")
     assert len(once._last) <= 3
+
+
+def test_when_the_certificate_expires_is_asked_each_time_and_unknown_without_one() -> None:
+    metrics, expires_at = Metrics(), 100.0
+    name = "forescale_adapter_certificate_expiry_timestamp_seconds"
+    assert metrics.registry.get_sample_value(name) is None
+    metrics.certificate(lambda: expires_at)
+    assert metrics.registry.get_sample_value(name) == 100.0
+    expires_at = 200.0
+    assert metrics.registry.get_sample_value(name) == 200.0

@@ -108,6 +108,7 @@ async def test_a_ca_that_has_ended_is_replaced_and_no_leaf_outlives_its_ca(kube:
         for pem in (near._leaf.certificate_pem, near._issuer.pem)
     )
     assert leaf.not_valid_after_utc <= authority.not_valid_after_utc
+    assert near.expires_at == leaf.not_valid_after_utc.timestamp()
     after_all = await Certificate.obtain(kube, SETTINGS, clock=lambda: late + 11 * 86_400)
     assert after_all._issuer.pem != first._issuer.pem
 
