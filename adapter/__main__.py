@@ -30,6 +30,7 @@ from adapter.model.snapshot import Snapshot
 from adapter.ops import server as ops
 from adapter.ops.coldstart import ColdStart
 from adapter.ops.probes import Parts, Probes
+from adapter.ops.status import Status
 from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
@@ -95,7 +96,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
         why = Why(lambda: loop.snapshot, query.choice, lambda: objects.board)
-        pages = (why, ColdStart(loop.starting))
+        status = Status(lambda: loop.snapshot, loop.starting, probes)
+        pages: tuple[ops.Page, ...] = (why, ColdStart(loop.starting), *status.pages())
         runner, port = await ops.start(settings.ops, probes, metrics, *pages)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
@@ -106,6 +108,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             tasks.append(group.create_task(work))
 
         spawn(loop.run())
+        spawn(status.run())
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
             spawn(objects.run())
@@ -113,6 +116,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         surround = from_files if settings.standalone else from_cluster
         around = await _unless(stop, surround(core, spawn, stack))
         if around is not None:
+            status.certificates = around.certificates
             await _answer(core, around, spawn, stop)
         for task in tasks:
             task.cancel()

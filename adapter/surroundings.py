@@ -71,6 +71,7 @@ class Surroundings:
     register: Callable[[], Coroutine[Any, Any, None]] | None = None
     behind: Neighbours | None = None
     drain_seconds: float = 0.0
+    certificates: Callable[[], Mapping[str, str]] = dict  # in words, by what they are for
 
 
 async def from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundings:
@@ -82,7 +83,11 @@ async def from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surrounding
         spawn(work())
     if core.settings.cold_start.folder:
         _keep_cold_starts(core, spawn, Folder(core.settings.cold_start.folder))
-    return Surroundings(synced=lambda: True, trusts=lambda: True)
+    return Surroundings(
+        synced=lambda: True,
+        trusts=lambda: True,
+        certificates=lambda: {"serving": "none: the API is plain HTTP here"},
+    )
 
 
 async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroundings:
@@ -127,6 +132,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
         register=register if settings.api_services.manage else None,
         behind=behind,
         drain_seconds=DRAIN_SECONDS,
+        certificates=certificate.told,
     )
 
 

@@ -105,6 +105,20 @@ class Certificate:
         """Return when a certificate is to be renewed (Unix seconds); 0.0 if it is not of the CA."""
         return tls.renewal(pem, self._self_issued().authority)
 
+    def told(self) -> dict[str, str]:
+        """Return in words how the certificates stand, by what they are for."""
+        issuer, by = self._issuer, "tls.folder"
+        until = ""
+        if isinstance(issuer, SelfIssued):
+            by, until = "this adapter", f", until {_day(issuer.authority.expires_at)}"
+        change = "; another CA is announced now and served then" if self._next else ""
+        known = "known" if self._client_authorities else "not known yet: queries get 401"
+        return {
+            "serving": f"issued by {by}, renewed by {_day(self._leaf.renew_at)}",
+            "serving CA": f"that of {by}{until}{change}",
+            "front proxy CA": known,
+        }
+
     def trust(self, front_proxies: str, clients: str) -> None:
         """Take these CAs (PEM) in place of those before; only the first make a front proxy.
 
@@ -201,3 +215,7 @@ class Certificate:
 
     def _choose(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         connection.context = self._current
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

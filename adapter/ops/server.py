@@ -26,7 +26,7 @@ class Page(Protocol):
 
     path: str
 
-    async def handle(self, request: web.Request) -> web.Response: ...
+    async def handle(self, request: web.Request, /) -> web.StreamResponse: ...
 
 
 class Connection(web.RequestHandler):

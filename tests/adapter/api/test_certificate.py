@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import ssl
 import time
 from contextlib import closing, suppress
@@ -191,6 +192,17 @@ async def _trusts(kube: Kube, folder: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         certificate.trust("-----BEGIN CERTIFICATE-----\nx", "")
     assert (await name(new), await name(cluster)) == ("fp", None)
+
+
+async def test_it_tells_in_words_who_issued_it_until_when_and_whom_it_knows(kube: Kube) -> None:
+    certificate = await Certificate.obtain(kube, SETTINGS)
+    told = certificate.told()
+    assert re.fullmatch(r"issued by this adapter, renewed by \S+ \S+ UTC", told["serving"])
+    assert re.fullmatch(r"that of this adapter, until \S+ \S+ UTC", told["serving CA"])
+    assert told["front proxy CA"] == "not known yet: queries get 401"
+    authority = (await certificate.authority_pem()).decode()
+    certificate.trust(authority, authority)
+    assert certificate.told()["front proxy CA"] == "known"
 
 
 async def test_cas_of_clients_are_swapped_on_a_server_that_runs(kube: Kube, tmp_path: Path) -> None:

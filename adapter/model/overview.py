@@ -1,0 +1,217 @@
+"""The overview: one row a workload, as the status page shows it, and the sources of all pods.
+
+It reads the Snapshot and decides nothing itself: its figures are those that a query would get.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from adapter.errors import NoValue
+from adapter.model import excuses
+from adapter.model.catalogue import METRICS, RAW, Agg, Metric, View
+from adapter.model.fleet import Fleet, Object, Owner, Standing
+from adapter.model.foreseen import Foreseen
+from adapter.model.rows import NO_ROW, NONE
+from adapter.model.selection import NOBODY, Group
+from adapter.model.selector import EVERYTHING
+from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.source import NEW
+from adapter.model.target import DEMANDS, Target, strictest
+
+MAX_WORKLOADS = 100
+MAX_LEFT = 10  # pods of one workload that are named; the rest are counted
+POD = "Pod"
+
+PENDING = METRICS["llm_inference_pending_requests"]
+GPU = METRICS["nvidia_gpu_utilization"]
+# What a workload's chart is of: its target's demand, or else the first of these that is read.
+_USUAL = (METRICS[DEMANDS["inflight"]], PENDING, GPU)
+_STARTING = (Standing.LOADING, Standing.WAITING)
+
+
+class Left(msgspec.Struct, frozen=True):
+    """One pod without a value, and why."""
+
+    pod: str
+    why: str
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One workload. Each of its pods counts once: served, held, loading or omitted.
+
+    `observed` and `smoothed` are its total of `demand`, as last read and in the metric's own view;
+    figures are None where a query would get none, `why` says why. `target` is what one pod is to
+    carry, in the metric's unit; `desired` how many pods that asks for.
+    """
+
+    workload: Object
+    replicas: int  # that have not ended
+    served: int  # with a fresh value
+    held: int  # with the last value of a source that is silent for a moment
+    loading: int  # on their way to serving
+    omitted: int
+    demand: Metric
+    observed: float | None
+    smoothed: float | None
+    why: str | None
+    pending: float | None
+    gpu_percent: float | None  # mean over its pods
+    target: float | None
+    desired: int | None
+    foreseen: Foreseen | None
+    left: tuple[Left, ...]
+
+    @property
+    def left_more(self) -> int:
+        """How many pods without a value are not named in `left`."""
+        return self.loading + self.omitted - len(self.left)
+
+    @property
+    def carries(self) -> float | None:
+        """What the pods that serve are to carry together; None without a target."""
+        serving = self.served + self.held
+        return None if self.target is None else self.target * serving
+
+
+class SourceRow(msgspec.Struct, frozen=True):
+    """All pods with one kind of source: how many, how many of them were heard, what hinders."""
+
+    kind: str
+    pods: int
+    heard: int
+    words: str
+
+
+def workloads(fleet: Fleet) -> list[Object]:
+    """Return the topmost owners of all pods, or the pods themselves, in order."""
+    found = {(pod.namespace, (pod.owners or (Owner(POD, pod.name),))[-1]) for pod in fleet.ordered}
+    return sorted(found, key=_order)
+
+
+def fair(objects: Sequence[Object], most: int = MAX_WORKLOADS) -> list[Object]:
+    """Return so many at most: those of a namespace that has many give way to another's few."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for found in objects:
+        ranked.append((seen[found[0]], found))
+        seen[found[0]] += 1
+    ranked.sort(key=lambda one: one[0])
+    return sorted((found for _, found in ranked[:most]), key=_order)
+
+
+def row(snapshot: Snapshot, workload: Object) -> Row:
+    """Return one workload's row; its pods are those of the Snapshot's fleet."""
+    group = group_of(snapshot.fleet, workload)
+    targets = strictest(pod.target for pod in group.pods)
+    metric = _demand(snapshot, group, targets)
+    levels = snapshot.levels(RAW, metric.series, group.places)
+    serving = snapshot.serving[group.places]
+    known = serving & levels.known
+    standings = Counter(snapshot.standings[pod.uid] for pod in group.pods)
+    served, held = int((known & levels.fresh).sum()), int((known & ~levels.fresh).sum())
+    loading = sum(standings[one] for one in _STARTING)
+    observed, _ = _value(snapshot, workload, metric, RAW)
+    smoothed, why = _value(snapshot, workload, metric, metric.view)
+    target = next((one for one in targets if one.metric == metric.name), None)
+    key = TotalKey(workload[0], workload[1].kind, workload[1].name, metric.name, metric.view)
+    return Row(
+        workload=workload,
+        replicas=len(group.pods) - standings[Standing.ENDED],
+        served=served,
+        held=held,
+        loading=loading,
+        omitted=len(group.pods) - served - held - loading,
+        demand=metric,
+        observed=observed,
+        smoothed=smoothed,
+        why=why,
+        pending=_value(snapshot, workload, PENDING, PENDING.view)[0],
+        gpu_percent=_value(snapshot, workload, GPU, GPU.view, Agg.MEAN)[0],
+        target=target.milli / 1000 if target else None,
+        desired=_desired(target, smoothed),
+        foreseen=snapshot.foreseen.get(key),
+        left=_left(snapshot, metric, group, np.flatnonzero(~known).tolist()),
+    )
+
+
+def sources(snapshot: Snapshot) -> tuple[SourceRow, ...]:
+    """Return a row for each kind of source that a pod has."""
+    pods: Counter[str] = Counter()
+    heard: Counter[str] = Counter()
+    troubles: dict[str, Counter[str]] = {}
+    for pod in snapshot.fleet.ordered:
+        source = snapshot.sources.get(pod.uid, NEW)
+        kind = "node alone" if pod.source is None else pod.source.value
+        pods[kind] += 1
+        last = source.node_period_seconds if pod.source is None else source.heard_at
+        heard[kind] += last is not None
+        trouble = pod.source_problem or source.trouble or source.node_why
+        if trouble:
+            troubles.setdefault(kind, Counter())[trouble] += 1
+    return tuple(
+        SourceRow(kind, count, heard[kind], _counted(troubles.get(kind, Counter())))
+        for kind, count in sorted(pods.items())
+    )
+
+
+def group_of(fleet: Fleet, workload: Object) -> Group:
+    """Return the workload's pods; a pod without an owner is its own workload."""
+    namespace, owner = workload
+    if owner.kind == POD:
+        return fleet.by_namespace.get(namespace, NOBODY).named(owner.name)
+    return fleet.owned(namespace, owner.kind, owner.name)
+
+
+def _order(workload: Object) -> tuple[str, str, str]:
+    namespace, owner = workload
+    return namespace, owner.name, owner.kind
+
+
+def _demand(snapshot: Snapshot, group: Group, targets: Iterable[Target]) -> Metric:
+    asked = [*(METRICS[target.metric] for target in targets), *_USUAL]
+    for metric in asked:
+        rows = snapshot.window.by_series.get(metric.series, NONE).of(snapshot.fleet)
+        if (rows[group.places] != NO_ROW).any():
+            return metric
+    return asked[0] if group.read().pods else GPU
+
+
+def _value(
+    snapshot: Snapshot, workload: Object, metric: Metric, view: View, agg: Agg = Agg.SUM
+) -> tuple[float | None, str | None]:
+    """Return the workload's value as it is served, or None and why."""
+    namespace, owner = workload
+    try:
+        if owner.kind == POD:
+            answer = snapshot.pods(metric, view, namespace, EVERYTHING, owner.name)
+        else:
+            key = TotalKey(namespace, owner.kind, owner.name, metric.name, view, agg=agg)
+            answer = snapshot.total(metric, key)
+    except NoValue as error:
+        return None, str(error)
+    if not answer.milli:
+        return None, "none of its pods has a source that reads this"
+    return answer.milli[0] / 1000, None
+
+
+def _desired(target: Target | None, smoothed: float | None) -> int | None:
+    if target is None or smoothed is None:
+        return None
+    return target.replicas(round(1000 * smoothed))
+
+
+def _left(
+    snapshot: Snapshot, metric: Metric, group: Group, numbers: Sequence[int]
+) -> tuple[Left, ...]:
+    pods = (group.pods[number] for number in numbers[:MAX_LEFT])
+    return tuple(Left(pod.name, snapshot.excuse(metric, pod)) for pod in pods)
+
+
+def _counted(troubles: Counter[str]) -> str:
+    told = [f"{count} x {words}" for words, count in troubles.most_common(excuses.NAMED)]
+    return excuses.listed(told, len(troubles))

@@ -1,0 +1,133 @@
+"""The status page: a look at the Snapshot every two seconds, for all who watch together.
+
+Whoever can connect may watch: what a page costs is paid once a look, however many ask for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from adapter.model import overview
+from adapter.model.fleet import EMPTY, Fleet, Object
+from adapter.model.snapshot import Snapshot
+from adapter.model.starting import Horizon, Starting
+from adapter.ops import page
+from adapter.ops.assets import NO_STORE, assets
+from adapter.ops.board import Board, Seen, board, whose
+from adapter.ops.probes import Probes
+from adapter.ops.server import Page
+from adapter.telemetry import log, release
+
+LOOK_SECONDS = 2.0  # a heartbeat of the sidecars
+REST = 4.0  # times what a look took: a fifth of the core at most
+# A horizon takes up to a millisecond and changes when a pod has started.
+HORIZON_SECONDS = 10.0
+HORIZONS_A_LOOK = 10
+
+_NOTHING = Seen(None, (), 0, (), {}, (), {})
+
+
+class Status:
+    """Answers GET /status; `run` looks, `pages` are all that a browser asks for."""
+
+    path = "/status"
+
+    def __init__(
+        self, read: Callable[[], Snapshot | None], starting: Starting, probes: Probes
+    ) -> None:
+        self._read = read
+        self._starting = starting
+        self._probes = probes
+        self._title = f"Adapter {release()} on {socket.gethostname()}"
+        self._fleet: Fleet = EMPTY
+        self._workloads: list[Object] = []
+        self._horizons: dict[Object, tuple[float, Horizon]] = {}  # and when it was worked out
+        self._seen = _NOTHING
+        self._board: Board | None = None
+        self._html: bytes | None = None
+        # In words, by what they are for; known once this adapter knows where it runs.
+        self.certificates: Callable[[], Mapping[str, str]] = dict
+
+    def pages(self) -> tuple[Page, ...]:
+        """Return the page and what belongs to it."""
+        return (self, _WithSlash(), *assets())
+
+    async def handle(self, _: web.Request) -> web.Response:
+        """Return the page as it was at the last look."""
+        if self._html is None:
+            self._html = page.html(self.board(), title=self._title).encode()
+        return web.Response(
+            body=self._html, content_type="text/html", charset="utf-8", headers=NO_STORE
+        )
+
+    async def run(self) -> None:
+        """Look until cancelled; a look that fails is told and costs nobody else anything."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            try:
+                await self.look()
+            # A task boundary: the adapter answers HPAs without its page, too.
+            except Exception:  # noqa: BLE001
+                log.exception("status_failed")
+            await asyncio.sleep(max(LOOK_SECONDS, REST * (clock() - began)))
+
+    async def look(self) -> None:
+        """Take in the Snapshot of the moment, workload by workload; queries go in between."""
+        snapshot = self._read()
+        seen = Seen(
+            None, (), 0, (), {}, (*self._probes.live(), *self._probes.ready()), self.certificates()
+        )
+        if snapshot is not None:
+            seen = await self._of(snapshot, seen)
+        self._seen, self._board, self._html = seen, None, None
+
+    def board(self) -> Board:
+        """Return what the page says as of the last look."""
+        if self._board is None:
+            self._board = board(self._seen)
+        return self._board
+
+    async def _of(self, snapshot: Snapshot, seen: Seen) -> Seen:
+        if snapshot.fleet is not self._fleet:
+            self._fleet = snapshot.fleet
+            self._workloads = overview.workloads(snapshot.fleet)
+        shown = overview.fair(self._workloads)
+        rows = []
+        for workload in shown:
+            rows.append(overview.row(snapshot, workload))
+            await asyncio.sleep(0)
+        await self._estimate(shown, snapshot.wall)
+        return Seen(
+            snapshot.wall,
+            tuple(rows),
+            len(self._workloads) - len(shown),
+            overview.sources(snapshot),
+            {workload: found for workload, (_, found) in self._horizons.items()},
+            seen.checks,
+            seen.certificates,
+        )
+
+    async def _estimate(self, shown: list[Object], now: float) -> None:
+        """Work out the horizons whose turn it is."""
+        known = self._horizons
+        self._horizons = {one: known[one] for one in shown if one in known}
+        due = sorted(shown, key=lambda one: known[one][0] if one in known else 0.0)
+        for one in due[:HORIZONS_A_LOOK]:
+            if one not in known or now - known[one][0] >= HORIZON_SECONDS:
+                found = self._starting.horizon(whose(one), now, age_seconds=0.0)
+                self._horizons[one] = (now, found)
+                await asyncio.sleep(0)
+
+
+class _WithSlash:
+    """Sends who asks for `/status/` to the page, which no relative URL would work in otherwise."""
+
+    path = "/status/"
+
+    async def handle(self, _: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "../status"})
