@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "hpa-status": scaling.status,
     "hpa-metrics": scaling.metrics,
     "hpa-requests": scaling.requests,
+    "hpa-pods": scaling.pods,
     "hpa-conflicts": scaling.conflicts,
     "hpa-units": targets.units,
     "hpa-pending": targets.pending,

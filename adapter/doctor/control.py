@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 from adapter.api import tls
 from adapter.cluster import Json
@@ -34,6 +35,8 @@ _LATER = {
     (1, 37): "HPAs that go to zero",
 }
 _DAY_SECONDS = 86_400.0
+_RECENT_SECONDS = 3600.0
+_LONG_AGO = "1970-01-01T00:00:00Z"
 SOON_DAYS = 14.0
 SKEW_SECONDS = 5.0  # the Date header has whole seconds, and an answer's way is in it too
 
@@ -131,7 +134,7 @@ def aggregation(facts: Facts) -> Iterator[Finding]:
         elif not answer.body.get("resources"):
             yield failed(f"{path} lists no metric", f"kubectl get --raw {path}")
         else:
-            yield passed(f"{path} lists {counted(len(answer.body['resources']), 'metric')}")
+            yield passed(f"{path} lists {counted(len(answer.body['resources']), 'resource')}")
 
 
 def right(facts: Facts) -> Iterator[Finding]:
@@ -167,6 +170,7 @@ def adapter(facts: Facts) -> Iterator[Finding]:
         return
     if waiting:
         yield warned(f"not ready: {named(waiting)}", look)
+    yield from _restarts(pods, namespace, facts.replicas.at)
     if len(images) > 1:
         yield warned(
             f"replicas of {len(images)} images: {named(images)}",
@@ -179,6 +183,18 @@ def adapter(facts: Facts) -> Iterator[Finding]:
         )
     if ready > 1 and not waiting and len(images) == 1:
         yield passed(f"{ready} replicas are ready, all {images[0]}")
+
+
+def _restarts(pods: list[Json], namespace: str, now: float) -> Iterator[Finding]:
+    """Yield the replicas whose container ended within the last hour, and why it did."""
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            ended = (status.get("lastState") or {}).get("terminated") or {}
+            at = datetime.fromisoformat(ended.get("finishedAt") or _LONG_AGO).timestamp()
+            if now - at < _RECENT_SECONDS:
+                name, why = key_of(pod)[1], ended.get("reason") or f"exit {ended.get('exitCode')}"
+                hint = f"kubectl -n {namespace} logs {name} --previous"
+                yield warned(f"{name} was restarted within the hour: {why}", hint)
 
 
 def _image(pod: Json) -> str:

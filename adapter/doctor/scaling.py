@@ -9,6 +9,7 @@ from adapter.doctor import question
 from adapter.doctor.facts import Facts, Scaled, Seen, condition, key_of, path_of
 from adapter.doctor.finding import Finding, counted, failed, named, passed, unknown, warned
 from adapter.doctor.question import Asked
+from adapter.intake.podjson import USUAL_WAITS
 from adapter.model.gpuusage import GPU_RESOURCE
 
 
@@ -131,6 +132,37 @@ def _without(pod: Json) -> Iterator[str]:
             yield str(container["name"])
 
 
+def pods(facts: Facts) -> Iterator[Finding]:
+    """Say which pods an HPA has asked for and not got: no room, no image, a crash."""
+    count, troubles = 0, list[Finding]()
+    for hpa in hpas(facts):
+        scaled = facts.scaled.get(key_of(hpa))
+        if scaled is None or scaled.pods.refusal is not None:
+            continue
+        stuck = {key_of(pod)[1]: why for pod in scaled.pods.body if (why := _stuck(pod))}
+        count += len(scaled.pods.body)
+        for name, why in list(stuck.items())[:1]:
+            words = f"{len(stuck)} of {counted(len(scaled.pods.body), 'pod')}, {name}: {why}"
+            hint = f"kubectl -n {key_of(hpa)[0]} describe pod {name}"
+            troubles.append(warned(f"{path_of(hpa)}: {words}", hint))
+    yield from troubles
+    if count and not troubles:
+        yield passed(f"{counted(count, 'pod')} of HPAs, none stuck")
+
+
+def _stuck(pod: Json) -> str | None:
+    """Return what a pod waits for, where that is no part of a usual start."""
+    status, scheduled = pod.get("status") or {}, condition(pod, "PodScheduled")
+    if scheduled.get("reason") == "Unschedulable":
+        return f"no node has room: {scheduled.get('message', '')}"
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(group) or ():
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") and waiting["reason"] not in USUAL_WAITS:
+                return f"{waiting['reason']}: {waiting.get('message', '')}"
+    return None
+
+
 def conflicts(facts: Facts) -> Iterator[Finding]:
     """Say which workloads have two HPAs: none of them scales then."""
     found: dict[tuple[str, str, str], list[str]] = {}
@@ -142,7 +174,7 @@ def conflicts(facts: Facts) -> Iterator[Finding]:
     for (namespace, kind, name), several in found.items():
         if len(several) > 1:
             words = f"{kind} {namespace}/{name} has {len(several)} HPAs: {named(several)}"
-            hint = f"put all metrics into one: kubectl -n {namespace} delete hpa {several[-1]}"
+            hint = "put all metrics into one of them, and delete the others"
             troubles.append(failed(words, hint))
     yield from troubles
     if not troubles:

@@ -158,6 +158,7 @@ async def test_apiservices_are_made_kept_right_and_uninstalled(scene: Scene) -> 
     for name in NAMES:
         await api.gone(f"{APISERVICES}/{name}", timeout_seconds=1)
     assert "was not there" in await scene.forescale("uninstall")
+    assert await scene.doctor() >= {("FAIL", "apiservices"), ("FAIL", "aggregation")}
     await _a_namespace_can_be_deleted(api, "without-adapter")
     assert _refusals(scene.controlplane.audit_log) == []
 

@@ -33,6 +33,7 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
 
     await told_why(scene)
     await told_how_long_a_start_takes(scene, most)
+    await found_well(scene)
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
     assert conditions["ScalingActive"] == "ValidMetricFound", json.dumps(hpa["status"])
@@ -68,6 +69,18 @@ async def told_how_long_a_start_takes(scene: Scene, pods: int) -> None:
     assert least <= story["warm"]["seconds"][0] <= story["warm"]["p50Seconds"] < least + 15, story
     assert least <= story["warm"]["loadSeconds"] <= story["warm"]["p50Seconds"] + 1.0, story
     assert (story["newNode"], story["starting"], story["stuck"]) == (None, [], [])
+
+
+async def found_well(scene: Scene) -> None:
+    """`forescale doctor` finds nothing that keeps the example from scaling."""
+    found = await scene.doctor()
+    assert {check for level, check in found if level in ("FAIL", "UNKNOWN")} == set()
+    well = {check for level, check in found if level == "PASS"}
+    assert well >= {
+        "apiservices", "certificates", "aggregation", "hpa-rights", "clock", "sources", "readings",
+        "hpa-status", "hpa-metrics",
+    }  # fmt: skip
+    assert ("WARN", "adapter") in found  # the scene has one replica
 
 
 async def looks(scene: Scene) -> list[str]:

@@ -152,6 +152,24 @@ def test_a_replica_that_ends_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ended_at", "ended", "words"),
+    [
+        ("2027-01-15T07:30:00Z", {"reason": "OOMKilled"}, "a was restarted within the hour: OOMK"),
+        ("2027-01-15T07:30:00Z", {"exitCode": 3}, "a was restarted within the hour: exit 3"),
+        ("2027-01-15T03:00:00Z", {"exitCode": 3}, "2 replicas are ready"),
+    ],
+)
+def test_a_replica_that_was_just_restarted_is_warned_of(
+    ended_at: str, ended: dict[str, Any], words: str
+) -> None:
+    restarted = replica("a")
+    last = {"terminated": {"finishedAt": ended_at, **ended}}
+    restarted["status"]["containerStatuses"] = [{"lastState": last}, {"lastState": {}}]
+    given = facts(replicas=Seen([restarted, replica("b")], at=NOW))
+    assert found("adapter", given)[0].seen.startswith(words)
+
+
+@pytest.mark.parametrize(
     ("ahead", "level"), [(0.0, Level.PASS), (4.0, Level.PASS), (-30.0, Level.WARN)]
 )
 def test_the_adapters_clock_is_held_against_the_api_servers_whatever_ours_says(

@@ -130,6 +130,40 @@ def test_pods_that_may_not_be_listed_leave_their_requests_unknown() -> None:
     assert found("hpa-requests", facts()) == []
 
 
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"conditions": [UNSCHEDULABLE | {"message": "no GPU"}]}, "no node has room: no GPU"),
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]},
+            "ErrImagePull: ",
+        ),
+        (
+            {"initContainerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]},
+            "CrashLoopBackOff: ",
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, None),
+        ({}, None),
+    ],
+)
+def test_a_pod_that_does_not_come_is_named_and_one_that_starts_is_not(
+    status: dict[str, object], words: str | None
+) -> None:
+    members = [pod(PODS[0]), pod(PODS[1]) | {"status": {"phase": "Pending"} | status}]
+    given = msgspec.structs.replace(
+        with_hpa(), scaled={("default", "llm"): scaled(pods=Seen(members))}
+    )
+    seen = the("hpa-pods", given)
+    if words is None:
+        assert (seen.level, seen.seen) == (Level.PASS, "2 pods of HPAs, none stuck")
+    else:
+        assert seen.level is Level.WARN
+        assert seen.seen == f"default/llm: 1 of 2 pods, {PODS[1]}: {words}"
+
+
 def test_two_hpas_of_one_workload_are_a_failure_whatever_they_go_by() -> None:
     seen = the("hpa-conflicts", facts(hpas=Seen([hpa(), hpa(CPU, name="cpu")])))
     assert (seen.level, seen.seen) == (Level.FAIL, "Deployment default/llm has 2 HPAs: llm, cpu")
