@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
+from adapter.memorygauges import MemoryGauges
 from adapter.model import debut, exits, precedence
 from adapter.model.batch import EMPTY, Batch, Origin, Reading
 from adapter.model.decide import decide
@@ -71,6 +72,7 @@ class Loop:
         self._exits = exits.Tally()
         self.starting = Starting()
         self._start_gauges = StartGauges(metrics)
+        self._memory_gauges = MemoryGauges(metrics)
         self._foresight = Foresight()
         self._forecast_gauges = ForecastGauges(metrics)
         self._reading_gauges = ReadingGauges(metrics)
@@ -137,6 +139,7 @@ class Loop:
         self.snapshot = decided
         self.snapshot = self._foreseen(decided)
         self._count(self.snapshot)
+        self._memory_gauges.show(self.snapshot)
         self.starting.look(fleet, standings, self._sources, wall, now)
         self._start_gauges.turn(self.starting, wall)
 

@@ -172,6 +172,12 @@ class Metrics:
             ["namespace", "kind", "workload", "memory"],
             registry=self.registry,
         )
+        self.near_out_of_memory = Gauge(
+            "forescale_adapter_pods_near_out_of_memory",
+            "Serving pods whose KV cache or GPU memory is about to be full, by workload.",
+            ["namespace", "kind", "workload"],
+            registry=self.registry,
+        )
         self.cold_start = Gauge(
             "forescale_adapter_cold_start_seconds",
             "Time from a pod's creation until it serves, by workload, as learnt.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from adapter.cli import podpage
 from adapter.cli.autoscaler import Autoscaler
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import parse_milli
@@ -65,7 +66,10 @@ class Report(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        lines = [self.title, *(f"  {line}" for line in self.state)]
+        told = [chapter.story for chapter in self.chapters if chapter.story is not None]
+        stories = [*told, *(demand.story for story in told for demand in story.demands)]
+        pods = (*podpage.start(stories), *podpage.near_oom(stories))
+        lines = [self.title, *(f"  {line}" for line in (*self.state, *pods))]
         for chapter in self.chapters:
             lines += ["", *chapter.lines()]
         return "\n".join([*lines, *([""] if self.notes else []), *self.notes])
@@ -94,7 +98,8 @@ def state(scaler: Autoscaler) -> tuple[str, ...]:
 def _table(pods: Sequence[PodStory]) -> list[str]:
     lines = _lines([_HEAD, *(_row(pod) for pod in pods[:_SHOWN_PODS])])
     more = len(pods) - _SHOWN_PODS
-    return lines + ([f"  and {more} more pods"] if more > 0 else [])
+    lines += [f"  and {more} more pods"] if more > 0 else []
+    return lines + podpage.notes(pods)
 
 
 def _lines(rows: Sequence[tuple[str, ...]]) -> list[str]:

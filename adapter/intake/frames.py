@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from adapter.intake import histograms
+from adapter.intake import histograms, word
 from adapter.model import rates
 from adapter.model.batch import Column, ModelState, Point, Reading, Totals
 from adapter.model.catalogue import CEILINGS, DIMENSIONS
@@ -34,9 +34,8 @@ MAX_BACKLOG_STEPS = 90  # fifteen minutes of ten seconds; the window holds ten
 SHORTEST_STEP_SECONDS, LONGEST_STEP_SECONDS = 1.0, 60.0
 OLDEST_BACKLOG_SECONDS = 600.0
 OLDEST_SECONDS = 86_400.0  # a reading that is older is as good as one of a day ago
-LONGEST_LIFE_SECONDS = 30 * 86_400.0  # a start that is older teaches nothing
 MAX_DIMENSION_CHARACTERS = 1024  # of a model's name, or of several
-MAX_WHY_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
+MAX_WHY_CHARACTERS = word.MAX_WORD_CHARACTERS
 
 _ENGINE_SERIES = {
     "pending": "pending",
@@ -80,19 +79,14 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
         model=_MODEL[frame.engine.state] if frame.engine else ModelState.UNKNOWN,
         points=points,
         why=_why(frame) | unusable,
-        gpu_count=len(frame.gpus or ()),
         history=(*(column for column in past if column.series in CEILINGS), *rates.past(past)),
         totals=_totals(cleaned, at, rates.newest(past)),
         buckets=buckets,
         dims=_dims(frame),
         life=frame.boot,
-        ready_at=_ready_at(frame, at),
+        gpus=word.gpus(cleaned.gpus),
+        word=word.told(frame, at),
     )
-
-
-def _ready_at(frame: wire.Frame, at: float) -> float | None:
-    age = frame.phases.engine_first_ready_age_seconds if frame.phases else None
-    return at - age if age is not None and 0 <= age <= LONGEST_LIFE_SECONDS else None
 
 
 def _points(frame: wire.Frame, at: float, unusable: dict[str, str]) -> tuple[Point, ...]:

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.word import NO_GPUS, SILENT, Gpus, Word
+
 Key = tuple[str, str]  # (pod UID, series)
 
 # `gc=False`: thousands come each second, and what holds numbers alone is never part of a cycle.
@@ -104,8 +106,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     life: str = ""  # changes when the source restarts: its counters are not compared across that
     origin: Origin = Origin.POD
     of_member: bool = False  # a group's, with the period that a tenant's own source says
-    gpu_count: int = 0  # how many GPUs are behind its GPU points
-    ready_at: float | None = None  # when its model server was first ready in its present life
+    gpus: Gpus = NO_GPUS  # that are behind its GPU points
+    word: Word = SILENT
 
 
 class Batch(msgspec.Struct, frozen=True):

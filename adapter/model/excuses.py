@@ -62,9 +62,9 @@ def listed(told: Sequence[str], count: int) -> str:
 
 
 def _with_exit(excuse: str | None, pod: Pod) -> str | None:
-    return "; ".join(filter(None, (_printable(excuse or ""), exits.words(pod)))) or None
+    return "; ".join(filter(None, (printable(excuse or ""), exits.words(pod)))) or None
 
 
-def _printable(words: str) -> str:
+def printable(words: str) -> str:
     """Return a tenant's words so that they can neither end a line nor steer a terminal."""
     return "".join(one if one.isprintable() else " " for one in words)

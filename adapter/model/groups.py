@@ -13,10 +13,11 @@ import msgspec
 from msgspec import structs
 
 from adapter.model.batch import Batch, ModelState, Origin, Point, Reading
-from adapter.model.fleet import Fleet, Pod
+from adapter.model.fleet import Fleet
 from adapter.model.freshness import HELD_PERIODS
 from adapter.model.hold import Hold
 from adapter.model.precedence import GPU
+from adapter.model.word import NO_GPUS, Gpus
 
 SUMS = frozenset({"gpu_memory_used_bytes", "gpu_power_watts"})
 WORST = frozenset({"gpu_health"})  # 1 only when every pod says so
@@ -28,7 +29,7 @@ class Member(msgspec.Struct, frozen=True):
     """What one pod of a group last said of its GPUs, and until when that stands."""
 
     points: Mapping[str, Point]
-    gpu_count: int
+    gpus: Gpus
     until: float
 
 
@@ -58,9 +59,11 @@ class Groups:
             return
         self._remember(reading)
         group = fleet.by_group[pod.namespace, pod.group]
-        points = tuple(self._points(group, now))
+        heard = [m for one in group if (m := self._members.get(one.uid)) and m.until > now]
+        size = max(len(group), *(one.group_size for one in group))
+        points, gpus = tuple(_points(heard, size)), _gpus(heard, size)
         if pod.rank == 0:
-            yield _led(reading, points)
+            yield _led(reading, points, gpus)
             return
         yield reading
         leader = next((one for one in group if one.rank == 0), None)
@@ -75,22 +78,45 @@ class Groups:
                 points,
                 origin=Origin.NODE,
                 of_member=of_member,
+                gpus=gpus,
             )
 
     def _remember(self, reading: Reading) -> None:
         points = {point.series: point for point in reading.points if _is_gpu(point.series)}
         if points:
             held = max(self.hold.of(reading.uid), HELD_PERIODS * reading.period_seconds)
-            self._members[reading.uid] = Member(points, reading.gpu_count, reading.at + held)
+            self._members[reading.uid] = Member(points, reading.gpus, reading.at + held)
 
-    def _points(self, group: tuple[Pod, ...], now: float) -> Iterator[Point]:
-        members = [m for pod in group if (m := self._members.get(pod.uid)) and m.until > now]
-        size = max(len(group), *(pod.group_size for pod in group))
-        for series in dict.fromkeys(name for member in members for name in member.points):
-            known = [member for member in members if series in member.points]
-            value = _value(series, known, whole=len(known) == size)
-            if value is not None:
-                yield Point(series, min(m.points[series].at for m in known), value)
+
+def _points(heard: list[Member], size: int) -> Iterator[Point]:
+    for series in dict.fromkeys(name for member in heard for name in member.points):
+        known = [member for member in heard if series in member.points]
+        value = _value(series, known, whole=len(known) == size)
+        if value is not None:
+            yield Point(series, min(m.points[series].at for m in known), value)
+
+
+def _gpus(heard: list[Member], size: int) -> Gpus:
+    """Return the GPUs of the group; a pod that is silent has as many as the largest of the others.
+
+    A group's pods are of one template, but for their leader.
+    """
+    if not heard:
+        return NO_GPUS
+    silent = size - len(heard)
+    count = sum(_count(member) for member in heard) + silent * max(map(_count, heard))
+    told = dict.fromkeys(name for member in heard for name in member.points)
+    known = {name: sum(_weight(m, name) for m in heard if name in m.points) for name in told}
+    return Gpus(count, {name: count - n for name, n in known.items() if n < count})
+
+
+def _count(member: Member) -> int:
+    return max(1, member.gpus.count)
+
+
+def _weight(member: Member, series: str) -> int:
+    """Return how many GPUs are behind a figure."""
+    return _count(member) - member.gpus.without.get(series, 0)
 
 
 def _value(series: str, known: list[Member], *, whole: bool) -> float | None:
@@ -99,15 +125,15 @@ def _value(series: str, known: list[Member], *, whole: bool) -> float | None:
         return sum(values) if whole else None
     if series in WORST:
         return min(values) if whole or 0.0 in values else None
-    weights = [max(1, member.gpu_count) for member in known]
+    weights = [_weight(member, series) for member in known]
     return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
 
 
-def _led(reading: Reading, points: Iterable[Point]) -> Reading:
+def _led(reading: Reading, points: Iterable[Point], gpus: Gpus) -> Reading:
     """Return the leader's reading with the group's GPUs; its own past is not that of the group."""
     own = (point for point in reading.points if not _is_gpu(point.series))
     history = tuple(column for column in reading.history if not _is_gpu(column.series))
-    return structs.replace(reading, points=(*own, *points), history=history)
+    return structs.replace(reading, points=(*own, *points), history=history, gpus=gpus)
 
 
 def _is_gpu(series: str) -> bool:

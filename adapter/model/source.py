@@ -9,9 +9,13 @@ import msgspec
 
 from adapter.model.batch import Batch, ModelState, Origin, Reading
 from adapter.model.fleet import Fleet, Pod, Standing
+from adapter.model.word import NO_GPUS, SILENT, Gpus, Word
 
 # What is asked of pods' dimensions, all of it: (("model", "llama"),). Empty asks for nothing.
 Dims = tuple[tuple[str, str], ...]
+
+# What a stand-in for a server's queue is in.
+QUEUE = frozenset(("pending", "running", "inflight", "arrivals_per_second"))
 
 _NO_LABEL_CHARACTER = re.compile(r"[^-A-Za-z0-9_.]")
 _LONGEST_LABEL = 63
@@ -37,14 +41,25 @@ class Source(msgspec.Struct, frozen=True):
     ready_at: float | None = None  # when the model server was first ready in its present life
     period_seconds: float | None = None  # of its own source; None before that was heard
     node_period_seconds: float | None = None  # of its node's source
+    word: Word = SILENT
+    gpus: Gpus = NO_GPUS  # behind its figures, by whoever tells of them
 
     def excuse(self, series: str) -> str | None:
         """Return why a series has no value, in the sources' own words."""
         part = "gpu" if series.startswith("gpu") else "engine"
         own = self.why.get(series) or self.why.get(part) or self.trouble
+        if share := self.gpus.share(series):
+            own = "; ".join(filter(None, (f"known of {share} only", own)))
         if part == "engine" or self.node_why is None:
             return own
         return f"{own}; its node's source: {self.node_why}" if own else self.node_why
+
+    def remark(self, series: str) -> str | None:
+        """Return how a figure was come by, where it is not what its name says; None where it is."""
+        if series in QUEUE and self.word.estimate:
+            return f"by proxy: {self.word.estimate}"
+        share = self.gpus.share(series)
+        return f"of {share}" if share else None
 
     def may_serve(self, dims: Dims) -> bool:
         """Return whether the source said each of these of itself, or could not say anything yet.
@@ -115,7 +130,10 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
         # A tenant's own source is no source of a node: its period holds for no other pod.
         period = source.node_period_seconds if reading.of_member else reading.period_seconds
         node_why = reading.why.get("gpu")
-        return msgspec.structs.replace(source, node_why=node_why, node_period_seconds=period)
+        gpus = reading.gpus if reading.gpus.count else source.gpus
+        return msgspec.structs.replace(
+            source, node_why=node_why, node_period_seconds=period, gpus=gpus
+        )
     ready = reading.model is ModelState.READY
     answered = pod.model_started_at if ready else source.answered_start
     dims = reading.dims or source.dims
@@ -127,7 +145,9 @@ def _heard(source: Source, reading: Reading, pod: Pod) -> Source:
         why,
         node_why=node_why,
         dims=dims,
-        ready_at=reading.ready_at,
+        ready_at=reading.word.phases.engine_ready,
         period_seconds=reading.period_seconds,
         node_period_seconds=source.node_period_seconds,
+        word=reading.word,
+        gpus=reading.gpus if reading.gpus.count else source.gpus,
     )

@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 
 from adapter.errors import NotFound, NoValue
+from adapter.model import excuses, outlook
 from adapter.model.catalogue import METRICS, RAW, Agg, Metric, Stat, View
 from adapter.model.desired import asked, key_of, targets_of
-from adapter.model.fleet import Standing
+from adapter.model.fleet import Pod, Standing
 from adapter.model.foreseen import Foreseen
 from adapter.model.freshness import FRESH_PERIODS, Freshness
 from adapter.model.owners import KNOWN
@@ -32,7 +33,8 @@ class Figure(msgspec.Struct, frozen=True, rename="camel"):
     """A pod's or an object's way to a value; `served` is None where `why` says why.
 
     `raw` is the last reading; `freshness` is `fresh`, `held` or `gone`, None where nothing was ever
-    read. Of a query `why` also says what is wrong while the last value is held.
+    read. Of a query `why` also says what is wrong while the last value is held. `note` says how the
+    figure was come by where it is not what its name says: by proxy, or of a part of the GPUs.
     """
 
     raw: float | None
@@ -40,15 +42,29 @@ class Figure(msgspec.Struct, frozen=True, rename="camel"):
     freshness: str | None
     served: str | None
     why: str | None
+    note: str | None = None
+
+
+class Phase(msgspec.Struct, frozen=True, rename="camel"):
+    """One step of a start, as `container_started` or `engine_ready`; `at` is Unix seconds."""
+
+    name: str
+    at: float
 
 
 class PodStory(msgspec.Struct, frozen=True, rename="camel"):
-    """One pod; `heard_seconds_ago` is None before its source said anything."""
+    """One pod; `heard_seconds_ago` is None before its source said anything.
+
+    `near_oom` says what is about to be full, None while nothing is or nobody tells. `phases` are of
+    the present life of the model server, in their order.
+    """
 
     name: str
     standing: Standing
     heard_seconds_ago: float | None
     figure: Figure
+    near_oom: str | None = None
+    phases: tuple[Phase, ...] = ()
 
 
 class Total(msgspec.Struct, frozen=True, rename="camel"):
@@ -211,17 +227,32 @@ def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple
     for place, pod in enumerate(group.pods):
         standing = snapshot.standings[pod.uid]
         served = bool(seen.known[place]) and standing is Standing.SERVING
-        heard_at = snapshot.sources.get(pod.uid, NEW).heard_at
+        source = snapshot.sources.get(pod.uid, NEW)
         figure = Figure(
             raw=_number(raw.values[place]),
             age_seconds=_number(snapshot.at - raw.at[place]) if raw.known[place] else None,
             freshness=_freshness(bool(raw.known[place]), bool(raw.fresh[place]), raw.values[place]),
             served=_quantity(seen.values[place]) if served else None,
             why=None if served else snapshot.excuse(metric, pod),
+            note=_printable(source.remark(metric.series)) if raw.known[place] else None,
         )
-        heard = None if heard_at is None else round(snapshot.at - heard_at, 1)
-        stories.append(PodStory(pod.name, standing, heard, figure))
+        heard = None if source.heard_at is None else round(snapshot.at - source.heard_at, 1)
+        near, phases = _printable(outlook.near(snapshot, pod.uid)), _phases(snapshot, pod)
+        stories.append(PodStory(pod.name, standing, heard, figure, near, phases))
     return tuple(stories)
+
+
+def _phases(snapshot: Snapshot, pod: Pod) -> tuple[Phase, ...]:
+    """Return the start of the container by the pod's status, and the steps that its source saw."""
+    begun = pod.model_started_at
+    first = () if begun is None else (Phase("container_started", begun),)
+    seen = snapshot.sources.get(pod.uid, NEW).word.phases.seen()
+    since = snapshot.wall - snapshot.at
+    return (*first, *(Phase(name, round(at + since, 1)) for name, at in seen))
+
+
+def _printable(words: str | None) -> str | None:
+    return excuses.printable(words) if words else None
 
 
 def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total | None:

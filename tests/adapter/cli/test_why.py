@@ -15,11 +15,12 @@ from adapter.cli import why as command
 from adapter.model.owners import KNOWN
 from adapter.model.queried import Board, Figure, Key
 from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
+from adapter.model.word import Phases, Word
 from adapter.ops.why import Why
 from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.cli.opsport import serving
 from tests.adapter.cli.test_totals import HPAS, external, pod, total
-from tests.adapter.model.world import DEPLOYMENT, START, World, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 from tests.adapter.test_main import kubeconfig
 
 
@@ -208,6 +209,27 @@ def test_without_a_metric_those_are_shown_of_which_something_is_known(
     assert "llm_inference_pending_requests (requests" in out
     assert "llm_inference_running_requests (requests" in out
     assert "nvidia_gpu" not in out
+
+
+def test_what_a_pod_says_beside_its_figures_stands_with_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = World(serving_pod("llm-a", model_started_at=WALL))
+    made.say = {"llm-a": {"pending": 12.0}}
+    phases = Phases(engine_ready=START + 1.0)
+    made.word = {"llm-a": Word(phases, "connections", near_oom=True, near_oom_why="it is full")}
+    snapshot = made.advance(20)
+    with serving(Why(lambda: snapshot, query.choice)) as url:
+        assert command.run(["pod/llm-a", "--adapter", url]) == 0
+    assert capsys.readouterr().out.splitlines()[:7] == [
+        "Pod default/llm-a",
+        "  start: container up 2023-11-14T22:13:20Z, ready +1 s",
+        "  near OOM: llm-a: it is full",
+        "",
+        "llm_inference_pending_requests (requests, mean 15s)",
+        "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+        "  llm-a  serving  12    0.0 s  fresh  12",
+    ]
 
 
 def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,22 +97,6 @@ def test_what_was_read_while_the_model_was_loading_is_no_history() -> None:
     assert read(frame(engine=loading, backlog=past, phases=wire.Phases()))[0].history == ()
 
 
-@pytest.mark.parametrize(
-    ("phases", "ready_at"),
-    [
-        (wire.Phases(engine_first_ready_age_seconds=25.0), 75.0),
-        (wire.Phases(sidecar_started_age_seconds=25.0), None),
-        (wire.Phases(engine_first_ready_age_seconds=-1.0), None),
-        (wire.Phases(engine_first_ready_age_seconds=1e300), None),
-        (None, None),
-    ],
-)
-def test_the_models_first_ready_is_a_time_of_this_clock(
-    phases: wire.Phases | None, ready_at: float | None
-) -> None:
-    assert read(frame(engine=engine(), phases=phases))[0].ready_at == ready_at
-
-
 def test_a_backlog_without_end_is_cut_to_fifteen_minutes() -> None:
     past = wire.Backlog(10.0, 0.0, {"gpu_busy_percent": tuple([50.0] * 5000)})
     found, _ = read(frame(backlog=past))

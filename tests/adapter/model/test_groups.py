@@ -10,6 +10,7 @@ from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Readin
 from adapter.model.fleet import Fleet, Pod
 from adapter.model.groups import Groups
 from adapter.model.source import fold as heard
+from adapter.model.word import Gpus
 
 HOLD_SECONDS = 60.0
 
@@ -24,7 +25,7 @@ FLEET = Fleet.of([pod(0), pod(1)])
 
 def says(rank: int, at: float = 100.0, gpus: int = 1, **levels: float) -> Reading:
     points = tuple(Point(series, at, value) for series, value in levels.items())
-    return Reading(f"u{rank}", at, 2.0, ModelState.READY, points, gpu_count=gpus)
+    return Reading(f"u{rank}", at, 2.0, ModelState.READY, points, gpus=Gpus(gpus))
 
 
 def levels(batch: Batch, uid: str = "u0") -> dict[str, float]:
@@ -39,6 +40,21 @@ def test_a_share_is_the_mean_over_all_gpus_of_the_group() -> None:
     found = fold(says(1, gpu_busy_percent=20, gpus=8), says(0, gpu_busy_percent=80, gpus=4))
     assert levels(found) == {"gpu_busy_percent": 40.0}
     assert levels(found, "u1") == {"gpu_busy_percent": 20.0}  # the worker keeps its own
+
+
+def test_a_group_says_of_how_many_of_all_its_gpus_a_share_is() -> None:
+    whole = fold(says(1, gpu_busy_percent=20, gpus=8), says(0, gpu_busy_percent=80, gpus=4))
+    assert heard({}, whole, FLEET)["u0"].gpus == Gpus(12)
+    lame = structs.replace(says(1, gpu_busy_percent=20), gpus=Gpus(4, {"gpu_busy_percent": 1}))
+    found = fold(lame, says(0, gpu_busy_percent=60, gpus=4))
+    assert levels(found)["gpu_busy_percent"] == (3 * 20 + 4 * 60) / 7
+    assert heard({}, found, FLEET)["u0"].gpus.share("gpu_busy_percent") == "7 of 8 GPUs"
+
+
+def test_the_gpus_of_a_silent_worker_are_missing_from_its_group() -> None:
+    found = heard({}, fold(says(0, gpu_busy_percent=80, gpus=4)), FLEET)["u0"].gpus
+    assert found.share("gpu_busy_percent") == "4 of 8 GPUs"
+    assert found.share("gpu_power_watts") is None
 
 
 def test_a_worker_alone_moves_the_leader_and_leaves_its_queue_alone() -> None:

@@ -14,9 +14,18 @@ from adapter.model.queried import Board, Key
 from adapter.model.queried import Figure as Answered
 from adapter.model.snapshot import TotalKey
 from adapter.model.target import DEMANDS, Target
-from adapter.model.why import Choice, Figure, Story, Total, tell, tell_desired, tell_queried
+from adapter.model.why import Choice, Figure, Phase, Story, Total, tell, tell_desired, tell_queried
+from adapter.model.word import Gpus, Phases, Word
 from adapter.settings import ObjectQuery, Prometheus
-from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, NAMESPACE, World, serving_pod
+from tests.adapter.model.world import (
+    DEPLOYMENT,
+    HOLD_SECONDS,
+    NAMESPACE,
+    START,
+    WALL,
+    World,
+    serving_pod,
+)
 
 PENDING = METRICS["llm_inference_pending_requests"]
 KV = METRICS["llm_inference_kv_cache_utilization"]
@@ -58,6 +67,49 @@ def test_a_loading_pod_is_left_out_in_the_words_of_its_source() -> None:
     assert figure(world, "b") == Figure(
         None, None, None, None, "is still loading its model (the port refuses)"
     )
+
+
+def test_a_pod_tells_how_it_started_and_what_is_about_to_be_full() -> None:
+    world = World(serving_pod("a"))
+    world.say = {"a": {"pending": 1.0}}
+    phases = Phases(START - 599.0, START - 590.0, None, START - 510.0, START - 500.0)
+    world.word = {"a": Word(phases, near_oom=True, near_oom_why="the KV cache is\x1b full")}
+    world.advance(3)
+    (pod,) = story(world).pods
+    assert pod.near_oom == "the KV cache is  full"
+    assert pod.phases == (
+        Phase("container_started", WALL - 600),
+        Phase("sidecar_started", WALL - 599),
+        Phase("engine_listening", WALL - 590),
+        Phase("engine_ready", WALL - 510),
+        Phase("engine_served", WALL - 500),
+    )
+
+
+def test_a_queue_by_proxy_is_noted_and_a_figure_that_is_none_is_not() -> None:
+    world = World(serving_pod("a"), serving_pod("b"))
+    world.say = {"a": {"pending": 1.0}, "b": {}}
+    world.word = dict.fromkeys("ab", Word(estimate="connections to port 11434"))
+    world.advance(3)
+    assert figure(world, "a").note == "by proxy: connections to port 11434"
+    assert figure(world, "b").note is None
+
+
+def test_a_mean_over_fewer_gpus_than_the_pod_has_says_so_and_a_sum_is_none() -> None:
+    world = World(serving_pod("a"))
+    world.say = {"a": {"gpu_busy_percent": 60.0}}
+    world.gpus = {"a": Gpus(4, {"gpu_busy_percent": 1, "gpu_power_watts": 1})}
+    world.advance(3)
+    assert world.snapshot is not None
+    place = {"namespace": NAMESPACE, "kind": "Pod", "name": "a"}
+    busy, power = (
+        tell(world.snapshot, METRICS[name], Choice(RAW), **place)
+        for name in ("nvidia_gpu_utilization", "nvidia_gpu_power_watts")
+    )
+    assert busy is not None
+    assert power is not None
+    assert busy.pods[0].figure.note == "of 3 of 4 GPUs"
+    assert power.pods[0].figure.why == "known of 3 of 4 GPUs only"
 
 
 def test_a_silent_pod_is_held_and_then_gone_with_the_age_in_words() -> None:

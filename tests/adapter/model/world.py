@@ -17,6 +17,7 @@ from adapter.model.fleet import Fleet, Object, Owner, Pod
 from adapter.model.selector import EVERYTHING, Selector, parse
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.model.source import Dims
+from adapter.model.word import NO_GPUS, SILENT, Gpus, Word
 from adapter.settings import Model
 from adapter.telemetry import Metrics
 
@@ -61,6 +62,8 @@ class World:
         self.period_seconds: dict[str, float] = {}  # 2 s where nothing is set
         self.history: dict[str, tuple[Column, ...]] = {}
         self.dims: dict[str, Mapping[str, str]] = {}
+        self.word: dict[str, Word] = {}
+        self.gpus: dict[str, Gpus] = {}
         self.counts: dict[str, Mapping[str, Counts]] = {}  # histograms by series
         self.asked: set[TotalKey] = set()
         self._loop = Loop(
@@ -148,6 +151,8 @@ class World:
             history=self.history.get(name, ()),
             origin=Origin.NODE if name in self.node_says else Origin.POD,
             dims=self.dims.get(name, {}),
+            word=self.word.get(name, SILENT),
+            gpus=self.gpus.get(name, NO_GPUS),
             buckets={
                 series: Buckets(self.now, *counts)
                 for series, counts in self.counts.get(name, {}).items()

@@ -23,7 +23,7 @@ from adapter.ops.turn import REST
 from adapter.ops.why import Why
 from adapter.settings import ObjectQuery, Ops, Prometheus
 from adapter.telemetry import Metrics
-from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START, World, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START, WALL, World, serving_pod
 
 ASKED = {
     "namespace": NAMESPACE,
@@ -80,7 +80,10 @@ async def test_a_whole_question_gets_the_story(scene: Scene) -> None:
                 "freshness": "fresh",
                 "served": "5",
                 "why": None,
+                "note": None,
             },
+            "nearOom": None,
+            "phases": [{"name": "container_started", "at": WALL - 600}],
         }
     ]
 
