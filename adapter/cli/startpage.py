@@ -46,6 +46,8 @@ def _shape(title: str, shape: Shape) -> Iterator[str]:
     told = [f"{name} {_seconds(s)}" for name, s in phases.items() if s is not None]
     if told:
         yield f"  medians: {', '.join(told)}"
+    if shape.room_seconds is not None:
+        yield f"  not counted: {_seconds(shape.room_seconds)} until a node had room (median)"
     yield from histogram(shape.seconds)
 
 

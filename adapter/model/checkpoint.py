@@ -40,6 +40,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     node: float | None
     pull: float | None
     load: float | None
+    room: float | None = None
 
     @classmethod
     def of(cls, start: Start) -> Self:
@@ -52,6 +53,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
             _tenths(start.node_seconds),
             _tenths(start.pull_seconds),
             _tenths(start.load_seconds),
+            _tenths(start.room_seconds),
         )
 
     def start(self) -> Start:
@@ -64,6 +66,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
             self.node,
             self.pull,
             self.load,
+            self.room,
         )
 
     def is_sane(self, now: float) -> bool:
@@ -72,6 +75,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
             all(math.isfinite(t) and 0 <= t <= CAP_SECONDS for t in (self.seconds, *phases))
             and math.isfinite(self.at)
             and self.at <= now + CLOCK_SECONDS
+            and 0 <= (self.room or 0.0) < math.inf
         )
 
 

@@ -43,8 +43,8 @@ class Estimate(msgspec.Struct, frozen=True):
 
     `starts` counts the whole starts seen (those of other templates by half), `censored` the
     observations that are only known to take longer. The median and the phases, which are medians
-    too, are None where no start tells them; the phases' sum is not the percentile. `stuck` are pods
-    left out, with the reason.
+    too, are None where no start tells them; the phases' sum is not the percentile. `room_seconds`
+    is the median wait before a start, of those that waited. `stuck` are pods left out, and why.
     """
 
     p90_seconds: float
@@ -56,6 +56,7 @@ class Estimate(msgspec.Struct, frozen=True):
     load_seconds: float | None = None
     p50_seconds: float | None = None
     censored: int = 0
+    room_seconds: float | None = None
 
 
 class ColdStarts:
@@ -172,6 +173,7 @@ def estimated(own: Sequence[Start], before: Sequence[Start], prior_seconds: floa
         load_seconds=_median([start.load_seconds for start in starts]),
         p50_seconds=_p50(seconds, ended, weights),
         censored=int((~ended).sum()),
+        room_seconds=_median([start.room_seconds for start in starts]),
     )
 
 

@@ -14,6 +14,10 @@ import msgspec
 # A start that takes longer is stuck: the longest loads in the wild are 15 minutes.
 CAP_SECONDS = 1_800.0
 
+# The scheduler's longest back-off (podMaxBackoffSeconds): who is bound later waited for room, for a
+# quota, or for whoever holds a scheduling gate.
+SCHEDULER_SECONDS = 10.0
+
 STUCK_REASONS = frozenset(
     {
         "ImagePullBackOff",
@@ -70,11 +74,15 @@ class Sighting(msgspec.Struct, frozen=True):
     gone: float | None = None
     restarts: int = 0
     new_node: bool = False  # its node is younger than the pod, or it waits for one
+    room_seconds: float | None = None  # it waited for on a node that was there before it
     waiting_reason: str = ""  # of the model container
 
 
 class Start(msgspec.Struct, frozen=True):
-    """One observation: `seconds` from creation, the whole start if `ended`, else at least that."""
+    """One observation: `seconds` from creation, the whole start if `ended`, else at least that.
+
+    Where the pod waited for room on a node that was there before it, the start begins after that.
+    """
 
     seconds: float
     ended: bool
@@ -84,6 +92,7 @@ class Start(msgspec.Struct, frozen=True):
     node_seconds: float | None = None  # created -> scheduled
     pull_seconds: float | None = None  # scheduled -> the model container runs
     load_seconds: float | None = None  # -> ready
+    room_seconds: float | None = None  # before the start; None where there was room
 
 
 def stuck(pod: Sighting, now: float) -> str | None:
@@ -94,7 +103,7 @@ def stuck(pod: Sighting, now: float) -> str | None:
         return f"{pod.name}: {pod.waiting_reason}"
     if pod.restarts:
         return f"{pod.name}: restarted before it was ready (restarts: {pod.restarts})"
-    age = (now if pod.gone is None else pod.gone) - pod.created
+    age = (now if pod.gone is None else pod.gone) - _begun(pod)
     if age <= CAP_SECONDS:
         return None
     what = "not scheduled" if pod.scheduled is None else "not ready"
@@ -106,11 +115,11 @@ def observed(pod: Sighting, now: float) -> Start | None:
     if stuck(pod, now) is not None:
         return None
     if pod.ready is None:
-        age = (now if pod.gone is None else pod.gone) - pod.created
+        age = (now if pod.gone is None else pod.gone) - _begun(pod)
         if age <= 0:
             return None
         return Start(age, ended=False, at=now, uid=pod.uid, new_node=pod.new_node)
-    seconds = pod.ready - pod.created
+    seconds = pod.ready - _begun(pod)
     if pod.restarts:
         return None
     if not 0 <= seconds <= CAP_SECONDS:
@@ -121,10 +130,22 @@ def observed(pod: Sighting, now: float) -> Start | None:
         at=pod.ready,
         uid=pod.uid,
         new_node=pod.new_node,
-        node_seconds=_between(pod.created, pod.scheduled, seconds),
+        node_seconds=None if pod.room_seconds else _between(pod.created, pod.scheduled, seconds),
         pull_seconds=_between(pod.scheduled, pod.started, seconds),
         load_seconds=_between(pod.started, pod.ready, seconds),
+        room_seconds=pod.room_seconds,
     )
+
+
+def waited_for_room(pod: Sighting) -> float | None:
+    """Return how long the pod waited until a node that was there before it took it."""
+    if pod.scheduled is None or pod.scheduled - pod.created <= SCHEDULER_SECONDS:
+        return None
+    return pod.scheduled - pod.created
+
+
+def _begun(pod: Sighting) -> float:
+    return pod.created + (pod.room_seconds or 0.0)
 
 
 def _between(first: float | None, then: float | None, whole: float) -> float | None:

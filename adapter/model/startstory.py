@@ -27,6 +27,7 @@ class Shape(msgspec.Struct, frozen=True, rename="camel"):
     node_seconds: float | None  # until a node was found
     pull_seconds: float | None  # until the model container ran
     load_seconds: float | None  # until the pod served
+    room_seconds: float | None = None  # of those that waited, before the start, for room on a node
 
 
 class StartingPod(msgspec.Struct, frozen=True, rename="camel"):
@@ -82,6 +83,7 @@ def _shape(
         _tenths(found.node_seconds),
         _tenths(found.pull_seconds),
         _tenths(found.load_seconds),
+        _tenths(found.room_seconds),
     )
 
 

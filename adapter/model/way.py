@@ -10,7 +10,7 @@ from msgspec import structs
 from adapter.model.exits import workload_of
 from adapter.model.fleet import Pod, SourceKind, Standing
 from adapter.model.holding import Node
-from adapter.model.sighting import Key, Sighting
+from adapter.model.sighting import Key, Sighting, waited_for_room
 from adapter.model.source import Source
 
 # Nobody scales these, and each is a workload of its own: jobs of a day would drive out the rest.
@@ -35,7 +35,10 @@ def with_node(seen: Sighting, node: Node | None) -> Sighting:
     if node is None or node.created_at is None:
         return seen
     new_node = node.created_at > seen.created
-    return seen if new_node == seen.new_node else structs.replace(seen, new_node=new_node)
+    room_seconds = None if new_node else waited_for_room(seen)
+    if (new_node, room_seconds) == (seen.new_node, seen.room_seconds):
+        return seen
+    return structs.replace(seen, new_node=new_node, room_seconds=room_seconds)
 
 
 def can_teach(pod: Pod) -> bool:

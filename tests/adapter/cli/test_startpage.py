@@ -60,6 +60,15 @@ def test_one_workload_is_one_screen_with_its_histogram() -> None:
     ]
 
 
+def test_a_wait_for_room_is_told_beside_the_start_and_not_in_it() -> None:
+    line = Timeline()
+    for wait in (60.0, 300.0, 900.0):
+        line.starting.learnt.learn(KEY, Start(100, ended=True, at=NOW, room_seconds=wait))
+    page = text(Stories(NOW, (tell(line.starting, LLM, NOW),))).splitlines()
+    assert "  not counted: 300 s until a node had room (median)" in page
+    assert page[-1] == f"  100 - 101 s  {'#' * BAR_CHARACTERS}  3"
+
+
 def test_several_workloads_have_a_line_each() -> None:
     line = Timeline(served("a", 100), new_pod("b"), at=200)
     other = Workload("default", "StatefulSet", "quite-another-llm")

@@ -46,6 +46,7 @@ STARTS = st.builds(
     PHASE,
     PHASE,
     PHASE,
+    PHASE,
 )
 NAMES = st.text('abc-/é"', max_size=12)
 KEYS = st.builds(Key, NAMES, NAMES, NAMES)
@@ -91,12 +92,19 @@ def test_a_shard_with_one_character_changed_or_cut_off_is_refused(place: int, ot
         (signed('[["a","b","c",[[1801,true,1,"",false,null,null,null]]]]'), "no start's"),
         (signed('[["a","b","c",[[1,true,9e9,"",false,null,null,null]]]]'), "no start's"),
         (signed('[["a","b","c",[[1,true,1,"",false,-3,null,null]]]]'), "no start's"),
+        (signed('[["a","b","c",[[1,true,1,"",false,null,null,null,-3]]]]'), "no start's"),
         (signed("[" * 5_000), "it cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(text: str, words: str) -> None:
     with pytest.raises(BadCheckpoint, match=words):
         decode(text, NOW)
+
+
+def test_a_row_of_the_release_before_has_no_wait_for_room() -> None:
+    text = signed('[["default","Deployment/llm","abc",[[1.5,true,1,"u",false,1,null,0.5]]]]')
+    ((start,),) = decode(text, NOW).values()
+    assert (start.load_seconds, start.room_seconds) == (0.5, None)
 
 
 def test_what_did_not_change_is_the_same_text() -> None:

@@ -310,6 +310,47 @@ def test_a_node_that_is_younger_than_the_pod_is_a_new_one(
     assert [start.new_node for start in line.learnt] == [new]
 
 
+def waited(*, now: float, node_created: float) -> Timeline:
+    """Return where a pod got room after twenty minutes, by another that left, and serves at 1300.
+
+    `now` is when it is seen first: by an adapter that followed it, or by one that came later.
+    """
+    pod = changed(new_pod(), startup={"unschedulable": True})
+    line = Timeline(*([pod] if now < 1_200 else []), at=now)
+    line.nodes = {"n1": Node(capacity=8, created_at=node_created)}
+    told = {"unschedulable": False, "scheduled_at": NOW + 1_200}
+    bound = loading(changed(pod, startup=told, node="n1"), 1_210)
+    line.see(max(now, 1_250), bound if now < 1_250 else ready(bound, 1_300))
+    line.see(max(now, 1_300), ready(bound, 1_300))
+    return line
+
+
+@pytest.mark.parametrize("now", [5.0, 5_000.0])
+def test_a_wait_for_room_on_a_node_that_was_there_is_no_part_of_the_start(now: float) -> None:
+    (start,) = waited(now=now, node_created=NOW - 60).learnt
+    assert (start.seconds, start.new_node) == (100, False)
+    assert (start.room_seconds, start.node_seconds) == (1_200, None)
+    assert (start.pull_seconds, start.load_seconds) == (10, 90)
+
+
+def test_a_wait_for_a_new_node_is_a_part_of_the_start() -> None:
+    (start,) = waited(now=5, node_created=NOW + 600).learnt
+    assert (start.seconds, start.new_node) == (1_300, True)
+    assert (start.room_seconds, start.node_seconds) == (None, 1_200)
+
+
+def test_a_pod_that_waited_for_room_for_long_and_loads_now_is_not_stuck() -> None:
+    line = Timeline(changed(new_pod(), startup={"unschedulable": True}), at=5)
+    line.nodes = {"n1": Node(capacity=8, created_at=NOW - 60)}
+    told = {"unschedulable": False, "scheduled_at": NOW + 5_000}
+    line.see(5_060, loading(changed(new_pod(), startup=told, node="n1"), 5_010))
+    found = line.starting.estimate(LLM, NOW + 5_060)
+    assert (found.stuck, found.censored) == ((), 1)
+    assert found.p90_seconds == PRIOR_P90_SECONDS[False]
+    line.see(5_070, gone="a")
+    assert line.seconds() == [(70, False)]
+
+
 def test_where_no_gpu_is_free_the_next_pod_starts_on_a_new_node() -> None:
     line = Timeline()
     line.nodes = {"n1": Node(capacity=2, created_at=NOW - 60)}
