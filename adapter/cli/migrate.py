@@ -84,7 +84,7 @@ def _use(each: Translated) -> Iterator[str]:
         yield f"metric.selector.matchLabels: {{{chosen}}}"
     if each.factor != 1.0:
         yield f"target: {each.factor:.12g} times the old one"
-    yield from (f"note: {note}" for note in each.notes)
+    yield from (f"# differs: {note}" for note in each.notes)
 
 
 def _sources(good: Sequence[Translated]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from adapter.model.catalogue import METRICS, QUANTILES, WINDOWS_SECONDS
+from adapter.model.differences import Parts, agg_of, differences
 from adapter.model.measures import MEASURES, Kind, Measure
 
 MAX_SHOWN_CHARACTERS = 120
@@ -35,7 +36,7 @@ _SERIES = r"<<\.Series>>(?:_bucket)?(?:\{[^}]*\})?"
 _GROUP = r"(?:by\((?P<by>[^)]*)\))?"
 _QUERY = re.compile(
     r"(?:histogram_quantile\((?P<quantile>0?\.\d+|1|0),)?"
-    rf"(?P<agg>sum|avg|max|min)?(?:by\([^)]*\))?\(?"
+    rf"(?P<agg>sum|avg|max|min)?(?:by\((?P<before>[^)]*)\))?\(?"
     r"(?:(?P<over>rate|irate|increase|avg_over_time|max_over_time)\()?"
     rf"{_SERIES}(?:\[(?P<range>\d+)(?P<unit>[smh])\])?\)*{_GROUP}\)*"
     r"(?:(?P<op>[*/])(?P<number>\d+(?:\.\d+)?))?"
@@ -43,6 +44,8 @@ _QUERY = re.compile(
 _OF_COUNTERS = ("rate", "irate", "increase")
 _STATS = {"avg_over_time": "mean", "max_over_time": "max"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+# A query that asks for nothing but the series itself.
+_PLAIN: Parts = dict.fromkeys(_QUERY.groupindex)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -157,7 +160,8 @@ def _one(rule: Rule, series: str, matchers: list[tuple[str, str, str]]) -> Trans
         why = f"{found.metric} is not served by this version"
         return Translated(rule.place, series, old_name, why=why)
     try:
-        view = _view(str(rule.body.get("metricsQuery") or ""), found)
+        query = str(rule.body.get("metricsQuery") or "")
+        view = _view(query, found, objects=_is_of_objects(rule))
     except _RefusalError as error:
         return Translated(rule.place, series, old_name, why=str(error))
     models = {value for label, op, value in matchers if label in _MODEL and op == "="}
@@ -180,10 +184,29 @@ def _one(rule: Rule, series: str, matchers: list[tuple[str, str, str]]) -> Trans
     )
 
 
-def _view(query: str, measure: Measure) -> _View:
+def _is_of_objects(rule: Rule) -> bool:
+    """Return whether what the rule serves is of whole objects: it has no resource `pod`."""
+    found = rule.body.get("resources")
+    overrides = found.get("overrides") if isinstance(found, Mapping) else None
+    if rule.external or not isinstance(found, Mapping) or not isinstance(overrides, Mapping):
+        return rule.external
+    named = {one.get("resource") for one in overrides.values() if isinstance(one, Mapping)}
+    return not found.get("template") and named.isdisjoint({"pod", "pods"})
+
+
+def _view(query: str, measure: Measure, *, objects: bool) -> _View:
     """Return the view that the query asks for; a rule without a query asks for the default."""
-    if not query:
-        return _View({}, measure.factor, [])
+    parts = _taken_apart(query, measure) if query else _PLAIN
+    selector = _selector(parts)
+    factor, window = _factor(parts, measure), selector.get("window", "").removesuffix("s")
+    if objects and (agg := agg_of(parts, measure)) is not None:
+        selector["agg"] = str(agg)
+    seconds = int(window) if window else None
+    told = differences(parts, measure, factor=factor, window_seconds=seconds, objects=objects)
+    return _View(selector, factor, told)
+
+
+def _taken_apart(query: str, measure: Measure) -> Parts:
     match = _QUERY.fullmatch(re.sub(r"\s+", "", query))
     if match is None:
         shown = " ".join(query[:MAX_SHOWN_CHARACTERS].split())
@@ -195,36 +218,31 @@ def _view(query: str, measure: Measure) -> _View:
         raise _RefusalError("an increase is not served: scale on the rate, per second")
     if (measure.kind is Kind.HISTOGRAM) is not bool(parts["quantile"]):
         raise _RefusalError("of a histogram a quantile is served, and of nothing else")
-    return _View(_selector(parts), _factor(parts, measure), _notes(parts, measure))
+    return parts
 
 
-def _selector(parts: Mapping[str, str | None]) -> dict[str, str]:
+def _selector(parts: Parts) -> dict[str, str]:
     found: dict[str, str] = {}
     if parts["over"] in _STATS:
         found["stat"] = _STATS[parts["over"]]
     if parts["quantile"]:
-        found["stat"] = f"p{round(100 * float(parts['quantile']))}"
-        if found["stat"] not in tuple(QUANTILES):
-            raise _RefusalError(f"{found['stat']} is not served: use {', '.join(QUANTILES)}")
-    if parts["range"] and parts["unit"]:
+        share = float(parts["quantile"])
+        served = [stat for stat, of in QUANTILES.items() if of == share]
+        if not served:
+            words = f"p{100 * share:.12g} is not served"
+            raise _RefusalError(f"{words}: use {', '.join(QUANTILES)}")
+        found["stat"] = str(served[0])
+    if parts["range"] and parts["unit"] and parts["over"] != "irate":
         seconds = int(parts["range"]) * _SECONDS[parts["unit"]]
         nearest = min(WINDOWS_SECONDS, key=lambda known: abs(known - seconds))
         found["window"] = f"{nearest}s"
     return found
 
 
-def _factor(parts: Mapping[str, str | None], measure: Measure) -> float:
+def _factor(parts: Parts, measure: Measure) -> float:
     """Return what an old target is multiplied by: the query's own factor is taken out again."""
     number = float(parts["number"] or 1.0) or 1.0
     return measure.factor * number if parts["op"] == "/" else measure.factor / number
-
-
-def _notes(parts: Mapping[str, str | None], measure: Measure) -> list[str]:
-    if parts["agg"] == "sum" and measure.averaged:
-        return ["it adds up a pod's GPUs, here it is their mean: divide the target by their number"]
-    if parts["agg"] in ("max", "min"):
-        return [f"it takes the {parts['agg']} within a pod: here a pod has one figure"]
-    return []
 
 
 def _old_name(rule: Rule, series: str) -> str:

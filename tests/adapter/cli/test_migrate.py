@@ -36,6 +36,8 @@ def test_every_rule_is_said_in_our_terms(
     assert "in the HPA: gpu_busy -> nvidia_gpu_utilization" in said
     assert "metric.selector.matchLabels: {stat: mean, window: 60s}" in said
     assert "target: 100 times the old one" in said
+    assert "    # differs: another unit: here it is in percent, 100 times the old figure" in said
+    assert "    # differs: it is the last sample, here it is the mean of 15 s" in said
     assert 'forescale.dev/scrape: "vllm"' in said
     assert "intake.nodeSources" in said
 

@@ -12,6 +12,7 @@ from adapter.model.measures import MEASURES, Kind, Measure
 from adapter.model.translation import Rule, Translated, rules_of, translate
 
 LEVEL = "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
+LAST = "it is the last sample, here it is the mean of {} s; stat: raw is the last reading"
 WAITING = 'vllm:num_requests_waiting{namespace!="",pod!=""}'
 
 
@@ -25,7 +26,7 @@ def test_a_queue_is_our_queue_under_its_old_name() -> None:
     found = one(WAITING, name={"matches": "^vllm:(.*)$", "as": "vllm_${1}"})
     assert found.metric == "llm_inference_pending_requests"
     assert found.old_name == "vllm_num_requests_waiting"
-    assert (found.factor, found.selector, found.notes) == (1.0, {}, ())
+    assert (found.factor, found.selector, found.notes) == (1.0, {}, (LAST.format(15),))
     assert found.source == "vllm"
 
 
@@ -61,13 +62,14 @@ def test_a_window_becomes_the_nearest_of_ours() -> None:
 
 
 def test_a_sum_over_gpus_is_a_mean_here_and_that_is_said() -> None:
-    (note,) = one("DCGM_FI_DEV_GPU_UTIL").notes
+    note, last = one("DCGM_FI_DEV_GPU_UTIL").notes
     assert "divide the target by their number" in note
+    assert last == LAST.format(30)
 
 
 def test_a_filter_that_is_not_applied_is_named() -> None:
     found = one('vllm:num_requests_waiting{pod!="",engine="0",model_name=~"llama.*"}')
-    assert found.notes == (
+    assert found.notes[1:] == (
         'engine="0" is not applied: a metric here is of the whole pod',
         'model_name=~"llama.*" is not applied: a metric here is of the whole pod',
     )
@@ -75,7 +77,7 @@ def test_a_filter_that_is_not_applied_is_named() -> None:
 
 def test_the_model_of_a_series_is_a_dimension_here() -> None:
     found = one('vllm:num_requests_waiting{pod!="",model_name="llama"}')
-    assert (found.selector, found.notes) == ({"model": "llama"}, ())
+    assert (found.selector, found.notes) == ({"model": "llama"}, (LAST.format(15),))
 
 
 QUANTILE = "histogram_quantile({}, sum(rate(<<.Series>>{{}}[2m])) by (le, <<.GroupBy>>))"
@@ -87,8 +89,39 @@ def test_a_quantile_of_a_histogram_is_ours_where_it_is_served() -> None:
     assert found.metric == "llm_inference_time_to_first_token_seconds"
     assert found.selector == {"stat": "p95", "window": "120s"}
     assert "p75 is not served: use p50" in (one(TTFT, QUANTILE.format("0.75")).why or "")
+    assert "p95.1 is not served" in (one(TTFT, QUANTILE.format("0.951")).why or "")
     rate = "sum(rate(<<.Series>>{}[2m])) by (<<.GroupBy>>)"
     assert "of a histogram a quantile is served" in (one(TTFT, rate).why or "")
+
+
+OF_SERVICES = {
+    "overrides": {"namespace": {"resource": "namespace"}, "svc": {"resource": "service"}}
+}
+OF_PODS = {"overrides": {"pod": {"resource": "pod"}}}
+
+
+@pytest.mark.parametrize(
+    ("series", "query", "agg"),
+    [
+        (WAITING, f"avg{LEVEL[3:]}", "mean"),
+        (WAITING, f"max{LEVEL[3:]}", "max"),
+        (WAITING, LEVEL, None),
+        (TTFT, QUANTILE.format("0.95"), "merged"),
+    ],
+)
+def test_a_rule_of_whole_objects_chooses_how_their_pods_become_one_figure(
+    series: str, query: str, agg: str | None
+) -> None:
+    external = Rule(
+        "externalRules[0]", {"seriesQuery": series, "metricsQuery": query}, external=True
+    )
+    for found in (translate(external)[0], one(series, query, resources=OF_SERVICES)):
+        assert found.selector.get("agg") == agg
+        assert any("type Value" in note for note in found.notes) is (agg is not None)
+    of_pods = one(series, query, resources=OF_PODS)
+    assert "agg" not in of_pods.selector  # which a metric of pods does not take
+    told = f"as Object or External add agg: {agg}, with a target of type Value"
+    assert (told in of_pods.notes) is (agg is not None)
 
 
 def test_a_pattern_finds_every_known_series_that_its_filters_leave() -> None:
@@ -141,7 +174,7 @@ def test_rules_are_found_in_a_configuration_and_in_helm_values() -> None:
 
 def test_an_external_rule_says_how_it_is_asked_for_here() -> None:
     (rule,) = rules_of({"externalRules": [{"seriesQuery": WAITING}]})
-    assert "selector workload: NAME" in translate(rule)[0].notes[0]
+    assert "selector workload: NAME" in translate(rule)[0].notes[-1]
 
 
 @pytest.mark.parametrize("document", [None, [], "rules", {}, {"rules": None}])
