@@ -19,6 +19,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sidecar import cli, fetch, log, serve, wire
+from sidecar.flags import SIDECAR, Face
 from sidecar.gpu import Gpus
 from sidecar.modelserver import ModelServer
 from sidecar.podresources import PodResources
@@ -142,15 +143,16 @@ def run(
     *,
     environ: Mapping[str, str] = os.environ,
     scope: str | None = None,
+    face: Face = SIDECAR,
 ) -> int:
     """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen.
 
     `scope` is wire.CONTAINER inside the model's own container, wire.NODE for a node agent.
     """
     try:
-        loaded = load(arguments, environ, version())
+        loaded = load(arguments, environ, version(), face)
     except SettingsError as error:
-        sys.stderr.write(f"forescale-sidecar: {len(error.problems)} bad setting(s)\n{error}\n")
+        sys.stderr.write(f"{face.name}: {len(error.problems)} bad setting(s)\n{error}\n")
         return EXIT_BAD_SETTINGS
     log.configure(loaded.settings.log_level)
     announce(loaded)

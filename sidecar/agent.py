@@ -7,18 +7,10 @@ scaled by what.
 
 from __future__ import annotations
 
-import os
-
 from sidecar import __main__ as program
-from sidecar import wire
-from sidecar.settings import PREFIX
-
-DEFAULTS = {
-    f"{PREFIX}ENGINE": "none",
-    f"{PREFIX}POD_RESOURCES": "/var/lib/kubelet/pod-resources",
-}
+from sidecar import flags, wire
 
 
 def run(arguments: list[str]) -> int:
     """Run the agent; return 2 for bad settings, 1 when it cannot listen."""
-    return program.run(arguments, environ=DEFAULTS | dict(os.environ), scope=wire.NODE)
+    return program.run(arguments, scope=wire.NODE, face=flags.AGENT)

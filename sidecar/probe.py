@@ -23,27 +23,48 @@ NO_ENDPOINT = {
 }
 
 
+USAGE = "usage: forescale-sidecar probe-for ENGINE [--wrapper]\n"
+ABOUT = """
+Prints a startup and a readiness probe for a model server's container, as YAML: they pass once its
+model is loaded, and cost no token.
+
+  ENGINE     one of {engines}
+  --wrapper  exec probes instead, for a server that runs under `forescale-sidecar run`
+"""
+_WRAPPER = "--wrapper"
+_ENGINES = ", ".join((*(row.kind for row in table.ROWS), *NO_ENDPOINT))
+
+
 def run(arguments: list[str]) -> int:
     """Print the probes of one engine as YAML; 1 where it has no endpoint for them, 2 if unknown."""
-    wrapped = "--wrapper" in arguments
-    arguments = [argument for argument in arguments if argument != "--wrapper"]
-    known = ", ".join((*(row.kind for row in table.ROWS), *NO_ENDPOINT))
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        sys.stderr.write(
-            f"usage: forescale-sidecar probe-for ENGINE [--wrapper]\n\nengines: {known}\n"
-        )
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(USAGE + ABOUT.format(engines=_ENGINES))
+        return 0
+    problem = _problem(arguments)
+    if problem:
+        sys.stderr.write(f"{USAGE}\nerror: {problem}\n")
         return EXIT_BAD_ARGUMENTS
-    if arguments[0] in NO_ENDPOINT:
-        return _none(arguments[0], NO_ENDPOINT[arguments[0]])
-    rows = [row for row in table.ROWS if row.kind == arguments[0]]
-    if not rows:
-        sys.stderr.write(f"error: {arguments[0]!r} is no engine\n\nhint: give one of {known}\n")
-        return EXIT_BAD_ARGUMENTS
-    (row,) = rows
+    (kind,) = (argument for argument in arguments if argument != _WRAPPER)
+    if kind in NO_ENDPOINT:
+        return _none(kind, NO_ENDPOINT[kind])
+    (row,) = (row for row in table.ROWS if row.kind == kind)
     if isinstance(row.ready, str):
         return _none(row.kind, row.ready)
-    sys.stdout.write(stanza(row, row.ready, wrapped=wrapped))
+    sys.stdout.write(stanza(row, row.ready, wrapped=_WRAPPER in arguments))
     return 0
+
+
+def _problem(arguments: list[str]) -> str | None:
+    """Return what is wrong with the arguments and how to put it right, None when nothing is."""
+    odd = [one for one in arguments if one.startswith("-") and one != _WRAPPER]
+    kinds = [one for one in arguments if not one.startswith("-")]
+    if odd:
+        return f"{odd[0]} is no flag: there is {_WRAPPER} alone"
+    if not kinds:
+        return f"ENGINE is missing: give one of {_ENGINES}"
+    if kinds[0] not in (*(row.kind for row in table.ROWS), *NO_ENDPOINT):
+        return f"ENGINE is {kinds[0]!r}: give one of {_ENGINES}"
+    return None if len(kinds) == 1 else f"there is more than one ENGINE: leave out {kinds[1]}"
 
 
 def _none(kind: str, why: str) -> int:

@@ -18,12 +18,22 @@ EXIT_NOT_READY = 1
 ANSWER_SECONDS = 4.0  # the printed probe has five for all of it
 LOOPBACK = ("127.0.0.1", "::1")
 USAGE = "usage: forescale-sidecar ready ENGINE [PORT]\n"
+ABOUT = """
+Asks the model server at this pod's loopback whether its model is loaded: an exec probe for a server
+that runs under `forescale-sidecar run`. It ends with 0 when it is, 1 when it is not and says why.
+
+  ENGINE  one of {engines}
+  PORT    where its API listens, if not at the engine's usual port
+"""
 _STATUS_BYTES = 12  # HTTP/1.1 200
 _HIGHEST_PORT = 65535
 
 
 def run(arguments: list[str]) -> int:
     """Return 0 when the engine's own endpoint says that its model is loaded, 1 when not, else 2."""
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(USAGE + ABOUT.format(engines=", ".join(_askable())))
+        return 0
     asked = _asked(arguments)
     if isinstance(asked, str):
         sys.stderr.write(f"{USAGE}\nerror: {asked}\n")
@@ -55,8 +65,11 @@ def _asked(arguments: list[str]) -> tuple[int, str] | str:
     """Return the port and the path to ask, or what is wrong with the arguments."""
     endpoints = {row.kind: row.ready for row in table.ROWS} | NO_ENDPOINT
     kind, *ports = arguments or [""]
-    if kind not in endpoints or len(ports) > 1:
-        return f"give one engine of {', '.join(endpoints)}, and its port if it is not the usual one"
+    if kind not in endpoints:
+        said = f"ENGINE is {kind!r}" if kind else "ENGINE is missing"
+        return f"{said}: give one of {', '.join(_askable())}"
+    if len(ports) > 1:
+        return f"there is more than ENGINE and PORT: leave out {' '.join(ports[1:])}"
     ready = endpoints[kind]
     if not isinstance(ready, Ready):
         return f"{kind} has no endpoint for a probe: {ready}"
@@ -64,6 +77,10 @@ def _asked(arguments: list[str]) -> tuple[int, str] | str:
     if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _HIGHEST_PORT):
         return f"PORT is {port!r}: give one of 1 to {_HIGHEST_PORT}"
     return int(port), ready.path
+
+
+def _askable() -> list[str]:
+    return [row.kind for row in table.ROWS if isinstance(row.ready, Ready)]
 
 
 def _status(host: str, port: int, path: str, deadline: float) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar import cli, connections, consistency, custom, engines, table
+from sidecar import connections, consistency, custom, engines, flags, table
 from sidecar.consistency import ENGINE_NONE
+from sidecar.flags import PREFIX, SIDECAR, Face, Field, FlagsError
 from sidecar.row import Row
 from sidecar.sharing import SharedGpu
 from sidecar.values import (
@@ -31,8 +31,6 @@ from sidecar.values import (
     shared_gpu,
     tls_name,
 )
-
-PREFIX = "FORESCALE_SIDECAR_"
 
 # The kubelet injects these for each Service, so a Service named `forescale-sidecar` sets PORT.
 _SERVICE_LINK = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_(TCP|UDP|SCTP)\w*)")
@@ -91,22 +89,6 @@ def _engine(text: str) -> str:
     raise ValueError(f"is no engine; give one of {', '.join(known)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting: the flag's name, its parser, its default as text, and its help."""
-
-    flag: str
-    attribute: str
-    parse: Callable[[str], Any]
-    default: str | None
-    help: str
-    also: str | None = None  # a variable that the downward API usually sets
-
-    @property
-    def variable(self) -> str:
-        return PREFIX + self.flag.upper().replace("-", "_")
-
-
 FIELDS = (
     Field("host", "host", host, "::", "address to listen on; :: is IPv6 and IPv4"),
     Field("port", "port", port, "9401", "port to listen on"),
@@ -153,14 +135,23 @@ FIELDS = (
 )
 
 
-def load(argv: Sequence[str], environ: Mapping[str, str], version: str) -> Loaded:
+def load(
+    argv: Sequence[str], environ: Mapping[str, str], version: str, face: Face = SIDECAR
+) -> Loaded:
     """Return the settings; raise SettingsError with every problem, SystemExit for --help."""
-    flags = _flags(argv, version)
-    problems: list[str] = []
+    try:
+        told, problems = flags.parse(FIELDS, argv, face, version)
+    except FlagsError as error:
+        raise SettingsError([str(error)]) from None
     warnings = _unknown(environ)
     values: dict[str, Any] = {}
     for field in FIELDS:
-        source, text = _text(field, flags, environ, warnings)
+        default = face.default(field)
+        given = _given(field, told, environ, warnings)
+        source, text = given or (f"--{field.flag}", default)
+        if given and source != field.also and text != default and not face.takes(field):
+            problems.append(f"{source}: {face.why}; leave it out")
+            text = default
         try:
             values[field.attribute] = None if text is None else field.parse(text)
         except ValueError as error:
@@ -181,26 +172,10 @@ def _with_row(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "engine_row": custom.row(given, label) if is_custom else None}
 
 
-def _flags(argv: Sequence[str], version: str) -> dict[str, str | None]:
-    about = "Streams one pod's GPU figures and model server's queue to the forescale adapter."
-    parser = argparse.ArgumentParser(
-        "forescale-sidecar",
-        description=about,
-        epilog=cli.usage(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    for field in FIELDS:
-        said = f"{field.help} [{field.variable}, default {field.default or 'none'}]"
-        parser.add_argument(f"--{field.flag}", dest=field.attribute, metavar="X", help=said)
-    parser.add_argument("--version", action="version", version=f"forescale-sidecar {version}")
-    return vars(parser.parse_args(argv))
-
-
-def _text(
+def _given(
     field: Field, flags: dict[str, str | None], environ: Mapping[str, str], warnings: list[str]
-) -> tuple[str, str | None]:
-    """Return where a setting's text comes from, and the text; None when it has none."""
+) -> tuple[str, str] | None:
+    """Return where a setting's text comes from, and the text; None when it is not given."""
     flag = flags[field.attribute]
     if flag is not None:
         return f"--{field.flag}", flag
@@ -213,7 +188,7 @@ def _text(
             )
         elif text:
             return name, text
-    return f"--{field.flag}", field.default
+    return None
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:

@@ -27,7 +27,12 @@ EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 SIGNALLED = 128
 
-USAGE = "usage: forescale-sidecar run [FLAGS OF THE SIDECAR] -- COMMAND [ARGUMENTS]\n"
+USAGE = """usage: forescale-sidecar run [FLAGS] -- COMMAND [ARGUMENTS]
+
+error: there is no command behind `--`
+
+hint: write for example `forescale-sidecar run --engine vllm -- vllm serve MODEL`
+"""
 SAMPLER = "sidecar.wrapped"
 # The sampler ends within a second of SIGTERM; what hangs then is in the driver.
 LEAVE_SECONDS = 1.5
@@ -54,8 +59,10 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 def run(arguments: list[str]) -> int:
     """Run the command until it ends and return its exit code, or why it could not be started."""
     flags, command = split(arguments)
+    if {"-h", "--help"} & set(flags):
+        return _help()
     if not command:
-        sys.stderr.write(f"{USAGE}error: there is no command behind `--`\n")
+        sys.stderr.write(USAGE)
         return EXIT_USAGE
     log.configure("info")
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
@@ -69,6 +76,14 @@ def run(arguments: list[str]) -> int:
     code = follow(server, sampler)
     sampler.end()
     return code
+
+
+def _help() -> int:
+    from sidecar import settings  # noqa: PLC0415 - 20 MiB that only this pays for
+    from sidecar.flags import WRAPPER  # noqa: PLC0415
+
+    settings.load(["--help"], {}, "", WRAPPER)  # prints it and leaves
+    return 0
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:

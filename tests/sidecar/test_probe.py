@@ -61,13 +61,31 @@ def test_an_unknown_engine_is_an_error_that_lists_the_known(
 ) -> None:
     assert probe.run(["vlm"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: 'vlm' is no engine")
+    assert said.startswith(f"{probe.USAGE}\nerror: ENGINE is 'vlm': give one of ")
     assert all(row.kind in said for row in ROWS)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["vllm", "triton"]])
-def test_without_one_engine_it_says_how_it_is_called(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "ENGINE is missing"),
+        (["vllm", "triton"], "leave out triton"),
+        (["vllm", "--wraper"], "--wraper is no flag: there is --wrapper alone"),
+    ],
+)
+def test_what_is_wrong_with_the_arguments_is_said_below_the_usage(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert probe.run(arguments) == 2
-    assert "usage: forescale-sidecar probe-for ENGINE" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith(f"{probe.USAGE}\nerror: ")
+    assert words in said
+
+
+def test_help_says_what_it_prints_and_for_which_engines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert probe.run(["vllm", "--help"]) == 0
+    said = capsys.readouterr()
+    assert (said.out.startswith(probe.USAGE), said.err) == (True, "")
+    assert all(word in said.out for word in ("--wrapper", *(row.kind for row in ROWS)))

@@ -82,6 +82,17 @@ def test_it_passes_once_the_model_is_loaded_though_no_sampler_runs(
         server.wait()
 
 
+def test_help_says_what_it_does_and_which_engines_can_be_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ready.run(["--help"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith(ready.USAGE)
+    assert "ENGINE  one of vllm, sglang, " in said.out
+    assert "ray" not in said.out  # it has no endpoint
+
+
 def test_it_imports_nothing_that_takes_long() -> None:
     program = (
         "import sys; from sidecar.cli import main; main(['ready', 'vllm', '1'])\n"
@@ -118,8 +129,9 @@ def test_a_server_that_says_nothing_or_drips_is_not_ready_before_the_kubelet_los
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "give one engine of"),
-        (["vlm"], "give one engine of"),
+        ([], "ENGINE is missing: give one of vllm, "),
+        (["vlm"], "ENGINE is 'vlm': give one of vllm, "),
+        (["vllm", "1", "2"], "leave out 2"),
         (["vllm", "0"], "PORT is '0'"),
         (["vllm", "99999"], "PORT is '99999'"),
         (["ray"], "ray has no endpoint for a probe"),

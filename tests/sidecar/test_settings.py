@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import table
-from sidecar.settings import FIELDS, Field, Settings, SettingsError, load
+from sidecar.flags import Field
+from sidecar.settings import FIELDS, Settings, SettingsError, load
 from sidecar.sharing import SharedGpu
 
 

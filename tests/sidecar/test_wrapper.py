@@ -86,6 +86,15 @@ def test_without_a_command_it_says_how_it_is_used() -> None:
     done = subprocess.run([*RUN, "--port", "1"], capture_output=True, timeout=30, check=False)
     assert done.returncode == 2
     assert b"-- COMMAND" in done.stderr
+    assert b"error: there is no command behind `--`" in done.stderr
+    assert b"hint: write for example `forescale-sidecar run " in done.stderr
+
+
+def test_help_is_its_own_and_has_the_sidecars_flags() -> None:
+    done = subprocess.run([*RUN, "--help"], capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"usage: forescale-sidecar run [FLAGS] -- COMMAND [ARGUMENTS]\n")
+    assert b"--engine-url URL" in done.stdout
 
 
 def test_a_program_below_gets_the_signals_that_it_gets_without_us(flags: tuple[str, ...]) -> None:
