@@ -74,7 +74,7 @@ class Surroundings:
     certificates: Callable[[], Mapping[str, str]] = dict  # in words, by what they are for
 
 
-async def from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surroundings:
+async def from_files(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroundings:
     """Take pods from a directory; nobody is asked who asks."""
     directory = Directory(core.settings.standalone, core.roster)
     core.roster.replace_pods(())  # an empty directory is an answer, too
@@ -82,7 +82,7 @@ async def from_files(core: Core, spawn: Spawn, _: AsyncExitStack) -> Surrounding
     for work in (directory.run, Remarks(core.roster.fleet).run):
         spawn(work())
     if core.settings.cold_start.folder:
-        _keep_cold_starts(core, spawn, Folder(core.settings.cold_start.folder))
+        _keep_cold_starts(core, spawn, stack, Folder(core.settings.cold_start.folder))
     return Surroundings(
         synced=lambda: True,
         trusts=lambda: True,
@@ -109,7 +109,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
 
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
-    _keep_cold_starts(core, spawn, _shards(kube, settings))
+    _keep_cold_starts(core, spawn, stack, _shards(kube, settings))
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
     registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
     behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
@@ -145,11 +145,13 @@ def _shards(kube: Kube, settings: Settings) -> Shards:
     return ConfigMaps(kube, namespace, Lease(kube, namespace, NAME, holder=holder, seconds=seconds))
 
 
-def _keep_cold_starts(core: Core, spawn: Spawn, shards: Shards) -> None:
+def _keep_cold_starts(core: Core, spawn: Spawn, stack: AsyncExitStack, shards: Shards) -> None:
     kept = core.settings.cold_start
     if kept.checkpoint:
         learnt = core.loop.starting.learnt
-        spawn(Checkpoint(learnt, shards, kept.period_seconds, core.metrics).run())
+        checkpoint = Checkpoint(learnt, shards, kept.period_seconds, core.metrics)
+        spawn(checkpoint.run())
+        stack.push_async_callback(checkpoint.leave)  # before the client closes
 
 
 async def _certificate(kube: Kube, settings: Settings, probes: Probes) -> Certificate:

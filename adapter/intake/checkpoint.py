@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from adapter.errors import BadCheckpoint, IntakeError, KubeError
 from adapter.intake.shards import Shards
@@ -17,6 +18,7 @@ from adapter.model.sighting import Key, Start
 from adapter.telemetry import Metrics, Once, event, log, warn
 
 RETRY_SECONDS = 5.0
+LEAVE_SECONDS = 5.0  # of the 30 until a pod is killed; its queries drain for five before
 
 
 class Checkpoint:
@@ -36,6 +38,7 @@ class Checkpoint:
         self._results = metrics.cold_start_checkpoints
         self._clock = clock
         self._written: dict[int, str] = {}  # what lies there, as far as we know
+        self._has_read = False
         self._once = Once(warn)
 
     async def run(self) -> None:
@@ -60,19 +63,44 @@ class Checkpoint:
                 self._written[number] = text
                 found |= await asyncio.to_thread(self._decoded, number, text)
         self._learnt.restore(found)
+        self._has_read = True
         self._results.labels("read").inc()
         event("cold_starts_read", workloads=len(found))
 
     async def save(self) -> None:
-        """Write the shards that have changed, if it is this replica that writes."""
+        """Write the shards that have changed, if it is this replica that writes.
+
+        One that cannot be written is told, and tried again the next time.
+        """
         if not await self._shards.may_write():
             return
         learnt = self._learnt.learnt()
         for number, text in enumerate(await asyncio.to_thread(self._encoded, learnt)):
             if text != self._written.get(number, checkpoint.EMPTY):
-                await self._shards.write(number, text)
-                self._written[number] = text
-                self._results.labels("written").inc()
+                await self._done(partial(self._write, number, text), f"shard {number}")
+
+    async def leave(self) -> None:
+        """Write a last time, and let another replica write at once; `run` has ended before.
+
+        Ends within LEAVE_SECONDS: a stop does not wait for an API server.
+        """
+        if not self._has_read:
+            return
+
+        async def bounded() -> None:
+            try:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._done(self.save)
+                    await self._shards.leave()
+            except TimeoutError:
+                raise IntakeError("there was no time to write a last time") from None
+
+        await self._done(bounded)
+
+    async def _write(self, number: int, text: str) -> None:
+        await self._shards.write(number, text)
+        self._written[number] = text
+        self._results.labels("written").inc()
 
     def _decoded(self, number: int, text: str) -> dict[Key, tuple[Start, ...]]:
         try:
@@ -85,18 +113,18 @@ class Checkpoint:
     def _encoded(self, learnt: Mapping[Key, Sequence[Start]]) -> tuple[str, ...]:
         return checkpoint.encode(learnt, self._clock())
 
-    async def _done(self, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _done(self, work: Callable[[], Awaitable[None]], what: str = "checkpoint") -> bool:
         try:
             await work()
         except (KubeError, IntakeError) as error:
             self._results.labels("failed").inc()
-            self._once("cold_starts_not_kept", "checkpoint", str(error))
+            self._once("cold_starts_not_kept", what, str(error), what=what)
             return False
         # A task boundary: what was learnt before is not worth an adapter.
         except Exception:  # noqa: BLE001
             self._results.labels("failed").inc()
             log.exception("cold_starts_failed")
             return False
-        if self._once.clear("checkpoint"):
-            event("cold_starts_kept_again")
+        if self._once.clear(what):
+            event("cold_starts_kept_again", what=what)
         return True

@@ -42,9 +42,24 @@ class Lease:
         self._clock = clock or asyncio.get_running_loop().time
         self._seen: tuple[object, object] | None = None  # another's name and renewal
         self._seen_at = 0.0
+        self._ours = False  # when it was last looked at
 
     async def held(self) -> bool:
         """Return whether it is ours now, renewed or taken; raise KubeError."""
+        self._ours = await self._taken()
+        return self._ours
+
+    async def release(self) -> None:
+        """Let another take it at once, where it is ours; raise KubeError."""
+        if not self._ours:
+            return
+        self._ours = False
+        found = await self._cluster.get(f"{self._collection}/{self._name}")
+        if (found.get("spec") or {}).get("holderIdentity") == self._holder:
+            # A duration of nothing is refused; client-go writes a second, too.
+            await self._write(found, {"holderIdentity": "", "leaseDurationSeconds": 1})
+
+    async def _taken(self) -> bool:
         try:
             found = await self._cluster.get(f"{self._collection}/{self._name}")
         except KubeError as error:

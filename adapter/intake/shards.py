@@ -29,6 +29,9 @@ class Shards(Protocol):
     async def may_write(self) -> bool:
         """Return whether it is this replica that writes."""
 
+    async def leave(self) -> None:
+        """Let another replica write from now on."""
+
 
 class ConfigMaps:
     """One ConfigMap a shard; who writes has the lease."""
@@ -60,6 +63,9 @@ class ConfigMaps:
     async def may_write(self) -> bool:
         return await self._lease.held()
 
+    async def leave(self) -> None:
+        await self._lease.release()
+
     async def _create(self, number: int, text: str) -> None:
         metadata = {
             "name": f"{NAME}-{number}",
@@ -86,6 +92,9 @@ class Folder:
 
     async def may_write(self) -> bool:
         return True
+
+    async def leave(self) -> None:
+        """Do nothing: there is no other."""
 
     def _file(self, number: int) -> Path:
         return self._path / f"{NAME}-{number}"

@@ -181,8 +181,9 @@ def test_standalone_what_was_learnt_of_starts_outlives_the_adapter(
     raw["metadata"]["creationTimestamp"] = (now - timedelta(seconds=100)).isoformat()
     (pods / "pod.json").write_text(json.dumps(raw))
     arguments = ["--standalone", str(pods), "--cold-start-folder", str(kept)]
-    adapter.start(*arguments, "--cold-start-period-seconds", "5")
-    adapter.until("/metrics", 200, 'cold_start_checkpoints_total{result="written"} 1.0')
+    adapter.start(*arguments)  # which writes once in five minutes, and when it is told to stop
+    adapter.until("/metrics", 200, 'cold_start_checkpoints_total{result="read"} 1.0')
+    adapter.until("/coldstart?namespace=default", 200, '"seconds":[40.0]')
     assert adapter.stop()[0] == 0
     (pods / "pod.json").unlink()
     adapter.start(*arguments)

@@ -162,6 +162,62 @@ async def test_a_write_that_fails_is_tried_again_after_a_period(
         await until(lambda: replica.count("written") == 1)
 
 
+async def test_a_shard_that_cannot_be_written_stops_no_other_and_is_told_once(
+    kube: Kube, server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Replica(kube, "a")
+    await replica.checkpoint.restore()
+    for n in range(100):
+        replica.learnt.learn(Key("default", f"Deployment/{n}", ""), start("one"))
+    for number in (0, 2):
+        refusal = {"code": 403, "reason": "Forbidden", "message": f"no right to {number}"}
+        server.refusals[f"PATCH {CONFIG_MAPS}/{NAME}-{number}"] = refusal
+    for _ in range(3):
+        await replica.checkpoint.save()
+    assert (replica.count("written"), replica.count("failed")) == (SHARDS - 2, 6)
+    told = [vars(one)["fields"]["why"] for one in caplog.records]
+    assert ["no right to 0" in told[0], "no right to 2" in told[1], len(told)] == [True, True, 2]
+    server.refusals.clear()
+    await replica.checkpoint.save()
+    assert replica.count("written") == SHARDS
+
+
+async def test_whoever_stops_writes_a_last_time_and_lets_another_write_at_once(
+    kube: Kube,
+) -> None:
+    first, second = Replica(kube, "a"), Replica(kube, "b")
+    for replica in (first, second):
+        await replica.checkpoint.restore()
+        await replica.checkpoint.save()
+    first.learnt.learn(KEY, start("last"))
+    await second.checkpoint.leave()
+    await first.checkpoint.leave()
+    assert (first.count("written"), second.count("written")) == (1, 0)
+    second.learnt.learn(KEY, start("after"))
+    await second.checkpoint.save()
+    assert second.count("written") == 1
+
+
+async def test_whoever_stops_before_it_has_read_writes_nothing(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    replica = Replica(kube, "a")
+    replica.learnt.learn(KEY, start("one"))
+    await replica.checkpoint.leave()
+    assert not server.calls
+
+
+async def test_an_api_server_that_is_away_holds_up_no_stop(
+    kube: Kube, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.05)
+    replica = Replica(kube, "a")
+    await replica.checkpoint.restore()
+    server.answering.clear()
+    await replica.checkpoint.leave()
+    assert replica.count("failed") == 1
+
+
 async def test_an_error_that_nobody_foresaw_ends_nothing(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,3 +88,26 @@ async def test_a_refusal_is_an_error(kube: Kube, server: FakeApiServer) -> None:
     server.refusals[f"GET {LEASES}/it"] = refusal
     with pytest.raises(KubeError, match="no right"):
         await lease(kube, "a").held()
+
+
+async def test_one_that_is_released_is_taken_at_once(kube: Kube, server: FakeApiServer) -> None:
+    first, second = lease(kube, "a"), lease(kube, "b")
+    assert await first.held()
+    assert not await second.held()
+    await first.release()
+    spec = server.get(LEASES, "it")["spec"]
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("", 1)
+    assert await second.held()
+    spec = server.get(LEASES, "it")["spec"]
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("b", 900)
+
+
+async def test_anothers_is_not_released(kube: Kube, server: FakeApiServer) -> None:
+    second = lease(kube, "b")
+    await second.release()
+    assert server.calls[f"GET {LEASES}/it"] == 0
+    assert await second.held()
+    taken = {"holderIdentity": "a", "renewTime": "2026-01-01T00:00:00.000000Z"}
+    server.put(LEASES, {"metadata": {"name": "it"}, "spec": taken})
+    await second.release()
+    assert server.get(LEASES, "it")["spec"] == taken
