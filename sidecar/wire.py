@@ -19,6 +19,9 @@ OLDEST_READABLE_SCHEMA = max(1, SCHEMA - 2)
 MAX_FRAME_BYTES = 256 * 1024
 MAX_GPUS = 256  # sixteen GPUs of seven MIG instances each are 112
 
+# `gc=False`, here and below: what was decoded is never part of a cycle, and an adapter holds
+# thousands of these, which a collection would visit one by one.
+
 
 class EngineState(StrEnum):
     """What the sidecar knows of the model server."""
@@ -29,7 +32,7 @@ class EngineState(StrEnum):
     FAILING = "failing"  # it answered in this life and is still there, the last reading failed
 
 
-class Histogram(msgspec.Struct, frozen=True, omit_defaults=True):
+class Histogram(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A cumulative Prometheus histogram: `counts[i]` observations were <= `bounds[i]`.
 
     The last bound is +Inf and is not sent: `counts` is one longer than `bounds`.
@@ -40,7 +43,7 @@ class Histogram(msgspec.Struct, frozen=True, omit_defaults=True):
     sum: float | None = None
 
 
-class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
+class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The model server's queue; counts are requests, `_total` are counters since its start."""
 
     kind: str  # row of the engine table, such as "vllm"; "none" without one
@@ -57,7 +60,7 @@ class EngineReading(msgspec.Struct, frozen=True, omit_defaults=True):
     estimate: str | None = None  # why the queue is a stand-in for one that the engine does not tell
 
 
-class MigInstance(msgspec.Struct, frozen=True):
+class MigInstance(msgspec.Struct, frozen=True, gc=False):
     """Where a MIG instance lies: its GPU, and NVML's ids of the GPU and the compute instance."""
 
     parent: str
@@ -65,7 +68,7 @@ class MigInstance(msgspec.Struct, frozen=True):
     compute_instance: int
 
 
-class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
+class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One GPU or MIG instance as NVML sees it; a field is None where NVML declined that call.
 
     A MIG instance has figures of its own or none: the load of its GPU is also its neighbours'.
@@ -97,14 +100,14 @@ class GpuReading(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None  # NVML's product name, such as "NVIDIA H100 80GB HBM3"
 
 
-class Oom(msgspec.Struct, frozen=True, omit_defaults=True):
+class Oom(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Whether the KV cache or the GPU's memory is about to be full, and in words by what."""
 
     near: bool
     why: str | None = None
 
 
-class Attribution(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attribution(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How the GPUs were found to be this pod's; `how` is None when that could not be proven."""
 
     how: str | None = None
@@ -116,7 +119,7 @@ CONTAINER = "container"  # the model's own
 NODE = "node"  # an agent's, which shows the whole node
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """One pod of the node and the ids of the GPUs that it holds, as the kubelet spells them."""
 
     namespace: str
@@ -124,7 +127,7 @@ class Held(msgspec.Struct, frozen=True):
     devices: tuple[str, ...]
 
 
-class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
+class Ages(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Seconds since each reading was taken; None when there is no such reading."""
 
     engine: float | None = None
@@ -132,7 +135,7 @@ class Ages(msgspec.Struct, frozen=True, omit_defaults=True):
     held: float | None = None
 
 
-class Phases(msgspec.Struct, frozen=True, omit_defaults=True):
+class Phases(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Seconds since each start-up event was first seen; None when it has not happened.
 
     Those of the engine are of the model server's present life. One that listens only once its model
@@ -158,7 +161,7 @@ class Backlog(msgspec.Struct, frozen=True, omit_defaults=True):
     series: dict[str, tuple[float | None, ...]]
 
 
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of `/v1/stream`, and the whole answer of `/v1/sample`."""
 
     schema: int

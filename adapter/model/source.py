@@ -21,7 +21,7 @@ _NO_LABEL_CHARACTER = re.compile(r"[^-A-Za-z0-9_.]")
 _LONGEST_LABEL = 63
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """The last word of one pod's source.
 
     `heard_at` is None before the first frame, and where only the node speaks for the pod.
