@@ -68,6 +68,7 @@ def _latencies(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -
             "test-adapter",
             "static bytes",
             "forescale - static (p50)",
+            "again - static (p50)",
             "test-adapter ÷ forescale (p50)",
         ),
         [
@@ -91,6 +92,7 @@ def _latency_row(cells: Cells, way: Way, namespace: str, count: int) -> tuple[st
         f"{count:,}, {way} ({ours.runs[0].bytes / 1024:.1f} KiB)",
         *map(_latency, (ours, again, peer, static)),
         f"{ours.p50_ms() - static.p50_ms():+.2f}",
+        f"{again.p50_ms() - static.p50_ms():+.2f}",
         _times(peer.p50_ms() / ours.p50_ms()),
     )
 

@@ -50,7 +50,7 @@ class Answers:
     ) -> web.Response:
         """Answer a GET, from memory where the same was asked of this Snapshot."""
         snapshot = self.snapshot()
-        key = str(request.rel_url)
+        key = request.raw_path
         body = self._memo.get(snapshot, key)
         if body is None:
             body = build(snapshot, request)

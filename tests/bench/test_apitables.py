@@ -68,6 +68,7 @@ def test_the_latency_ratio_is_that_of_answers_built_anew() -> None:
     assert found["forescale, again"] == "0.10 / 0.10"
     assert found["test-adapter ÷ forescale (p50)"] == "40x"
     assert found["forescale - static (p50)"] == "+0.25"
+    assert found["again - static (p50)"] == "-0.65"
 
 
 def test_the_throughput_ratios_are_those_of_answers_built_anew() -> None:
