@@ -1,17 +1,22 @@
 """Latencies and dimensions as a client asks for them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter.errors import BadRequest, NotFound, NoValue
+from adapter.intake import frames
+from sidecar import engines, wire
+from sidecar.settings import load
 from tests.adapter.api.test_custom import Asking
 from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
 
 TTFT = "llm_inference_time_to_first_token_seconds"
 PENDING = "llm_inference_pending_requests"
 SERIES = "time_to_first_token_seconds"
+TWO_MODELS = Path(__file__).parents[2] / "sidecar" / "pages" / "triton_2_60.txt"
 OWNER = f"default/deployments.apps/{DEPLOYMENT}"
 
 
@@ -103,6 +108,24 @@ def test_a_pod_that_was_not_heard_yet_keeps_its_place_in_a_total_by_dimension() 
     world.advance(20)
     found = item(Asking(world)(f"{OWNER}/{PENDING}", metricLabelSelector="model=qwen"))
     assert found["value"] == "8"
+
+
+def test_one_of_two_models_of_a_server_is_read_by_its_label_and_asked_for_by_its_name() -> None:
+    pending = 'nv_inference_pending_request_count{model="llama"}'
+    argv = ("--engine", "custom", "--engine-url", "http://127.0.0.1:8002/metrics")
+    row = load((*argv, "--engine-pending", pending), {}, "0").settings.engine_row
+    assert row is not None
+    engine = engines.parse_by(TWO_MODELS.read_bytes(), (row,)).reading
+    frame = wire.Frame(1, "b", 1, 2.0, age_seconds=wire.Ages(engine=0.0), engine=engine)
+    sent = frames.reading(wire.decode(wire.encode(frame)), "u", 0.0, lambda *_: None)
+    world = World(serving_pod("llm-0"))
+    world.say = {"llm-0": {point.series: point.value for point in sent.points}}
+    world.dims = {"llm-0": sent.dims}
+    world.advance(20)
+    path = f"default/pods/*/{PENDING}"
+    assert Asking(world).values(path, metricLabelSelector="model=llama") == {"llm-0": "11"}
+    with pytest.raises(NoValue, match="they say model=llama"):
+        Asking(world)(path, metricLabelSelector="model=embedder")
 
 
 def test_a_resource_that_has_no_latency_is_not_found(asking: Asking) -> None:
