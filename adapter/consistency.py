@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from adapter.listen import is_loopback
 from adapter.model.catalogue import METRICS
 from adapter.model.owners import Owners
 from adapter.model.target import DESIRED_REPLICAS
@@ -33,6 +34,11 @@ def problems(settings: Settings) -> list[str]:
             found.append(f"{key}.secret needs a CA of ours, and tls.folder has none: use caFile")
     if settings.standalone and settings.kubeconfig:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
+    if settings.standalone and not is_loopback(settings.api.host):
+        found.append(
+            f"standalone needs api.host 127.0.0.1, and it is {settings.api.host}: without a"
+            " kube-apiserver nobody is authenticated"
+        )
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
     found += _query_problems(settings)
     period = settings.cold_start.period_seconds

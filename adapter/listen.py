@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections import Counter
 
@@ -28,6 +29,14 @@ def listen(name: str, host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port} ({error.strerror or error}):"
             f" free it, or set {name}.port or {name}.host to another"
         ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Gate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 import yaml
 
+from adapter import document
 from adapter.consistency import problems
 from adapter.errors import SettingsError
-from adapter.settings import Settings
+from adapter.paths import absent, missing
+from adapter.settings import LISTED, Settings
 
 _Tree = TypeVar("_Tree", bound=msgspec.Struct)
 
@@ -76,9 +79,7 @@ class Leaf(msgspec.Struct, frozen=True):
             return _parse_int(raw)
         if self.type is not str:
             return _parse_list(raw, self.type)
-        if isinstance(raw, str):
-            return raw
-        raise ValueError(f"`{raw}` is no text")
+        return _parse_text(raw, listed=self.key in LISTED)
 
 
 def leaves(tree: type[msgspec.Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
@@ -96,17 +97,21 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
 
     Raises SettingsError with every problem of flags, variables, file and cross-checks at once. A
     variable that is no setting is a warning: the kubelet and others put theirs in, too.
-    `--help`, `--config` and `--check` are understood besides the fields.
+    `--help`, `--config` and `--check` are understood besides the fields; the last one also looks
+    for the files that the settings name.
     """
     flags = vars(parser().parse_args(arguments))
-    flags["config"] = flags.pop("check") or flags["config"]
+    checked, path = flags.pop("check"), flags.pop("config")
     found: list[str] = []
     warnings: list[str] = []
-    values = _from_file(flags.pop("config"), found)
+    values = _from_file("--check" if checked else "--config", checked or path, found)
     values |= _from_environment(environment, found, warnings)
     values |= _from_flags(flags, found)
     settings = _build(Settings, (), values)
     found += problems(settings)
+    if checked:
+        found += missing(settings)
+        warnings += absent(settings)
     if found:
         raise SettingsError(found)
     return settings, warnings
@@ -151,22 +156,21 @@ def _from_environment(
     return _parsed(raws, found)
 
 
-def _from_file(path: str | None, found: list[str]) -> dict[str, object]:
+def _from_file(flag: str, path: str | None, found: list[str]) -> dict[str, object]:
     if path is None:
         return {}
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found.append(f"--config {path} cannot be read: {error}")
-        return {}
-    if not isinstance(tree, dict):
-        found.append(f"--config {path}: the file must be a mapping such as `model: {{…}}`")
-        return {}
+    tree = document.read(Path(path), f"{flag} {path}", found)
     known = {leaf.key: leaf for leaf in leaves()}
     raws = []
     for key, raw in _flatten(tree, known):
         if key in known:
             raws.append((known[key], raw, f"{path}: {key}"))
+        elif below := [leaf for leaf in known if leaf.startswith(f"{key}.")]:
+            has = "has nothing below it" if raw is None else f"is `{raw}`"
+            name = below[0].removeprefix(f"{key}.")
+            found.append(
+                f"{path}: {key} {has}: write its settings there, as in {key}: {{{name}: …}}"
+            )
         else:
             found.append(f"{path}: {key} is no setting{_nearest(key, known)}")
     return _parsed(raws, found)
@@ -238,6 +242,14 @@ def _parse_int(raw: object) -> int:
     raise ValueError(f"`{raw}` is no whole number")
 
 
+def _parse_text(raw: object, *, listed: bool) -> str:
+    if isinstance(raw, str):
+        return raw
+    if listed and isinstance(raw, list):
+        raise ValueError(f'is a list: write one text, "{", ".join(map(str, raw))}"')
+    raise ValueError(f"`{raw}` is no text: put it in quotes")
+
+
 def _parse_list(raw: object, kind: type) -> object:
     """Return a list of mappings, as the file has it; a flag or variable spells it in YAML."""
     try:
@@ -250,7 +262,7 @@ def _parse_list(raw: object, kind: type) -> object:
 
 
 def _parse_seconds(raw: object) -> float:
-    if isinstance(raw, int | float) and not isinstance(raw, bool):
+    if isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw):
         return float(raw)
     match = DURATION.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:

@@ -201,6 +201,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 LIVE = ("intake.", "model.", "log.")
 
 
+# Texts that hold several terms, with commas between them.
+LISTED = ("intake.nodeSources", "api.objectKinds")
+
+
 def accounts(text: str) -> frozenset[tuple[str, str]]:
     """Return the (namespace, service account) pairs of `intake.nodeSources`."""
     parts = [part.strip().split("/") for part in text.split(",") if part.strip()]

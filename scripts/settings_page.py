@@ -28,6 +28,8 @@ is no setting: both are told. An unknown flag or key is an error.
 `forescale adapter --config FILE` reads YAML; the key `model.holdSeconds` is
 `model: {holdSeconds: 60s}` there. `forescale adapter --check FILE` says what is wrong with a file
 and ends with 0 or 2; [settings.schema.json](settings.schema.json) is its JSON Schema, for editors.
+It also looks for the folders and files that the settings name: check where the adapter is to run.
+A key that stands twice in a mapping is an error.
 
 The file is looked at every two seconds. A change of `intake.*` (for streams opened from then on),
 `model.*` or `log.*` takes effect at once, but for `intake.nodeSources`. A file with any problem, or

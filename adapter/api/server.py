@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import Callable
 
@@ -31,7 +30,7 @@ from adapter.errors import (
     Unauthorized,
     Unavailable,
 )
-from adapter.listen import BACKLOG, Gate, listen
+from adapter.listen import BACKLOG, Gate, is_loopback, listen
 from adapter.model.catalogue import EXTERNAL_GROUP, GROUP, VERSIONS
 from adapter.model.owners import KNOWN, Owners
 from adapter.settings import Api
@@ -87,7 +86,7 @@ class Server:
 
     async def start(self, settings: Api, context: ssl.SSLContext | None) -> None:
         """Listen. Raises StartupError naming the setting when that is impossible."""
-        if self._auth is None and not _is_loopback(settings.host):
+        if self._auth is None and not is_loopback(settings.host):
             raise StartupError(
                 f"api.host is {settings.host}, but without a kube-apiserver nobody is"
                 " authenticated: set api.host to 127.0.0.1"
@@ -257,10 +256,3 @@ def _http_failure(request: web.Request, error: web.HTTPException) -> AnswerError
 
 async def _alive(_: web.Request) -> web.StreamResponse:
     return web.Response(text="ok")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -45,7 +45,7 @@ def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) 
     told = "\n".join(raised.value.problems)
     for words in (
         "model.holdSecond is no setting; did you mean model.holdSeconds?",
-        "tls is no setting",
+        "tls is `3`: write its settings there, as in tls: {secret: …}",
         "intake.allowLoopback: `maybe` is neither true nor false",
         "FORESCALE_ADAPTER_OPS_PORT: `many` is no whole number",
         "api.port is 99999",
@@ -115,6 +115,9 @@ def test_every_field_is_a_flag_and_a_variable() -> None:
         ("api: {port: seven}\n", False),
         ("nothing: {of: this}\n", False),
         ("apiServices: {manage: 3}\n", False),
+        ("model: 5\n", False),
+        ("model:\n", False),
+        ("intake: {nodeSources: [a/b, c/d]}\n", False),
     ],
 )
 def test_the_schema_takes_a_file_where_the_adapter_does(
@@ -141,6 +144,54 @@ def test_a_check_says_ok_or_every_problem(
     told = capsys.readouterr().err
     assert "model.tickSecond is no setting" in told
     assert "log.level is `loud`" in told
+
+
+def test_a_check_finds_what_would_keep_the_adapter_from_starting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, file = tmp_path / "gone", tmp_path / "settings.yaml"
+    file.write_text(
+        f"standalone: {gone}\ncoldStart: {{folder: {gone}}}\ntls: {{folder: {gone}}}\n"
+        "model: 5\nintake: {nodeSources: [a/b, c/d]}\n"
+        f"prometheus: {{url: 'http://p:9090', tokenFile: {gone}}}\n"
+        f"fallthrough: {{url: 'https://a.b.svc', caFile: {gone}}}\nmodel: {{holdSeconds: .inf}}\n"
+    )
+    assert main(["--check", str(file)]) == 2
+    told = capsys.readouterr().err.splitlines()
+    for words in (
+        f"{file}: model is in lines 4 and 8: keep one of them",
+        f'{file}: intake.nodeSources: is a list: write one text, "a/b, c/d"',
+        f"{file}: model.holdSeconds: `inf` is no duration: write 15s",
+        "standalone needs api.host 127.0.0.1, and it is ::",
+        f"standalone: {gone} is no directory here: create it, name another",
+        f"coldStart.folder: {gone} is no directory here",
+        f"tls.folder: {gone} is no directory here",
+    ):
+        assert any(line.startswith(f"error: {words}") for line in told), (words, told)
+
+
+def test_a_file_that_is_read_only_when_it_is_needed_is_a_warning_of_a_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("prometheus: {url: 'http://p:9090', caFile: /gone/ca.crt}\n")
+    assert main(["--check", str(file)]) == 0
+    assert capsys.readouterr().err.startswith(
+        "warning: prometheus.caFile: /gone/ca.crt is no file here"
+    )
+
+
+def test_a_check_calls_the_file_by_the_flag_that_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--check", str(tmp_path / "none.yaml")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --check {tmp_path}/none.yaml cannot be read")
+
+
+def test_a_folder_that_is_not_there_is_no_matter_of_loading(tmp_path: Path) -> None:
+    """At a start the part that needs it says so; at a reload it must refuse nothing."""
+    flag = f"--cold-start-folder={tmp_path}/gone"
+    assert load([flag], {})[0].cold_start.folder == f"{tmp_path}/gone"
 
 
 def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:

@@ -1,0 +1,31 @@
+"""Paths of the settings: what the adapter cannot start without, and what it reads later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from adapter.paths import absent, missing
+from adapter.settings import Prometheus, Settings
+
+
+def test_what_is_there_and_what_is_not_named_is_no_problem(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text("")
+    assert missing(Settings()) == list(absent(Settings())) == []
+    assert missing(Settings(standalone=str(tmp_path), kubeconfig=str(file))) == []
+
+
+def test_a_file_is_no_folder_and_a_folder_no_kubeconfig(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    told = missing(Settings(standalone=str(file), kubeconfig=str(tmp_path)))
+    assert [words.split(":")[0] for words in told] == ["standalone", "kubeconfig"]
+
+
+def test_a_token_may_be_mounted_later(tmp_path: Path) -> None:
+    settings = replace(Settings(), prometheus=Prometheus(token_file=str(tmp_path / "token")))
+    (told,) = absent(settings)
+    assert told.startswith("prometheus.tokenFile: ")
+    assert missing(settings) == []
