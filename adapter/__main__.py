@@ -31,6 +31,7 @@ from adapter.ops import server as ops
 from adapter.ops.coldstart import ColdStart
 from adapter.ops.probes import Parts, Probes
 from adapter.ops.status import Status
+from adapter.ops.top import Top
 from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
@@ -101,7 +102,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
         why = Why(lambda: loop.snapshot, query.choice, lambda: objects.board)
         status = Status(lambda: loop.snapshot, loop.starting, probes)
-        pages: tuple[ops.Page, ...] = (why, ColdStart(loop.starting), *status.pages())
+        top = Top(lambda: loop.snapshot)
+        pages: tuple[ops.Page, ...] = (why, top, ColdStart(loop.starting), *status.pages())
         runner, port = await ops.start(settings.ops, probes, metrics, *pages)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from adapter.cli.table import printable
 from adapter.demo.view import Paint
 from adapter.doctor.checks import Diagnosis, Line
 from adapter.doctor.finding import Level
 
 _LEVEL = max(len(level) for level in Level)
-MAX_CHARACTERS = 600  # of one line: an answer's words may be a tenant's, or a proxy's page
 
 
 def text(diagnosis: Diagnosis, paint: Paint) -> str:
@@ -36,8 +36,3 @@ def _painted(line: Line, paint: Paint) -> str:
     if line.level is Level.PASS:
         return paint.green(word)
     return paint.yellow(word) if line.level is Level.WARN else paint.red(word)
-
-
-def printable(words: str) -> str:
-    """Return words that others wrote so that they can neither end a line nor steer a terminal."""
-    return "".join(one if one.isprintable() else " " for one in words[:MAX_CHARACTERS])

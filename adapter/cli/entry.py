@@ -15,6 +15,7 @@ COMMANDS = {
     "migrate": "say what a prometheus-adapter configuration is in our metrics",
     "why": "why an HPA, a workload or a pod has the figures it has",
     "coldstart": "how long a workload's pods take until they serve",
+    "top": "each workload's pods, queue and GPUs on one screen",
     "doctor": "what keeps HPAs from scaling, and what mends it",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }

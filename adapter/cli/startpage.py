@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from adapter.cli import table
 from adapter.model.startstory import Shape, StartStory
 from adapter.ops.coldstart import Stories
 
@@ -95,11 +96,7 @@ def _listed(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _table(stories: Stories) -> Iterator[str]:
     shown = stories.workloads[:SHOWN_WORKLOADS]
-    rows = [_HEAD, *(_row(story) for story in shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    yield from table.lines([_HEAD, *(_row(story) for story in shown)])
     more = len(stories.workloads) - len(shown) + stories.more
     if more:
         yield f"and {more} more: -n NAMESPACE or a name shows them"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import podpage
+from adapter.cli import podpage, table
 from adapter.cli.autoscaler import Autoscaler
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import parse_milli
@@ -103,11 +103,7 @@ def _table(pods: Sequence[PodStory]) -> list[str]:
 
 
 def _lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return [f"  {line}" for line in table.lines(rows)]
 
 
 def _row(pod: PodStory) -> tuple[str, ...]:

@@ -15,14 +15,14 @@ from adapter.telemetry import Metrics
 
 
 @contextmanager
-def serving(page: Page) -> Iterator[str]:
-    """Serve the page beside the probes; yield the URL."""
+def serving(*pages: Page) -> Iterator[str]:
+    """Serve the pages beside the probes; yield the URL."""
     loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     ports: list[int] = []
 
     async def serve() -> None:
         probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
-        runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), page)
+        runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics(), *pages)
         ports.append(port)
         started.set()
         await stop.wait()

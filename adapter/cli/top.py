@@ -1,0 +1,82 @@
+"""`forescale top`: workloads with their pods, queue and GPUs, or the pods of one, on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from adapter.cli import reach, toppage
+from adapter.cli.failure import failed
+from adapter.cli.reach import Page
+from adapter.errors import KubeError, StartupError
+from adapter.model.why import Story
+from adapter.ops.top import Loads, Top
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The workloads; of one that was named also the stories of its pods, by metric."""
+
+    loads: Loads
+    stories: dict[str, Story] = {}
+
+    def text(self) -> str:
+        parts = [toppage.workloads(self.loads)]
+        parts += [toppage.pods(self.stories)] if self.stories else []
+        return "\n\n".join(parts)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Return 0 with the tables on standard output, 1 when there are none or nobody answers."""
+    chosen = _parser().parse_args(argv)
+    try:
+        answer = asyncio.run(_answer(chosen))
+    except StartupError as error:
+        return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
+    except KubeError as error:
+        return failed(reach.told(error), reach.hint(error, "forescale top -A shows all workloads"))
+    text = msgspec.json.encode(answer).decode() if chosen.output == "json" else answer.text()
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="forescale top",
+        description="Shows each workload's pods, its queue, its GPUs and what it is asked to carry;"
+        " of a workload that is named also each pod.",
+        allow_abbrev=False,
+    )
+    made.add_argument("workload", metavar="WORKLOAD", nargs="?", default="",
+                      help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
+    made.add_argument("-A", "--all-namespaces", action="store_true")
+    reach.add_options(made)
+    return made
+
+
+async def _answer(chosen: argparse.Namespace) -> Answer:
+    if chosen.adapter:
+        return await _asked(reach.at(chosen.adapter), chosen)
+    async with reach.cluster(chosen.kubeconfig) as kube:
+        page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
+        return await _asked(page, chosen)
+
+
+async def _asked(page: Page, chosen: argparse.Namespace) -> Answer:
+    kind, _, name = chosen.workload.rpartition("/")
+    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
+    if not chosen.all_namespaces:
+        query["namespace"] = chosen.namespace
+    loads = msgspec.convert(await page(Top.path, query), Loads, strict=False)
+    if not name or len(loads.workloads) != 1:
+        return Answer(loads)
+    (one,) = loads.workloads
+    place = {"namespace": one.namespace, "kind": one.kind, "name": one.name}
+    return Answer(loads, {m: await _story(page, place, m) for m in toppage.COLUMNS.values()})
+
+
+async def _story(page: Page, place: dict[str, str], metric: str) -> Story:
+    return msgspec.convert(await page("/why", {**place, "metric": metric}), Story, strict=False)

@@ -1,0 +1,62 @@
+"""`forescale top` at an adapter's ops port: one screen, JSON, errors with a hint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from adapter.api import query
+from adapter.cli import top as command
+from adapter.ops.top import Top
+from adapter.ops.why import Why
+from tests.adapter.cli.opsport import serving
+from tests.adapter.model.world import DEPLOYMENT
+from tests.adapter.ops.statuspage import busy
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    snapshot = busy("llm-a", "llm-b").advance(20)
+    pages = Top(lambda: snapshot), Why(lambda: snapshot, query.choice)
+    with serving(*pages) as found:
+        yield found
+
+
+@pytest.mark.parametrize("arguments", [[], ["-A"]])
+def test_workloads_are_told_on_one_screen(
+    url: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run([*arguments, "--adapter", url]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.startswith("NAMESPACE  WORKLOAD")
+    assert line.split()[:8] == ["default", "Deployment", DEPLOYMENT, "3", "2", "0", "0", "1"]
+
+
+@pytest.mark.parametrize("name", [DEPLOYMENT, f"deploy/{DEPLOYMENT}"])
+def test_a_workload_that_is_named_is_told_pod_by_pod(
+    url: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run([name, "--adapter", url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[4].split()) == (
+        "llm-a serving 0 s ago 4 8 - 50 % - its source does not read this"
+    )
+    assert [line.split()[0] for line in lines[4:]] == ["llm-a", "llm-b", "quiet"]
+
+
+def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run([DEPLOYMENT, "--adapter", url, "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loads"]["workloads"][0]["gpuPercent"] == 50.0
+    assert len(found["stories"]["nvidia_gpu_utilization"]["pods"]) == 3
+
+
+def test_an_unknown_workload_is_an_error_with_a_hint(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(["sts/other", "--adapter", url]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: other has no pod with a source")
+    assert "\nhint: forescale top -A shows all workloads" in err
