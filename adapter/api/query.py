@@ -6,16 +6,20 @@ import re
 from collections.abc import Mapping
 
 import msgspec
+from msgspec import structs
 
 from adapter.errors import BadRequest, MethodNotAllowed
 from adapter.model import selector as selectors
 from adapter.model.catalogue import (
     DIMENSIONS,
     MEAN_30S,
+    METRICS,
     QUANTILES,
+    SPREAD,
     WINDOWS_SECONDS,
     Agg,
     Metric,
+    Over,
     Stat,
     View,
 )
@@ -34,6 +38,7 @@ _VIEW_CHOICES = {
     "quantile": tuple(_QUANTILES),
     "window": tuple(_WINDOWS),
     "agg": tuple(map(str, Agg)),
+    "gpus": tuple(map(str, Over)),
 } | dict.fromkeys(DIMENSIONS, _ANYTHING)
 _WORKLOAD_CHOICES = {"workload": _ANYTHING, "kind": _ANYTHING}
 _EXTERNAL_CHOICES = _WORKLOAD_CHOICES | _VIEW_CHOICES
@@ -170,9 +175,17 @@ def _choice(requirement: Requirement, choices: Mapping[str, tuple[str, ...]]) ->
 
 def _view(parameter: str, metric: Metric, chosen: Mapping[str, str]) -> View:
     try:
-        return _combined(metric, _stat(chosen), chosen.get("window"))
+        view = _combined(metric, _stat(chosen), chosen.get("window"))
+        return structs.replace(view, over=_over(metric, chosen)) if "gpus" in chosen else view
     except ValueError as error:
         raise BadRequest(f"{parameter}: {error}") from error
+
+
+def _over(metric: Metric, chosen: Mapping[str, str]) -> Over:
+    if metric.series in SPREAD:
+        return Over(chosen["gpus"])
+    known = ", ".join(one.name for one in METRICS.values() if one.series in SPREAD)
+    raise ValueError(f"gpus={chosen['gpus']} is no choice of {metric.name}; it is one of {known}")
 
 
 def _stat(chosen: Mapping[str, str]) -> Stat | None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from adapter.intake import histograms, word
+from adapter.intake import gpus, histograms, word
 from adapter.model import rates
 from adapter.model.batch import Column, ModelState, Point, Reading, Totals
 from adapter.model.catalogue import CEILINGS, DIMENSIONS
@@ -84,7 +84,7 @@ def reading(frame: wire.Frame, uid: str, at: float, drop: Drop) -> Reading:
         buckets=buckets,
         dims=_dims(frame),
         life=frame.boot,
-        gpus=word.gpus(cleaned.gpus),
+        gpus=gpus.counted(cleaned.gpus),
         word=word.told(frame, at),
     )
 
@@ -105,7 +105,7 @@ def _points(frame: wire.Frame, at: float, unusable: dict[str, str]) -> tuple[Poi
             unusable[series] = _no_measurement(value)
         else:
             points.append(Point(series, taken_at, value))
-    return tuple(points)
+    return (*points, *gpus.spread(frame.gpus, _taken_at(at, ages.gpu)))
 
 
 def _totals(frame: wire.Frame, at: float, earlier: Totals | None) -> tuple[Totals, ...]:
@@ -134,12 +134,12 @@ def _taken_at(at: float, age_seconds: float | None) -> float | None:
 
 def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
     """Return the frame without the figures that are no measurement; each is noted in words."""
-    engine, gpus = frame.engine, frame.gpus
+    engine, found = frame.engine, frame.gpus
     if engine is not None:
         engine = _without_bad(engine, _ENGINE_SERIES, unusable)
-    if gpus is not None:
-        gpus = tuple(_without_bad(gpu, _GPU_SERIES, unusable) for gpu in gpus)
-    return structs.replace(frame, engine=engine, gpus=gpus) if unusable else frame
+    if found is not None:
+        found = tuple(_without_bad(gpu, _GPU_SERIES, unusable) for gpu in found)
+    return structs.replace(frame, engine=engine, gpus=found) if unusable else frame
 
 
 def _without_bad(found: _Part, series_of: Mapping[str, str], unusable: dict[str, str]) -> _Part:

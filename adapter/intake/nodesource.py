@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from msgspec import structs
 
 from adapter.intake import frames, join
+from adapter.intake import gpus as of_pod
 from adapter.intake.frames import Drop
 from adapter.model.batch import Origin, Reading
 from adapter.model.fleet import Fleet, Pod
@@ -83,7 +84,7 @@ def reading(
         seq=0,
         period_seconds=period_seconds,
         age_seconds=wire.Ages(gpu=age_seconds),
-        gpus=gpus or None,
+        gpus=of_pod.whole(gpus, pod) or None,
         attribution=wire.Attribution(why=why) if why else None,
     )
     return structs.replace(frames.reading(frame, pod.uid, at, drop), origin=Origin.NODE)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from msgspec import structs
 
 from adapter.errors import IntakeError
-from adapter.intake import answers, frames, promql
+from adapter.intake import answers, frames, gpus, promql
 from adapter.intake.answers import PAST_SECONDS, STEP_SECONDS, PodKey, Sampled, Steps
 from adapter.model.batch import Column, ModelState, Origin, Reading
 from adapter.model.fleet import Fleet, Pod, SourceKind
@@ -120,7 +120,7 @@ class PrometheusSource:
                 self._sink.report(pod.uid, UNLISTED)
                 continue
             frame = answers.frame(figures, self._settings.period_seconds)
-            self._sink.add(frames.reading(frame, pod.uid, at, self._drop))
+            self._sink.add(gpus.of_means(frames.reading(frame, pod.uid, at, self._drop), pod))
 
     async def _in_thread(self, ask: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, ask)

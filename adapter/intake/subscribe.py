@@ -10,7 +10,7 @@ from typing import Self
 
 import aiohttp
 
-from adapter.intake import frames, join, nodesource
+from adapter.intake import frames, gpus, join, nodesource
 from adapter.intake.exporter import Exporter, ExporterTarget
 from adapter.intake.nodeframes import NodeReader
 from adapter.intake.reader import PageReader
@@ -149,7 +149,7 @@ class Subscriber:
 
         def read(frame: wire.Frame, now: float, drop: frames.Drop) -> Iterator[Reading]:
             pod = self._fleet.pods.get(uid)
-            own = frame if pod is None else join.own(frame, pod.holding)
+            own = frame if pod is None else gpus.of(join.own(frame, pod.holding), pod)
             yield frames.reading(own, uid, now, drop)
 
         return read

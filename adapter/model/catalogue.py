@@ -40,11 +40,20 @@ class Agg(StrEnum):
     MERGED = "merged"
 
 
+class Over(StrEnum):
+    """How the GPUs of a pod become one figure: their mean, the most or the least of them."""
+
+    MEAN = "mean"
+    MAX = "max"
+    MIN = "min"
+
+
 class View(msgspec.Struct, frozen=True):
     """One way to look at a series; `window_seconds` is 0 for RAW and the half-life for EWMA."""
 
     stat: Stat
     window_seconds: int = 0
+    over: Over = Over.MEAN
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -63,6 +72,15 @@ MEAN_15S = View(Stat.MEAN, 15)
 MEAN_30S = View(Stat.MEAN, 30)
 MEAN_60S = View(Stat.MEAN, 60)
 P95_60S = View(Stat.P95, 60)
+
+# The series that are the mean, or the share, of a pod's GPUs: they have a most and a least, too.
+SPREAD = ("gpu_busy_percent", "gpu_memory_percent", "gpu_tensor_percent", "gpu_dram_percent")
+
+
+def over(series: str, chosen: Over) -> str:
+    """Return the name of the series that is this of a pod's several GPUs."""
+    return series if chosen is Over.MEAN else f"{series}_{chosen}"
+
 
 # The series that are no readings but speeds of counters, in the order of the meters' columns.
 RATES = ("arrivals_per_second", "output_tokens_per_second", "preemptions_per_second")

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Self
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from adapter.model.foreseen import Mode
 from adapter.model.holding import NOTHING, Holding, Node
@@ -123,6 +125,11 @@ class Pod(msgspec.Struct, frozen=True):
     forecast: Mode | None = None  # what its annotation says
     target: Target | None = None  # what it is to carry, where its annotation says it
 
+    def asks_for_several(self) -> bool:
+        """Return whether it asks for several GPUs; replicas of a shared one are not counted."""
+        is_shared = self.holding.sharing or self.holding.sharing_allowed
+        return not is_shared and sum(self.gpus.values()) > 1
+
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.
 
@@ -166,6 +173,7 @@ class Fleet(msgspec.Struct, frozen=True):
     _matching: dict[tuple[str, Selector], Group] = {}
     _owned: dict[Object, Group] = {}
     _by_status: dict[str, Standing] = {}
+    _several: dict[str, NDArray[np.int64]] = {}
 
     @classmethod
     def of(
@@ -210,6 +218,13 @@ class Fleet(msgspec.Struct, frozen=True):
         if len(self._by_status) < len(self.pods):
             self._by_status.update({uid: pod.standing() for uid, pod in self.pods.items()})
         return self._by_status
+
+    def several(self) -> NDArray[np.int64]:
+        """Return the places of the pods that ask for several GPUs of their own."""
+        if not self._several:
+            places = (n for n, pod in enumerate(self.ordered) if pod.asks_for_several())
+            self._several["places"] = np.fromiter(places, np.int64)
+        return self._several["places"]
 
     def matching(self, namespace: str, selector: Selector) -> Group:
         """Return the namespace's pods that the selector matches."""

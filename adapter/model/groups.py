@@ -13,6 +13,7 @@ import msgspec
 from msgspec import structs
 
 from adapter.model.batch import Batch, ModelState, Origin, Point, Reading
+from adapter.model.catalogue import SPREAD, Over, over
 from adapter.model.fleet import Fleet
 from adapter.model.freshness import HELD_PERIODS
 from adapter.model.hold import Hold
@@ -21,6 +22,8 @@ from adapter.model.word import NO_GPUS, Gpus
 
 SUMS = frozenset({"gpu_memory_used_bytes", "gpu_power_watts"})
 WORST = frozenset({"gpu_health"})  # 1 only when every pod says so
+
+_OVER = frozenset(over(series, way) for series in SPREAD for way in (Over.MAX, Over.MIN))
 
 GroupKey = tuple[str, str]  # namespace, group
 
@@ -91,9 +94,19 @@ class Groups:
 def _points(heard: list[Member], size: int) -> Iterator[Point]:
     for series in dict.fromkeys(name for member in heard for name in member.points):
         known = [member for member in heard if series in member.points]
-        value = _value(series, known, whole=len(known) == size)
+        value = None if series in _OVER else _value(series, known, whole=len(known) == size)
         if value is not None:
             yield Point(series, min(m.points[series].at for m in known), value)
+        if series in SPREAD:
+            yield from _spread(series, known)
+
+
+def _spread(series: str, known: list[Member]) -> Iterator[Point]:
+    """Yield the most and the least over the GPUs of the group; of a pod with one GPU its figure."""
+    at = min(member.points[series].at for member in known)
+    for way, extreme in ((Over.MAX, max), (Over.MIN, min)):
+        name = over(series, way)
+        yield Point(name, at, extreme(m.points.get(name, m.points[series]).value for m in known))
 
 
 def _gpus(heard: list[Member], size: int) -> Gpus:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.catalogue import Over, over
 from adapter.model.fleet import Fleet
 
 NO_ROW = -1
@@ -37,6 +38,21 @@ class Rows:
 
 
 NONE = Rows({})
+
+
+def chosen(found: Mapping[str, Rows], series: str, way: Over, fleet: Fleet) -> Integers:
+    """Return the rows of a series looked at over each pod's GPUs in one way.
+
+    A pod of one GPU has the one row: its most and its least are its mean. One that asks for several
+    has none where its source tells the mean alone.
+    """
+    rows = found.get(series, NONE).of(fleet)
+    if way is Over.MEAN:
+        return rows
+    own, several = found.get(over(series, way), NONE).of(fleet), fleet.several()
+    out = np.where(own == NO_ROW, rows, own)
+    out[several] = own[several]
+    return out
 
 
 def by_series(rows: Mapping[tuple[str, str], int]) -> dict[str, Rows]:

@@ -20,7 +20,7 @@ from adapter.model.freshness import HELD_PERIODS, Freshness, grade
 from adapter.model.latency import FrozenTrails
 from adapter.model.precedence import GPU
 from adapter.model.quantity import is_quantity, to_milli
-from adapter.model.rows import NO_ROW, NONE, Integers
+from adapter.model.rows import NO_ROW, Integers, chosen
 from adapter.model.selection import Group
 from adapter.model.selector import Selector
 from adapter.model.sight import Floats, Levels, Sight, one_value, together
@@ -197,7 +197,7 @@ class Snapshot:
         return looked < len(self.serving)
 
     def _leveled(self, view: View, series: str, places: Integers) -> Levels:
-        rows = self.window.by_series.get(series, NONE).of(self.fleet)[places]
+        rows = chosen(self.window.by_series, series, view.over, self.fleet)[places]
         have = rows != NO_ROW
         values, seconds = np.full(len(rows), np.nan), np.zeros(len(rows))
         values[have], seconds[have] = look(view, self.window, rows[have])

@@ -13,7 +13,7 @@ import numpy as np
 
 from adapter.errors import NotFound, NoValue
 from adapter.model import excuses, outlook
-from adapter.model.catalogue import METRICS, RAW, Agg, Metric, Stat, View
+from adapter.model.catalogue import METRICS, Agg, Metric, Over, Stat, View
 from adapter.model.desired import asked, key_of, targets_of
 from adapter.model.fleet import Pod, Standing
 from adapter.model.foreseen import Foreseen
@@ -210,7 +210,8 @@ def words(choice: Choice) -> str:
     view = choice.view
     window = "" if view.stat is Stat.RAW else f" {view.window_seconds}s"
     agg = f", agg={choice.agg}" if choice.agg else ""
-    return f"{view.stat}{window}{''.join(f', {k}={v}' for k, v in choice.dims)}{agg}"
+    over = "" if view.over is Over.MEAN else f", gpus={view.over}"
+    return f"{view.stat}{window}{over}{''.join(f', {k}={v}' for k, v in choice.dims)}{agg}"
 
 
 def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
@@ -221,7 +222,8 @@ def _group(snapshot: Snapshot, namespace: str, kind: str, name: str) -> Group:
 
 
 def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple[PodStory, ...]:
-    raw = snapshot.levels(view if metric.distribution else RAW, metric.series, group.places)
+    last = view if metric.distribution else View(Stat.RAW, over=view.over)
+    raw = snapshot.levels(last, metric.series, group.places)
     seen = snapshot.levels(view, metric.series, group.places)
     stories = []
     for place, pod in enumerate(group.pods):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adapter.api.query import parse, parse_external
 from adapter.errors import AnswerError, BadRequest, MethodNotAllowed
-from adapter.model.catalogue import METRICS, RAW, WINDOWS_SECONDS, Agg, Stat, View
+from adapter.model.catalogue import METRICS, RAW, WINDOWS_SECONDS, Agg, Over, Stat, View
 
 BUSY = METRICS["nvidia_gpu_utilization"]
 MEMORY = METRICS["nvidia_gpu_memory_used_bytes"]
@@ -50,11 +50,23 @@ def test_a_label_selector_that_cannot_be_parsed_is_named(text: str) -> None:
         ("quantile=0.95,window=60s", View(Stat.P95, 60)),
         ("quantile=0.5,stat=median", View(Stat.P50, 30)),
         ("stat=rise", View(Stat.RISE, 300)),
+        ("gpus=mean", View(Stat.MEAN, 30)),
+        ("gpus=max", View(Stat.MEAN, 30, Over.MAX)),
+        ("gpus=min,stat=p90,window=60s", View(Stat.P90, 60, Over.MIN)),
         ("stat=rise,window=600s", View(Stat.RISE, 600)),
     ],
 )
 def test_the_metric_selector_chooses_the_view(text: str, expected: View) -> None:
     assert view(text) == expected
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [MEMORY.name, "nvidia_gpu_health", "llm_inference_pending_requests"],
+)
+def test_what_is_no_share_of_gpus_has_no_choice_of_them(metric: str) -> None:
+    with pytest.raises(BadRequest, match=r"gpus=max is no choice of .* one of nvidia_gpu_util"):
+        view("gpus=max", metric)
 
 
 def test_a_window_of_a_metric_that_is_usually_raw_asks_for_its_mean() -> None:
@@ -75,6 +87,7 @@ def test_a_window_of_a_metric_that_is_usually_raw_asks_for_its_mean() -> None:
         ("quantile=0.42", "quantile=0.5|0.9|0.95|0.99"),
         ("quantile=0.5,stat=max", "stat=max contradicts quantile=0.5"),
         ("window=31s", "15s|30s"),
+        ("gpus=median", "gpus=mean|max|min"),
         ("window=1m", "15s|30s"),
         ("stat in (raw,mean)", "takes one value"),
         ("stat!=raw", "takes one value"),

@@ -77,7 +77,8 @@ def test_its_word_is_of_gpus_alone_and_as_old_as_it_says() -> None:
         period_seconds=30.0,
         drop=lambda *_: None,
     )
-    assert found.points == (Point("gpu_busy_percent", 95.0, 50.0),)
+    assert found.points[0] == Point("gpu_busy_percent", 95.0, 50.0)
+    assert all(point.series.startswith("gpu_") for point in found.points)
     assert (found.uid, found.origin, found.model) == ("llm", Origin.NODE, ModelState.UNKNOWN)
     assert found.period_seconds == 30.0
 

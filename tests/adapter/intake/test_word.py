@@ -1,4 +1,4 @@
-"""What a frame says beside its figures: the start, a stand-in, memory that fills, how many GPUs."""
+"""What a frame says beside its figures: the start, a stand-in, memory that fills."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake import word
-from adapter.model.word import NO_GPUS, SILENT, Gpus, Phases, Word
-from sidecar.wire import EngineReading, EngineState, Frame, GpuReading, Oom
+from adapter.model.word import SILENT, Phases, Word
+from sidecar.wire import EngineReading, EngineState, Frame, Oom
 from sidecar.wire import Phases as Ages
 
 
@@ -45,25 +45,6 @@ def test_a_stand_in_and_memory_that_fills_keep_their_words_cut() -> None:
 
 def test_a_frame_that_says_nothing_beside_its_figures_says_nothing() -> None:
     assert word.told(frame(engine=EngineReading("vllm", EngineState.READY)), 100.0) is SILENT
-    assert word.gpus(None) is word.gpus(()) is NO_GPUS
-
-
-def test_of_several_gpus_those_without_a_figure_are_counted() -> None:
-    whole = GpuReading("a", 50.0, 10, 100, 300.0, healthy=True)
-    no_power = GpuReading("b", 50.0, 10, 0, None, healthy=True)
-    found = word.gpus((whole, no_power, GpuReading("c")))
-    assert found == Gpus(
-        3,
-        {
-            "gpu_busy_percent": 1,
-            "gpu_memory_percent": 2,
-            "gpu_memory_used_bytes": 2,
-            "gpu_power_watts": 2,
-            "gpu_health": 1,
-        },
-    )
-    assert found.share("gpu_busy_percent") == "2 of 3 GPUs"
-    assert found.share("gpu_tensor_percent") is None  # none of them has it: no part is missing
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))

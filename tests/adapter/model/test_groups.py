@@ -28,8 +28,14 @@ def says(rank: int, at: float = 100.0, gpus: int = 1, **levels: float) -> Readin
     return Reading(f"u{rank}", at, 2.0, ModelState.READY, points, gpus=Gpus(gpus))
 
 
-def levels(batch: Batch, uid: str = "u0") -> dict[str, float]:
+def every(batch: Batch, uid: str = "u0") -> dict[str, float]:
     return {p.series: p.value for r in batch.readings if r.uid == uid for p in r.points}
+
+
+def levels(batch: Batch, uid: str = "u0") -> dict[str, float]:
+    """Return the levels without the most and the least over the group's GPUs."""
+    found = every(batch, uid)
+    return {name: one for name, one in found.items() if not name.endswith(("_max", "_min"))}
 
 
 def fold(*readings: Reading, fleet: Fleet = FLEET, now: float = 100.0) -> Batch:
@@ -51,6 +57,15 @@ def test_a_group_says_of_how_many_of_all_its_gpus_a_share_is() -> None:
     assert heard({}, found, FLEET)["u0"].gpus.share("gpu_busy_percent") == "7 of 8 GPUs"
 
 
+def test_the_most_of_a_group_is_that_of_all_its_pods_whatever_each_has() -> None:
+    several = says(1, gpus=2, gpu_busy_percent=50, gpu_busy_percent_max=90, gpu_busy_percent_min=10)
+    found = every(fold(several, says(0, gpu_busy_percent=95)))
+    assert (found["gpu_busy_percent_max"], found["gpu_busy_percent_min"]) == (95.0, 10.0)
+    assert found["gpu_busy_percent"] == (2 * 50 + 95) / 3
+    alone = every(fold(says(1, gpu_busy_percent=20), says(0, gpu_busy_percent=80)))
+    assert (alone["gpu_busy_percent_max"], alone["gpu_busy_percent_min"]) == (80.0, 20.0)
+
+
 def test_the_gpus_of_a_silent_worker_are_missing_from_its_group() -> None:
     found = heard({}, fold(says(0, gpu_busy_percent=80, gpus=4)), FLEET)["u0"].gpus
     assert found.share("gpu_busy_percent") == "4 of 8 GPUs"
@@ -63,7 +78,7 @@ def test_a_worker_alone_moves_the_leader_and_leaves_its_queue_alone() -> None:
     found = groups.fold(Batch((says(1, 101.0, gpu_busy_percent=20),)), FLEET, 101.0)
     (told,) = [r for r in found.readings if r.uid == "u0"]
     assert told.origin is Origin.NODE
-    assert told.points == (Point("gpu_busy_percent", 100.0, 50.0),)
+    assert told.points[0] == Point("gpu_busy_percent", 100.0, 50.0)
 
 
 def test_the_period_of_a_workers_own_source_is_not_that_of_a_nodes_source() -> None:
@@ -106,9 +121,9 @@ def test_a_figure_is_as_old_as_its_oldest_part_and_a_silent_worker_is_left_out_i
     groups = Groups(HOLD_SECONDS)
     groups.fold(Batch((says(1, 100.0, gpu_busy_percent=20),)), FLEET, 100.0)
     held = groups.fold(Batch((says(0, 150.0, gpu_busy_percent=80),)), FLEET, 150.0)
-    assert held.readings[0].points == (Point("gpu_busy_percent", 100.0, 50.0),)
+    assert held.readings[0].points[0] == Point("gpu_busy_percent", 100.0, 50.0)
     gone = groups.fold(Batch((says(0, 160.0, gpu_busy_percent=80),)), FLEET, 160.0)
-    assert gone.readings[0].points == (Point("gpu_busy_percent", 160.0, 80.0),)
+    assert gone.readings[0].points[0] == Point("gpu_busy_percent", 160.0, 80.0)
 
 
 def test_the_leaders_own_past_is_not_that_of_its_group() -> None:

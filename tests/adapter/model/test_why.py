@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from adapter.model.batch import ModelState
-from adapter.model.catalogue import METRICS, RAW, Agg
+from adapter.model.catalogue import METRICS, RAW, Agg, Over, Stat, View
 from adapter.model.foreseen import Foreseen, Mode
 from adapter.model.owners import KNOWN
 from adapter.model.queried import Board, Key
@@ -110,6 +110,24 @@ def test_a_mean_over_fewer_gpus_than_the_pod_has_says_so_and_a_sum_is_none() -> 
     assert power is not None
     assert busy.pods[0].figure.note == "of 3 of 4 GPUs"
     assert power.pods[0].figure.why == "known of 3 of 4 GPUs only"
+
+
+def test_the_most_of_a_pods_gpus_is_told_as_it_is_served() -> None:
+    world = World(serving_pod("a"), serving_pod("b"))
+    busy = METRICS["nvidia_gpu_utilization"]
+    world.say = {
+        "a": {busy.series: 50.0, f"{busy.series}_max": 90.0},
+        "b": {busy.series: 40.0},
+    }
+    world.advance(3)
+    assert world.snapshot is not None
+    view = View(Stat.RAW, over=Over.MAX)
+    where = {"namespace": NAMESPACE, "kind": "Deployment.apps", "name": DEPLOYMENT}
+    found = tell(world.snapshot, busy, Choice(view), **where)
+    assert found is not None
+    assert found.view == "raw, gpus=max"
+    assert [(pod.figure.raw, pod.figure.served) for pod in found.pods] == [(90, "90"), (40, "40")]
+    assert found.total == Total("130", None)
 
 
 def test_a_silent_pod_is_held_and_then_gone_with_the_age_in_words() -> None:
