@@ -15,6 +15,8 @@ SELECTOR = f"app={APP_LABEL}"
 MODEL_PORT = 8000
 SIDECAR_PORT = 9401
 TEMPLATE_HASH = "6d5f7c9b84"
+# What the HPA's five waiting requests a pod come to with four that run: for the status page.
+ANNOTATIONS = {"forescale.dev/target": "inflight=9", "forescale.dev/forecast": "observe"}
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"  # the letters that Kubernetes draws names from
 
 
@@ -87,6 +89,7 @@ def _metadata(pod: Pod) -> dict[str, Any]:
             "pod-template-hash": TEMPLATE_HASH,
             "forescale.dev/source": "sidecar",
         },
+        "annotations": ANNOTATIONS,
         "ownerReferences": [_owner("ReplicaSet", f"{pod.deployment}-{TEMPLATE_HASH}")],
     }
     if pod.ending_at is not None:

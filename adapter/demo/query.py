@@ -54,6 +54,11 @@ class Adapter:
         """Return the command line with which a person asks for a metric."""
         return f'curl "{self._api}{GROUP}/v1beta1/namespaces/{NAMESPACE}/pods/*/{metric}"'
 
+    @property
+    def page(self) -> str:
+        """The address of its status page."""
+        return f"{self._ops}/status"
+
     async def ready(self) -> bool:
         """Return whether /readyz says yes."""
         return await self._page("/readyz") is not None

@@ -120,6 +120,7 @@ class Stage:
 
     async def perform(self, screen: Screen, stop: asyncio.Event) -> None:
         """Start everything and show it until the time is over or `stop` is set; ends by _Over."""
+        screen.say(f"watch it in a browser: {self.adapter.page}")
         screen.say("starting a model server, its sidecar and the adapter ...")
         self.deployment.scale(self.autoscaler.replicas)
         self._child = await self._start_adapter()

@@ -12,7 +12,7 @@ LINES = 30
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY_COLUMNS = 60
 # With the heading, the bar and the command (two lines) that makes LINES.
-ROWS = 11
+ROWS = 10
 WORDS = 6
 
 
@@ -46,6 +46,7 @@ class Scene(msgspec.Struct, frozen=True):
     history: Sequence[int]
     age_p99_seconds: float | None
     curl: str
+    page: str
 
 
 class Paint:
@@ -78,6 +79,7 @@ def picture(scene: Scene, paint: Paint) -> list[str]:
     rows = [_row(row, paint) for row in scene.rows[:ROWS]]
     more = len(scene.rows) - len(rows)
     return [
+        f"Watch it in a browser: {scene.page}",
         paint.bold(_head(scene)),
         _cut(_load(scene)),
         "",

@@ -65,6 +65,7 @@ class Watcher:
             history=tuple(self._history),
             age_p99_seconds=self.age_p99_seconds,
             curl=self._adapter.curl(GPU),
+            page=self._adapter.page,
         )
 
     def _row(self, pod: Pod) -> Row:

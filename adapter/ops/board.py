@@ -114,8 +114,9 @@ def _summary(seen: Seen) -> str:
         for word in ("served", "held", "loading", "omitted")
     }
     pods = ", ".join(f"{count} {word}" for word, count in sums.items())
-    workloads = len(seen.rows) + seen.more
-    return clean(f"The adapter is {state}. Pods of {workloads} workloads: {pods}.")
+    count = len(seen.rows) + seen.more
+    workloads = "1 workload" if count == 1 else f"{count} workloads"
+    return clean(f"The adapter is {state}. Pods of {workloads}: {pods}.")
 
 
 def _table(
@@ -232,5 +233,5 @@ def _sentences(row: Row, horizon: Horizon | None) -> list[str]:
         value = figure(row.foreseen.predicted)
         said.append(f"Forecast {value} ({row.foreseen.mode}): {row.foreseen.why}.")
     if horizon is not None:
-        said.append(f"Horizon {horizon.words}.")
+        said.append(f"Shaded, until a pod asked for now serves: {horizon.words}.")
     return said

@@ -9,15 +9,20 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping
 
+import msgspec
 from aiohttp import web
 
 from adapter.model import overview
+from adapter.model.course import Course, Story
+from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Object
 from adapter.model.snapshot import Snapshot
 from adapter.model.starting import Horizon, Starting
 from adapter.ops import page
 from adapter.ops.assets import NO_STORE, assets
 from adapter.ops.board import Board, Seen, board, whose
+from adapter.ops.events import Events
+from adapter.ops.history import History
 from adapter.ops.probes import Probes
 from adapter.ops.server import Page
 from adapter.telemetry import log, release
@@ -27,6 +32,8 @@ REST = 4.0  # times what a look took: a fifth of the core at most
 # A horizon takes up to a millisecond and changes when a pod has started.
 HORIZON_SECONDS = 10.0
 HORIZONS_A_LOOK = 10
+KEPT_SECONDS = 1800.0  # the course of a workload that has gone, which may come back
+MAX_COURSES = 2 * overview.MAX_WORKLOADS  # 14 KiB each
 
 _NOTHING = Seen(None, (), 0, (), {}, (), {})
 
@@ -46,15 +53,18 @@ class Status:
         self._fleet: Fleet = EMPTY
         self._workloads: list[Object] = []
         self._horizons: dict[Object, tuple[float, Horizon]] = {}  # and when it was worked out
+        self._courses: dict[Object, Course] = {}
         self._seen = _NOTHING
         self._board: Board | None = None
         self._html: bytes | None = None
+        self._frame: bytes | None = None
+        self.events = Events(self.frame)
         # In words, by what they are for; known once this adapter knows where it runs.
         self.certificates: Callable[[], Mapping[str, str]] = dict
 
     def pages(self) -> tuple[Page, ...]:
         """Return the page and what belongs to it."""
-        return (self, _WithSlash(), *assets())
+        return (self, _WithSlash(), self.events, History(self.story), *assets())
 
     async def handle(self, _: web.Request) -> web.Response:
         """Return the page as it was at the last look."""
@@ -65,16 +75,22 @@ class Status:
         )
 
     async def run(self) -> None:
-        """Look until cancelled; a look that fails is told and costs nobody else anything."""
+        """Look until cancelled, and then let all viewers go.
+
+        A look that fails is told and costs nobody else anything.
+        """
         clock = asyncio.get_running_loop().time
-        while True:
-            began = clock()
-            try:
-                await self.look()
-            # A task boundary: the adapter answers HPAs without its page, too.
-            except Exception:  # noqa: BLE001
-                log.exception("status_failed")
-            await asyncio.sleep(max(LOOK_SECONDS, REST * (clock() - began)))
+        try:
+            while True:
+                began = clock()
+                try:
+                    await self.look()
+                # A task boundary: the adapter answers HPAs without its page, too.
+                except Exception:  # noqa: BLE001
+                    log.exception("status_failed")
+                await asyncio.sleep(max(LOOK_SECONDS, REST * (clock() - began)))
+        finally:
+            self.events.close()
 
     async def look(self) -> None:
         """Take in the Snapshot of the moment, workload by workload; queries go in between."""
@@ -84,13 +100,27 @@ class Status:
         )
         if snapshot is not None:
             seen = await self._of(snapshot, seen)
-        self._seen, self._board, self._html = seen, None, None
+        self._seen = seen
+        self._board = self._html = self._frame = None
+        self.events.tell()
 
     def board(self) -> Board:
         """Return what the page says as of the last look."""
         if self._board is None:
             self._board = board(self._seen)
         return self._board
+
+    def frame(self) -> bytes:
+        """Return the board as one line of JSON."""
+        if self._frame is None:
+            self._frame = msgspec.json.encode(self.board())
+        return self._frame
+
+    def story(self, wanted: Workload) -> Story | None:
+        """Return the course of a workload that has a row; None for any other."""
+        shown = (one.workload for one in self._seen.rows)
+        found = next((one for one in shown if whose(one) == wanted), None)
+        return None if found is None else self._courses[found].story()
 
     async def _of(self, snapshot: Snapshot, seen: Seen) -> Seen:
         if snapshot.fleet is not self._fleet:
@@ -102,6 +132,7 @@ class Status:
             rows.append(overview.row(snapshot, workload))
             await asyncio.sleep(0)
         await self._estimate(shown, snapshot.wall)
+        self._note(rows, snapshot.wall)
         return Seen(
             snapshot.wall,
             tuple(rows),
@@ -122,6 +153,16 @@ class Status:
                 found = self._starting.horizon(whose(one), now, age_seconds=0.0)
                 self._horizons[one] = (now, found)
                 await asyncio.sleep(0)
+
+    def _note(self, rows: list[overview.Row], now: float) -> None:
+        """Go on with the courses; those that nobody went on with for long have an end."""
+        for row in rows:
+            course = self._courses.pop(row.workload, None) or Course()
+            horizon = self._horizons.get(row.workload)
+            course.note(row, now, horizon[1].seconds if horizon else None)
+            self._courses[row.workload] = course
+        kept = list(self._courses.items())[-MAX_COURSES:]
+        self._courses = {one: found for one, found in kept if now - found.noted_at < KEPT_SECONDS}
 
 
 class _WithSlash:

@@ -69,6 +69,7 @@ def scene(rows: int, sentences: int = 3, **fields: Any) -> Scene:
         history=[1, 4, 8, 10] * 40,
         age_p99_seconds=1.9,
         curl='curl "http://127.0.0.1:50000/apis/…"',
+        page="http://127.0.0.1:50001/status",
     )
     return msgspec.structs.replace(made, **fields)
 

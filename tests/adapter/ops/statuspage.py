@@ -13,7 +13,7 @@ from adapter.ops.probes import Probes
 from adapter.ops.status import Status
 from adapter.settings import Ops
 from adapter.telemetry import Metrics
-from tests.adapter.model.world import WALL, World, serving_pod
+from tests.adapter.model.world import World, serving_pod
 
 BUSY = {"pending": 4.0, "running": 8.0, "inflight": 12.0, "gpu_busy_percent": 50.0}
 
@@ -49,6 +49,7 @@ class Scene:
         try:
             yield self
         finally:
+            self.status.events.close()
             await runner.cleanup()
 
 
@@ -57,6 +58,3 @@ def busy(*names: str) -> World:
     made = World(*(serving_pod(name) for name in names), serving_pod("quiet"))
     made.say = dict.fromkeys(names, BUSY)
     return made
-
-
-NOW = WALL

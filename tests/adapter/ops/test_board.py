@@ -70,13 +70,13 @@ def test_the_chart_has_its_figures_in_words_too(world: World) -> None:
     assert chart.query == "namespace=default&kind=Deployment&name=llm-inference-deployment"
     assert chart.words == (
         "llm_inference_inflight_requests: 36 now, 36 as mean 15 s. Target 10: 5 on each of 2 pods."
-        " Horizon 90 s: cold start 75 s (9 starts)."
+        " Shaded, until a pod asked for now serves: 90 s: cold start 75 s (9 starts)."
     )
 
 
 def test_the_summary_says_how_the_adapter_and_its_pods_are(world: World) -> None:
     assert board(seen(world)).summary == (
-        "The adapter is ready. Pods of 1 workloads: 2 served, 0 held, 0 loading, 1 omitted."
+        "The adapter is ready. Pods of 1 workload: 2 served, 0 held, 0 loading, 1 omitted."
     )
     failed = (*READY, Check("streams", passed=False, words="still waiting"))
     assert board(seen(world, failed)).summary.startswith("The adapter is not ready: streams.")
