@@ -59,8 +59,9 @@ docs: setup ## write docs/settings.md and its JSON Schema anew from the code
 	@$(PY) -m scripts.settings_page
 	@$(PY) -m scripts.settings_schema
 
-install-manifest: setup ## write manifests/install.yaml anew from manifests/base
+install-manifest: setup ## write manifests/install.yaml and the PrometheusRule anew
 	@$(PY) -m scripts.install_manifest
+	@$(PY) -m scripts.prometheus_rule
 
 format: setup ## format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
