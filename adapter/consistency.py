@@ -41,14 +41,24 @@ def problems(settings: Settings) -> list[str]:
         )
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
     found += _query_problems(settings)
-    period = settings.cold_start.period_seconds
+    found += _cold_start_problems(settings)
+    if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
+        found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
+    return found
+
+
+def _cold_start_problems(settings: Settings) -> list[str]:
+    found, period = [], settings.cold_start.period_seconds
     if not 5 <= period <= DAY_SECONDS:  # noqa: PLR2004 - said in the text
         found.append(
             f"coldStart.periodSeconds is {period:g}: use 5 s, since each is a write to the API"
             " server, to a day"
         )
-    if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
-        found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
+    if settings.cold_start.folder and not settings.standalone:
+        found.append(
+            "coldStart.folder is set without standalone: of several replicas each would write over"
+            " the others' files; unset it, ConfigMaps keep it where there is a cluster"
+        )
     return found
 
 

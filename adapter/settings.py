@@ -165,7 +165,7 @@ class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     period_seconds: float = 300.0
     """Between two writes, of what has changed alone; by one replica, which holds a Lease."""
     folder: str = ""
-    """Directory to keep it in instead of ConfigMaps; the only way with standalone."""
+    """Directory to keep it in; with standalone alone, where there are no ConfigMaps."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

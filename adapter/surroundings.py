@@ -138,8 +138,6 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
 
 def _shards(kube: Kube, settings: Settings) -> Shards:
     kept, namespace = settings.cold_start, settings.api.namespace
-    if kept.folder:
-        return Folder(kept.folder)
     holder = f"{socket.gethostname()}_{uuid.uuid4()}"  # as client-go's leader election has it
     seconds = LEASE_PERIODS * kept.period_seconds
     return ConfigMaps(kube, namespace, Lease(kube, namespace, NAME, holder=holder, seconds=seconds))

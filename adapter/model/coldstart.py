@@ -68,14 +68,10 @@ class ColdStarts:
 
     def learn(self, key: Key, start: Start) -> None:
         """Keep one observation that is final; of a pod that has taught already, nothing."""
-        kept = self._starts.pop(key, None)
-        starts = kept if kept is not None else deque(maxlen=KEPT_STARTS)
-        self._starts[key] = starts
-        self._templates.setdefault((key.namespace, key.owner), set()).add(key)
+        starts = self._starts.get(key, deque(maxlen=KEPT_STARTS))
         if not start.uid or all(start.uid != known.uid for known in starts):
             starts.append(start)
-        if len(self._starts) > MAX_KEYS:
-            self._drop(next(iter(self._starts)))
+        self._keep(key, starts)
 
     def move(self, uid: str, old: Key, new: Key) -> None:
         """Take what a pod taught from one key to another: whose it is was found out later."""
@@ -85,9 +81,14 @@ class ColdStarts:
         if not self._starts.get(old, True):
             self._drop(old)
 
-    def learnt(self) -> dict[Key, tuple[Start, ...]]:
-        """Return all that is kept, for a checkpoint; `restore` takes it back."""
-        return {key: tuple(starts) for key, starts in self._starts.items()}
+    def learnt(self, keys: Iterable[Key] | None = None) -> dict[Key, tuple[Start, ...]]:
+        """Return what is kept of the keys, or all, for a checkpoint; `restore` takes it back."""
+        wanted = self._starts if keys is None else keys
+        return {key: tuple(self._starts[key]) for key in wanted if key in self._starts}
+
+    def keys(self) -> list[Key]:
+        """Return the keys that anything is kept under."""
+        return list(self._starts)
 
     def restore(self, found: Mapping[Key, Iterable[Start]]) -> None:
         """Take in what was learnt before; of a pod that has taught since, the older word counts.
@@ -99,9 +100,10 @@ class ColdStarts:
             known = {start.uid: start for start in self._starts.get(key, ()) if start.uid}
             known |= {start.uid: start for start in before if start.uid}
             nameless = [start for start in before if not start.uid]
+            starts = sorted([*nameless, *known.values()], key=lambda start: start.at)
             self._drop(key)
-            for start in sorted([*nameless, *known.values()], key=lambda start: start.at):
-                self.learn(key, start)
+            if starts:
+                self._keep(key, deque(starts, KEPT_STARTS))
 
     def templates(self, namespace: str, owner: str) -> AbstractSet[Key]:
         """Return the keys that anything was learnt under for one workload."""
@@ -144,6 +146,13 @@ class ColdStarts:
         """Return the other templates that started last; those of long ago say least."""
         others = self.templates(key.namespace, key.owner) - {key}
         return nlargest(TEMPLATES_BEFORE, others, key=lambda other: self._starts[other][-1].at)
+
+    def _keep(self, key: Key, starts: deque[Start]) -> None:
+        self._starts.pop(key, None)
+        self._starts[key] = starts
+        self._templates.setdefault((key.namespace, key.owner), set()).add(key)
+        if len(self._starts) > MAX_KEYS:
+            self._drop(next(iter(self._starts)))
 
     def _drop(self, key: Key) -> None:
         if self._starts.pop(key, None) is None:

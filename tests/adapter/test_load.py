@@ -190,8 +190,8 @@ def test_a_check_calls_the_file_by_the_flag_that_was_given(
 
 def test_a_folder_that_is_not_there_is_no_matter_of_loading(tmp_path: Path) -> None:
     """At a start the part that needs it says so; at a reload it must refuse nothing."""
-    flag = f"--cold-start-folder={tmp_path}/gone"
-    assert load([flag], {})[0].cold_start.folder == f"{tmp_path}/gone"
+    flags = [f"--cold-start-folder={tmp_path}/gone", f"--standalone={tmp_path}"]
+    assert load([*flags, "--api-host=127.0.0.1"], {})[0].cold_start.folder == f"{tmp_path}/gone"
 
 
 def test_a_scrape_ends_before_the_next_and_comes_often_enough() -> None:
@@ -208,6 +208,16 @@ def test_cold_starts_are_written_neither_too_often_nor_never(period: str) -> Non
         load(["--cold-start-period-seconds", period], {})
     (told,) = raised.value.problems
     assert told.startswith("coldStart.periodSeconds is ")
+
+
+def test_a_folder_of_cold_starts_has_one_writer_which_several_replicas_are_not() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(["--cold-start-folder", "/kept"], {})
+    (told,) = raised.value.problems
+    assert told.startswith("coldStart.folder is set without standalone: ")
+    alone = ["--standalone", "/pods", "--api-host", "127.0.0.1"]
+    found, _ = load(["--cold-start-folder", "/kept", *alone], {})
+    assert found.cold_start.folder == "/kept"
 
 
 @pytest.mark.parametrize("wrong", ["forescale-system", "a/b/c", "a/", "A/b"])

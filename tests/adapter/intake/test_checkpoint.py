@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -162,6 +163,20 @@ async def test_a_write_that_fails_is_tried_again_after_a_period(
         await until(lambda: replica.count("written") == 1)
 
 
+async def test_others_have_their_turn_while_much_is_taken_in(kube: Kube) -> None:
+    first, second = Replica(kube, "a"), Replica(kube, "b")
+    await first.checkpoint.restore()
+    for n in range(10 * module.KEYS_A_STEP):
+        first.learnt.learn(Key("default", f"Deployment/{n}", ""), start("one"))
+    await first.checkpoint.save()
+    work, seen = asyncio.create_task(second.checkpoint.restore()), [0]
+    while not work.done():
+        seen.append(len(second.learnt.keys()))
+        await asyncio.sleep(0)
+    assert len(second.learnt.keys()) == 10 * module.KEYS_A_STEP
+    assert max(b - a for a, b in pairwise(seen)) <= module.KEYS_A_STEP
+
+
 async def test_a_shard_that_cannot_be_written_stops_no_other_and_is_told_once(
     kube: Kube, server: FakeApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,5 +239,5 @@ async def test_an_error_that_nobody_foresaw_ends_nothing(
     replica = Replica(kube, "a")
     async with replica.running():
         await until(lambda: replica.count("read") == 1)
-        monkeypatch.setattr(replica.learnt, "learnt", lambda: 1 / 0)
+        monkeypatch.setattr(replica.learnt, "keys", lambda: 1 / 0)
         await until(lambda: replica.count("failed") >= 2)
