@@ -73,11 +73,13 @@ class Child:
         self.process = process
         self.hello: Hello | None = None
         self._asked = 0
+        self._leaves = False  # it told a problem, after which it ends by itself
 
     async def greet(self) -> None:
         """Wait for the child's first line; raise ChildError when NVML did not start."""
         hello = msgspec.json.decode(await self._line(), type=Hello)
         if hello.problem:
+            self._leaves = True
             raise ChildError(reason(hello.problem), problem=hello.problem)
         self.hello = hello
 
@@ -90,6 +92,7 @@ class Child:
         stdin.write(msgspec.json.encode(Ask(self._asked)) + b"\n")
         answer = msgspec.json.decode(await self._line(), type=Answer)
         if answer.problem:
+            self._leaves = True
             raise ChildError(reason(answer.problem), problem=answer.problem)
         if answer.id != self._asked:
             raise ChildError("the NVML process answered another question", at_once=True)
@@ -105,15 +108,24 @@ class Child:
         return line
 
     async def stop(self) -> None:
-        """End the child: SIGTERM, so that it releases its handles, then SIGKILL; then reap it."""
+        """End the child: SIGTERM, so that it releases its handles, then SIGKILL; then reap it.
+
+        One that leaves is let go: a signal looks first whether the process has ended, and so may
+        reap it before asyncio does, which then warns of an unknown child.
+        """
+        if self._leaves:
+            await self._end_awaited()
         for end in (self.process.terminate, self.process.kill):
             if self.process.returncode is not None:
                 return
             with contextlib.suppress(ProcessLookupError):
                 end()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), TERMINATE_SECONDS)
+            await self._end_awaited()
         await self.process.wait()
+
+    async def _end_awaited(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), TERMINATE_SECONDS)
 
 
 class Gpus:

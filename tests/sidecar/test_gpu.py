@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sidecar.gpu import MAX_LINGERING, TERMINATE_SECONDS, Gpus, reason
+from sidecar.gpu import MAX_LINGERING, TERMINATE_SECONDS, Child, ChildError, Gpus, reason
 from sidecar.pipe import NvmlProblem
 from sidecar.wire import Frame, levels
 from tests.fakes.nvml import DRIVER_NOT_LOADED, FakeGpus
@@ -23,6 +23,14 @@ from tests.sidecar.conftest import until
 
 MEMORY = "nvmlDeviceGetMemoryInfo_v2"
 TIMEOUT_SECONDS = 0.5
+# Tells a problem as the child does and stays for a while; what ends it leaves a mark.
+LEAVES = """
+import pathlib, signal, sys, time
+def told(*_): pathlib.Path(sys.argv[1]).touch(); sys.exit(3)
+signal.signal(signal.SIGTERM, told)
+print('{"problem": {"call": "nvmlInit", "code": 12, "name": "LIBRARY_NOT_FOUND"}}', flush=True)
+time.sleep(float(sys.argv[2]))
+"""
 
 
 @pytest.fixture
@@ -178,6 +186,19 @@ async def test_without_the_library_the_reason_is_in_words_and_no_child_stays(own
         return psutil.Process().children() == []
 
     await until(childless, 2)
+
+
+async def test_a_child_that_told_a_problem_is_let_go_and_only_ended_when_it_stays(
+    tmp_path: Path,
+) -> None:
+    for linger_seconds, told in ((0.2, False), (30.0, True)):
+        mark, pipe = tmp_path / str(linger_seconds), asyncio.subprocess.PIPE
+        command = (sys.executable, "-c", LEAVES, str(mark), str(linger_seconds))
+        child = Child(await asyncio.create_subprocess_exec(*command, stdout=pipe))
+        with pytest.raises(ChildError, match="libnvidia-ml"):
+            await child.greet()
+        await child.stop()
+        assert (mark.exists(), child.process.returncode) == (told, 3 if told else 0)
 
 
 async def test_a_driver_that_is_loaded_later_is_found_by_a_retry(gpus: FakeGpus) -> None:
