@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client.samples import Sample
 
@@ -51,6 +51,16 @@ class Exposition:
 
 def read(page: bytes, names: frozenset[str]) -> Exposition:
     """Return the samples of exactly these names; never raise for what a page holds."""
+    found = unjudged(page, names)
+    faults = {name: why for name, of_name in found.samples.items() if (why := _fault(of_name))}
+    return replace(found, bad=faults | found.bad)
+
+
+def unjudged(page: bytes, names: frozenset[str]) -> Exposition:
+    """Return the samples as `read` does; each value and each series is left to be judged.
+
+    It is for pages whose samples are not added up, so that one costs no other: see `unfit`.
+    """
     announced: set[bytes] = set()
     bad: dict[bytes, str] = {}
     samples: dict[bytes, list[Sample]] = {}
@@ -72,9 +82,16 @@ def read(page: bytes, names: frozenset[str]) -> Exposition:
                 samples.setdefault(name, []).append(found)
     present = frozenset(name.decode() for name in (*announced, *bad, *samples))
     by_name = {name.decode(): of_name for name, of_name in samples.items()}
-    refused = {name.decode(): why for name, why in bad.items()}
-    faults = {name: why for name, of_name in by_name.items() if (why := _fault(of_name))}
-    return Exposition(by_name, present, faults | refused)
+    return Exposition(by_name, present, {name.decode(): why for name, why in bad.items()})
+
+
+def unfit(value: float) -> str | None:
+    """Return why a value is no measurement, None when it can be one."""
+    if not math.isfinite(value):
+        return "NaN or infinite"
+    if value < 0:
+        return "negative"
+    return "too large to count with" if value > MAX_FIGURE else None
 
 
 def _sample(text: bytes) -> Sample | str:
@@ -142,11 +159,7 @@ def _refusal(text: bytes) -> str | None:
 def _fault(samples: list[Sample]) -> str | None:
     """Return why these samples of one name cannot be added up, None when they can."""
     for sample in samples:
-        if not math.isfinite(sample.value):
-            return "NaN or infinite"
-        if sample.value < 0:
-            return "negative"
-        if sample.value > MAX_FIGURE:
-            return "too large to count with"
+        if why := unfit(sample.value):
+            return why
     series = {frozenset(sample.labels.items()) for sample in samples}
     return None if len(series) == len(samples) else "the same series twice"

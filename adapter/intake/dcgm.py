@@ -63,7 +63,6 @@ _READ_LABELS = frozenset(
 
 PodKey = tuple[str, str]  # namespace, name
 Slot = tuple[str, str]  # GPU UUID, MIG instance id or ""
-Figures = Mapping[str, float]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -86,14 +85,14 @@ class Page(msgspec.Struct, frozen=True):
 def read(page: bytes) -> Page:
     """Return what the page says; never raise for what it holds."""
     lines = _BLANK_LINE.sub(b"", page)
-    found = exposition.read(_LABELED.sub(_lean, lines), NAMES)
-    figures: dict[tuple[PodKey, Slot], dict[str, float]] = {}
+    found = exposition.unjudged(_LABELED.sub(_lean, lines), NAMES)
+    figures: dict[tuple[PodKey, Slot], _Gpu] = {}
     virtual: set[Slot] = set()
     for name, sample in _samples(found):
         slot, holder = _slot(sample.labels), _holder(sample.labels)
         if slot is None or holder is None:
             continue
-        figures.setdefault((holder, slot), {})[name] = sample.value
+        figures.setdefault((holder, slot), _Gpu()).take(name, sample.value)
         if sample.labels.get("vgpu"):
             virtual.add(slot)
     holders = Counter(slot for _, slot in figures)
@@ -101,11 +100,42 @@ def read(page: bytes) -> Page:
     return Page(
         gpus=_by_pod(figures),
         shared={holder: slot[0] for holder, slot in figures if slot in shared},
-        problems=tuple(f"{name}: {why}" for name, why in sorted(found.bad.items())),
+        problems=_problems(found, figures.values()),
         digest=hashlib.blake2b(b"\n".join(_FIELD_LINE.findall(lines)), digest_size=16).digest(),
         moves=bool(found.samples.get(POWER) or found.samples.get(ENERGY)),
         fields=bool(found.present),
     )
+
+
+class _Gpu:
+    """What the lines of one holder's GPU say; what is wrong with one costs this GPU's figure alone.
+
+    A GPU that several containers of its pod may use is listed once for each of them.
+    """
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+        self.lost: dict[str, str] = {}
+
+    def take(self, name: str, value: float) -> None:
+        """Take in one line."""
+        why = exposition.unfit(value)
+        if why is None and self.figures.get(name, value) != value:
+            why = f"listed twice for one pod, as {self.figures[name]:g} and {value:g}"
+        if why is None and name not in self.lost:
+            self.figures[name] = value
+            return
+        self.figures.pop(name, None)
+        self.lost.setdefault(name, why or "")
+
+    def why(self) -> str | None:
+        """Return in words what is lost."""
+        return "; ".join(f"{name}: {why}" for name, why in sorted(self.lost.items())) or None
+
+
+def _problems(found: Exposition, gpus: Iterable[_Gpu]) -> tuple[str, ...]:
+    lost = {name: why for gpu in gpus for name, why in gpu.lost.items()}
+    return tuple(f"{name}: {why}" for name, why in sorted((lost | found.bad).items()))
 
 
 def _lean(line: re.Match[bytes]) -> bytes:
@@ -134,7 +164,7 @@ def _holder(labels: Mapping[str, str]) -> PodKey | None:
 
 
 def _by_pod(
-    figures: Mapping[tuple[PodKey, Slot], Figures],
+    figures: Mapping[tuple[PodKey, Slot], _Gpu],
 ) -> dict[PodKey, tuple[GpuReading, ...]]:
     out: dict[PodKey, list[GpuReading]] = {}
     for holder, slot in sorted(figures):
@@ -142,9 +172,9 @@ def _by_pod(
     return {holder: tuple(gpus) for holder, gpus in out.items()}
 
 
-def _gpu(slot: Slot, figures: Figures) -> GpuReading:
+def _gpu(slot: Slot, found: _Gpu) -> GpuReading:
     """Return one GPU's figures; a MIG instance has its own memory and activity, but no power."""
-    uuid, instance = slot
+    (uuid, instance), figures = slot, found.figures
     busy = figures.get(UTIL) if not instance else None
     used, free = figures.get(USED), figures.get(FREE)
     total = None if used is None or free is None else used + free + figures.get(RESERVED, 0.0)
@@ -156,6 +186,7 @@ def _gpu(slot: Slot, figures: Figures) -> GpuReading:
         power_watts=None if instance else figures.get(POWER),
         tensor_percent=_percent(figures.get(TENSOR)),
         dram_percent=_percent(figures.get(DRAM)),
+        why=found.why(),
     )
 
 

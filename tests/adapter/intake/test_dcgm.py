@@ -138,10 +138,48 @@ def test_a_page_of_something_else_has_no_fields() -> None:
     assert dcgm.read(b"# TYPE DCGM_FI_DEV_GPU_UTIL gauge\n").fields
 
 
-def test_an_unusable_figure_is_a_problem_and_no_figure() -> None:
-    found = dcgm.read(b'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-x",namespace="a",pod="b"} -5\n')
-    assert found.gpus == {}
-    assert found.problems == ("DCGM_FI_DEV_GPU_UTIL: negative",)
+def test_an_unusable_figure_is_lost_in_words_and_leaves_the_other_gpus_of_the_node() -> None:
+    found = dcgm.read(
+        b'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-x",namespace="a",pod="b"} -5\n'
+        b'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-y",namespace="a",pod="c"} 50\n'
+    )
+    why = "DCGM_FI_DEV_GPU_UTIL: negative"
+    assert found.gpus["a", "b"] == (GpuReading("GPU-x", why=why),)
+    assert found.gpus["a", "c"] == (GpuReading("GPU-y", 50.0),)
+    assert found.problems == (why,)
+
+
+OF_CONTAINER = 'DCGM_FI_DEV_GPU_UTIL{{UUID="{}",container="{}",namespace="default",pod="{}"}} {}\n'
+
+
+def test_a_gpu_of_two_containers_of_one_pod_is_that_pods_once() -> None:
+    both = [OF_CONTAINER.format("GPU-x", name, "llm-0", 70) for name in ("server", "sidecar")]
+    found = dcgm.read("".join(both).encode())
+    assert found.gpus == {LLM_0: (GpuReading("GPU-x", 70.0),)}
+    assert (found.shared, found.problems) == ({}, ())
+
+
+@pytest.mark.parametrize("values", [(70, 5, 70), (5, 70, 70), ("NaN", 70, 70)])
+def test_two_figures_of_one_gpu_are_none_and_cost_its_neighbours_nothing(
+    values: tuple[object, ...],
+) -> None:
+    names = ("server", "sidecar", "other")
+    lines = [
+        OF_CONTAINER.format("GPU-x", name, "llm-0", value)
+        for name, value in zip(names, values, strict=True)
+    ]
+    found = dcgm.read("".join([*lines, OF_CONTAINER.format("GPU-y", "c", "llm-1", 9)]).encode())
+    ((lost,), (well,)) = found.gpus[LLM_0], found.gpus[LLM_1]
+    assert lost.busy_percent is None
+    assert lost.why is not None
+    assert well == GpuReading("GPU-y", 9.0)
+
+
+def test_a_gpu_of_two_pods_is_withheld_from_both_and_from_nobody_else() -> None:
+    lines = [OF_CONTAINER.format("GPU-x", "c", pod, 70) for pod in ("llm-0", "llm-1")]
+    found = dcgm.read("".join([*lines, OF_CONTAINER.format("GPU-y", "c", "llm-2", 9)]).encode())
+    assert found.shared == {LLM_0: "GPU-x", LLM_1: "GPU-x"}
+    assert found.gpus["default", "llm-2"] == (GpuReading("GPU-y", 9.0),)
 
 
 @given(
