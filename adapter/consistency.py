@@ -6,9 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 from adapter.listen import is_loopback
-from adapter.model.catalogue import METRICS
 from adapter.model.owners import Owners
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import SERVED
 from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prometheus, Settings
 
 DAY_SECONDS = 86_400.0
@@ -144,7 +143,7 @@ def _query_problems(settings: Settings) -> list[str]:
         key = f"prometheus.objects[{number}]"
         if not _METRIC.fullmatch(one.metric):
             found.append(f"{key}.metric is `{one.metric}`: write small letters, digits and _")
-        if one.metric in (*METRICS, DESIRED_REPLICAS):
+        if one.metric in SERVED:
             found.append(
                 f"{key}.metric is `{one.metric}`, which is served already: take another name"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapter.model.foreseen import Foreseen
+from adapter.model.foreseen import Doubt, Foreseen
 from adapter.model.foresight import workload_of
 from adapter.model.snapshot import TotalKey
 from adapter.telemetry import Metrics
@@ -21,6 +21,9 @@ class ForecastGauges:
             "present": metrics.forecast_present,
             "covered": metrics.forecast_coverage,
         }
+        self._fallback = metrics.forecast_fallback
+        self._without_room = metrics.forecasts_without_room
+        self._reasons: set[tuple[str, str, str, str, str]] = set()
         self._shown: set[tuple[str, Labels]] = set()
         self._told: dict[TotalKey, Foreseen] = {}
 
@@ -31,8 +34,7 @@ class ForecastGauges:
         self._told = dict(foreseen)
         shown = set()
         for key, one in foreseen.items():
-            workload = workload_of(key)
-            labels = (workload.namespace, workload.kind, workload.name, key.metric)
+            labels = _labels(key)
             for field, gauge in self._gauges.items():
                 if (value := getattr(one, field)) is not None:
                     gauge.labels(*labels).set(value)
@@ -40,3 +42,24 @@ class ForecastGauges:
         for field, labels in self._shown - shown:
             self._gauges[field].remove(*labels)
         self._shown = shown
+        self._show_reasons(foreseen)
+
+    def _show_reasons(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
+        """Show why the present value is served; of those without room how many there are."""
+        crowded = [one for one in foreseen.values() if one.doubt is Doubt.NO_ROOM]
+        self._without_room.set(len(crowded))
+        reasons = {
+            (*_labels(key), reason)
+            for key, one in foreseen.items()
+            if one.doubt is not Doubt.NO_ROOM and (reason := one.fallback)
+        }
+        for labels in reasons:
+            self._fallback.labels(*labels).set(1)
+        for labels in self._reasons - reasons:
+            self._fallback.remove(*labels)
+        self._reasons = reasons
+
+
+def _labels(key: TotalKey) -> Labels:
+    workload = workload_of(key)
+    return workload.namespace, workload.kind, workload.name, key.metric

@@ -203,6 +203,17 @@ class Metrics:
             labels,
             registry=self.registry,
         )
+        self.forecast_fallback = Gauge(
+            "forescale_adapter_forecast_fallback",
+            "1 while the present demand is served in place of its forecast, by why.",
+            [*labels, "reason"],
+            registry=self.registry,
+        )
+        self.forecasts_without_room = Gauge(
+            "forescale_adapter_forecasts_without_room",
+            "Demands that ask for a forecast and have none: others are forecast already.",
+            registry=self.registry,
+        )
         self.starting_pods = Gauge(
             "forescale_adapter_starting_pods",
             "Pods on their way to serving, by whether they are stuck.",

@@ -7,15 +7,17 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from adapter.api.query import shown
+from adapter.api.query import no_demand, shown
 from adapter.errors import BadRequest, NotFound, NoValue
+from adapter.model import prospect
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS, Agg, Metric
 from adapter.model.desired import asked, key_of, targets_of
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
+from adapter.model.selector import Selector
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
-from adapter.model.target import DESIRED_REPLICAS, Target
+from adapter.model.target import FORECAST, SERVED, Target, metric_of
 from adapter.telemetry import Metrics
 
 # An answer lives for one tick at most; the bounds hold off a caller who never asks twice the same.
@@ -76,6 +78,24 @@ class Answers:
             return snapshot.merged(metric, key)
         self._asked.total(key, self._now())
         return snapshot.total(metric, key)
+
+    def ahead(self, snapshot: Snapshot, metric: Metric, kind: Kind, key: TotalKey) -> Answer:
+        """Return the forecast of one object's total; raise NotFound as `whole`, and without one."""
+        self.whole(snapshot, metric, kind, key)
+        return prospect.total(snapshot, metric, key)
+
+    def pods_ahead(
+        self,
+        snapshot: Snapshot,
+        metric: Metric,
+        namespace: str,
+        selector: Selector,
+        name: str | None,
+    ) -> Answer:
+        """Return each pod's part of its workload's forecast; raise NotFound where there is none."""
+        for key in prospect.keys(snapshot, metric, namespace, selector):
+            self._asked.total(key, self._now())
+        return prospect.pods(snapshot, metric, namespace, selector, name)
 
     def desired(self, snapshot: Snapshot, kind: Kind, namespace: str, name: str) -> Answer:
         """Return how many replicas the object's total asks for by the target on its pods.
@@ -166,11 +186,12 @@ def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:
 
 
 def metric_named(name: str) -> Metric:
-    """Return the metric; raise NotFound with the names that are near."""
-    metric = METRICS.get(name)
+    """Return the metric, forecast or not; raise NotFound with the names that are near."""
+    metric = metric_of(name)
     if metric is not None:
         return metric
-    served = (*METRICS, DESIRED_REPLICAS)
-    near = difflib.get_close_matches(name[:100], served, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"served are {', '.join(served)}"
+    if name.removesuffix(FORECAST) in METRICS:
+        raise no_demand(name.removesuffix(FORECAST))
+    near = difflib.get_close_matches(name[:100], SERVED, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else f"served are {', '.join(SERVED)}"
     raise NotFound(f"no metric is called {shown(name)}; {hint}")

@@ -20,7 +20,7 @@ from adapter.model.owners import NAMESPACE, Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
 _NAMESPACE = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}/namespaces/{{namespace}}"
 PATH = f"{_NAMESPACE}/{{resource}}/{{name}}/{{metric}}{{slash:/?}}"
@@ -28,6 +28,8 @@ PATH = f"{_NAMESPACE}/{{resource}}/{{name}}/{{metric}}{{slash:/?}}"
 NAMESPACE_PATH = f"{_NAMESPACE}/metrics/{{metric}}{{slash:/?}}"
 PODS = "pods"
 _IN_THE_QUERY = "a metric that is a query has none: write it in there"
+# How one object's value is asked for, as it is or as it is forecast.
+Ask = Callable[[Snapshot, Metric, Kind, TotalKey], Answer]
 _BY_THE_TARGET = "replicas have none: they follow from the pods' annotation forescale.dev/target"
 
 
@@ -56,15 +58,16 @@ class Custom:
         if place["metric"] == DESIRED_REPLICAS:
             return self._desired(snapshot, place, parameters)
         metric = metric_named(place["metric"])
-        query = queries.parse(metric, name, parameters)
+        query = queries.parse(metric, name, parameters, ahead=place["metric"] in FORECASTS)
         if kind is None:
-            found = _of_pods(snapshot, metric, query, namespace, name)
+            found = self._of_pods(snapshot, metric, query, namespace, name)
         else:
             key = _key(metric, query, kind, namespace, name)
-            found = self._of_objects(snapshot, metric, kind, key)
+            ask = self._answers.ahead if query.ahead else self._answers.whole
+            found = _of_objects(snapshot, metric, kind, key, ask)
         self._answers.observe(snapshot, metric, found)
         group_version = f"{GROUP}/{place['version']}"
-        return values.encode(_subject(group_version, metric.name, kind, namespace), found)
+        return values.encode(_subject(group_version, place["metric"], kind, namespace), found)
 
     def _queried(
         self,
@@ -118,13 +121,32 @@ class Custom:
             raise NotFound(f"{shown(resource)} have no metrics here; served are those of {served}")
         return kind
 
-    def _of_objects(self, snapshot: Snapshot, metric: Metric, kind: Kind, key: TotalKey) -> Answer:
-        if key.name != "*":
-            return self._answers.whole(snapshot, metric, kind, key)
-        names = snapshot.fleet.objects(key.namespace, key.kind)
-        keys = (structs.replace(key, name=name) for name in names)
-        ask = self._answers.whole
-        return _of_each(partial(ask, snapshot, metric, kind, key) for key in keys)
+    def _of_pods(
+        self, snapshot: Snapshot, metric: Metric, query: Query, namespace: str, name: str
+    ) -> Answer:
+        if query.agg is not None:
+            raise BadRequest(f"metricLabelSelector: agg={query.agg} is for workloads, not for pods")
+        wanted = None if name == "*" else name
+        where = (namespace, query.selector, wanted)
+        if query.ahead:
+            found = self._answers.pods_ahead(snapshot, metric, *where)
+        else:
+            found = snapshot.pods(metric, query.view, *where, dims=query.dims)
+        if wanted is not None and not found.names:
+            raise NotFound(
+                f"no pod {shown(name)} with a source in namespace {shown(namespace)}"
+                f"{' matches the selector' if query.selector is not EVERYTHING else ''}:"
+                " a pod has one when it carries the label forescale.dev/source"
+            )
+        return found
+
+
+def _of_objects(snapshot: Snapshot, metric: Metric, kind: Kind, key: TotalKey, ask: Ask) -> Answer:
+    if key.name != "*":
+        return ask(snapshot, metric, kind, key)
+    names = snapshot.fleet.objects(key.namespace, key.kind)
+    keys = (structs.replace(key, name=name) for name in names)
+    return _of_each(partial(ask, snapshot, metric, kind, key) for key in keys)
 
 
 def _of_each(asks: Iterable[Callable[[], Answer]]) -> Answer:
@@ -153,17 +175,3 @@ def _subject(group_version: str, metric: str, kind: Kind | None, namespace: str)
     # A namespace is in no namespace.
     inside = None if kind is NAMESPACE else namespace
     return Subject(group_version, metric, inside, kind.kind, kind.api_version)
-
-
-def _of_pods(snapshot: Snapshot, metric: Metric, query: Query, namespace: str, name: str) -> Answer:
-    if query.agg is not None:
-        raise BadRequest(f"metricLabelSelector: agg={query.agg} is for workloads, not for pods")
-    wanted = None if name == "*" else name
-    found = snapshot.pods(metric, query.view, namespace, query.selector, wanted, dims=query.dims)
-    if wanted is not None and not found.names:
-        raise NotFound(
-            f"no pod {shown(name)} with a source in namespace {shown(namespace)}"
-            f"{' matches the selector' if query.selector is not EVERYTHING else ''}:"
-            " a pod has one when it carries the label forescale.dev/source"
-        )
-    return found

@@ -14,7 +14,7 @@ from adapter.api.resource import GROUP as RESOURCE_GROUP
 from adapter.api.resource import VERSION as RESOURCE_VERSION
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, METRICS, VERSIONS
 from adapter.model.owners import KNOWN, NAMESPACE, Kind, Owners
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
 Queried = Iterable[tuple[str, Kind]]
 
@@ -45,7 +45,8 @@ def documents(
         found[f"/apis/{group['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **group}
     for version in VERSIONS:
         found[f"/apis/{GROUP}/{version}"] = _resources(f"{GROUP}/{version}", _ours(owners, queried))
-    names = dict.fromkeys((*_of_objects(), DESIRED_REPLICAS, *(name for name, _ in queried)))
+    every = (*_of_objects(), *FORECASTS, DESIRED_REPLICAS, *(name for name, _ in queried))
+    names = dict.fromkeys(every)
     external = [metric(name, kind="ExternalMetricValueList") for name in names]
     found[f"/apis/{EXTERNAL_GROUP}/{EXTERNAL_VERSION}"] = _resources(
         f"{EXTERNAL_GROUP}/{EXTERNAL_VERSION}", external
@@ -116,11 +117,12 @@ def _ours(owners: Owners, queried: Queried) -> list[dict[str, object]]:
 
 
 def _names(owners: Owners) -> Iterable[str]:
-    for metric in METRICS.values():
-        yield f"pods/{metric.name}"
+    yield from (f"pods/{name}" for name in (*METRICS, *FORECASTS))
     for parent in (*owners.by_path, NAMESPACE.path):
         yield from (f"{parent}/{name}" for name in _of_objects())
-    yield from (f"{parent}/{DESIRED_REPLICAS}" for parent in owners.by_path)
+    yield from (
+        f"{parent}/{name}" for parent in owners.by_path for name in (*FORECASTS, DESIRED_REPLICAS)
+    )
 
 
 def _of_objects() -> list[str]:

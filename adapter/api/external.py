@@ -15,7 +15,7 @@ from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION
 from adapter.model.owners import Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.snapshot import Snapshot, TotalKey
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
 PATH = (
     f"/apis/{EXTERNAL_GROUP}/{{version:{EXTERNAL_VERSION}}}/namespaces/{{namespace}}"
@@ -50,13 +50,14 @@ class External:
         if called == DESIRED_REPLICAS:
             return self._desired(snapshot, place["namespace"], parameters)
         metric = metric_named(called)
-        query = queries.parse_external(metric, parameters)
+        query = queries.parse_external(metric, parameters, ahead=called in FORECASTS)
         kind = self._kind(query.kind)
         where = (place["namespace"], kind.qualified, query.workload)
         key = TotalKey(*where, metric.name, query.view, query.dims, query.agg)
-        found = self._answers.whole(snapshot, metric, kind, key)
+        ask = self._answers.ahead if query.ahead else self._answers.whole
+        found = ask(snapshot, metric, kind, key)
         self._answers.observe(snapshot, metric, found)
-        return values.encode_external(metric.name, query.labels, found)
+        return values.encode_external(called, query.labels, found)
 
     def _queried(
         self,

@@ -22,10 +22,10 @@ from adapter.api import discovery
 from adapter.api.auth import Attributes
 from adapter.api.relay import passed_on
 from adapter.errors import NotFound, UpstreamError
-from adapter.model.catalogue import GROUP, METRICS, VERSIONS
+from adapter.model.catalogue import GROUP, VERSIONS
 from adapter.model.owners import KNOWN, Owners
 from adapter.model.queried import NOTHING, Board
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import SERVED
 from adapter.telemetry import Once, event, warn
 from adapter.upstream import Upstream
 
@@ -48,7 +48,7 @@ class Fallthrough:
         self._upstream = upstream
         self._owners = owners
         self._queried = board.served
-        self._ours = METRICS.keys() | {DESIRED_REPLICAS, *(name for name, _ in board.served)}
+        self._ours = {*SERVED, *(name for name, _ in board.served)}
         self._theirs: dict[str, list[dict[str, Any]]] = {}  # by version, as last heard
         self._once = Once(warn)
         self.documents: Documents = {}  # by path; a version that was never heard of is not there

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import structs
 
-from adapter.errors import BadRequest, MethodNotAllowed
+from adapter.errors import BadRequest, MethodNotAllowed, NotFound
 from adapter.model import selector as selectors
 from adapter.model.catalogue import (
     DIMENSIONS,
@@ -26,6 +26,7 @@ from adapter.model.catalogue import (
 from adapter.model.owners import DEPLOYMENT
 from adapter.model.selector import Operator, Requirement, Selector
 from adapter.model.source import Dims
+from adapter.model.target import DEMANDS
 from adapter.model.why import Choice
 
 SELECTOR, METRIC_SELECTOR = "labelSelector", "metricLabelSelector"
@@ -33,8 +34,9 @@ _WINDOWS = {f"{seconds}s": seconds for seconds in WINDOWS_SECONDS}
 _STATS = {str(stat): stat for stat in Stat} | {"median": Stat.P50}
 _QUANTILES = {f"{share:g}": stat for stat, share in QUANTILES.items()}
 _ANYTHING: tuple[str, ...] = ()
+_FORECAST = "forecast"  # as a `stat`: of a demand alone, and instead of a view
 _VIEW_CHOICES = {
-    "stat": tuple(_STATS),
+    "stat": (*_STATS, _FORECAST),
     "quantile": tuple(_QUANTILES),
     "window": tuple(_WINDOWS),
     "agg": tuple(map(str, Agg)),
@@ -51,13 +53,14 @@ _FIELD_TERM = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>[^=!]
 class Query(msgspec.Struct, frozen=True):
     """Which objects, which view of the metric, and of an object which pods become one value how.
 
-    `agg` is None for the usual way, the total.
+    `agg` is None for the usual way, the total. `ahead`: what is forecast is asked for.
     """
 
     selector: Selector
     view: View
     dims: Dims = ()
     agg: Agg | None = None
+    ahead: bool = False
 
 
 class ExternalQuery(msgspec.Struct, frozen=True):
@@ -69,28 +72,38 @@ class ExternalQuery(msgspec.Struct, frozen=True):
     dims: Dims
     agg: Agg
     labels: dict[str, str]
+    ahead: bool = False
 
 
-def parse(metric: Metric, name: str, parameters: Mapping[str, str]) -> Query:
+def parse(
+    metric: Metric, name: str, parameters: Mapping[str, str], *, ahead: bool = False
+) -> Query:
     """Return the query of a request for the objects called `name` (`*` for all that match).
 
-    Raises BadRequest naming the parameter and what it takes, MethodNotAllowed for a watch.
+    Raises BadRequest naming the parameter and what it takes, MethodNotAllowed for a watch, NotFound
+    for the forecast of what is no demand. `ahead` where the metric's name asks for a forecast.
     Parameters that do not change the answer (limit, timeout, pretty) are ignored.
     """
     _refuse_watch(parameters)
     _check_fields(name, parameters.get("fieldSelector", ""))
     chosen = _chosen(METRIC_SELECTOR, parameters, _VIEW_CHOICES)
+    if _is_ahead(METRIC_SELECTOR, metric, chosen, ahead=ahead):
+        return Query(_selector(SELECTOR, parameters), metric.view, ahead=True)
     agg = Agg(chosen["agg"]) if "agg" in chosen else None
     view = _view(METRIC_SELECTOR, metric, chosen)
     return Query(_selector(SELECTOR, parameters), view, _dims(chosen), agg)
 
 
-def parse_external(metric: Metric, parameters: Mapping[str, str]) -> ExternalQuery:
+def parse_external(
+    metric: Metric, parameters: Mapping[str, str], *, ahead: bool = False
+) -> ExternalQuery:
     """Return the query of an external metric, whose `labelSelector` is the metric's selector.
 
     Raises BadRequest where it names no workload, and as `parse` does.
     """
     workload, kind, chosen = _of_workload(metric.name, parameters, _EXTERNAL_CHOICES)
+    if _is_ahead(SELECTOR, metric, chosen, ahead=ahead):
+        return ExternalQuery(workload, kind, metric.view, (), Agg.SUM, chosen, ahead=True)
     agg = Agg(chosen.get("agg", Agg.SUM))
     view = _view(SELECTOR, metric, chosen)
     return ExternalQuery(workload, kind, view, _dims(chosen), agg, chosen)
@@ -121,10 +134,33 @@ def _of_workload(
     return chosen["workload"], chosen.get("kind", DEPLOYMENT.kind), chosen
 
 
-def choice(metric: Metric, selector: str) -> Choice:
-    """Return what a metric selector chooses; raise BadRequest as `parse` does."""
-    found = parse(metric, "*", {METRIC_SELECTOR: selector})
-    return Choice(found.view, found.dims, found.agg)
+def choice(metric: Metric, selector: str, *, ahead: bool = False) -> Choice:
+    """Return what a metric selector chooses; raise as `parse` does."""
+    found = parse(metric, "*", {METRIC_SELECTOR: selector}, ahead=ahead)
+    return Choice(found.view, found.dims, found.agg, found.ahead)
+
+
+def no_demand(metric: str) -> NotFound:
+    """Return the error of whoever asks for the forecast of what follows from the replicas."""
+    return NotFound(
+        f"{metric} is not forecast: it falls when pods are added, so its forecast would fight"
+        f" itself; forecast are {', '.join(DEMANDS.values())}"
+    )
+
+
+def _is_ahead(parameter: str, metric: Metric, chosen: Mapping[str, str], *, ahead: bool) -> bool:
+    """Return whether a forecast is asked for; raise where there is none, or none so chosen."""
+    if not ahead and chosen.get("stat") != _FORECAST:
+        return False
+    if metric.name not in DEMANDS.values():
+        raise no_demand(metric.name)
+    others = {key: value for key, value in chosen.items() if key in _VIEW_CHOICES}
+    if others.pop("stat", _FORECAST) != _FORECAST or others:
+        raise BadRequest(
+            f"{parameter}: a forecast is of a workload's whole demand in the metric's own view:"
+            " leave the rest out"
+        )
+    return True
 
 
 def _refuse_watch(parameters: Mapping[str, str]) -> None:

@@ -10,8 +10,8 @@ from adapter.doctor.finding import Finding, counted, passed, warned
 from adapter.doctor.question import Asked
 from adapter.doctor.question import metrics as metrics_of
 from adapter.doctor.scaling import hpas
-from adapter.model.catalogue import METRICS
 from adapter.model.quantity import parse_milli
+from adapter.model.target import metric_of
 
 PENDING = "llm_inference_pending_requests"
 _LEAST, _MOST = 10, 100  # percent: below, nearly idle pods are multiplied; above is never reached
@@ -25,7 +25,7 @@ def units(facts: Facts) -> Iterator[Finding]:
 
 def _unit(hpa: Json) -> Iterator[tuple[str, str]]:
     for metric in metrics_of(hpa):
-        known = METRICS.get(metric.name)
+        known = metric_of(metric.name)
         said = str(metric.target.get("averageValue", ""))
         if metric.is_gpu_resource and (metric.target.get("averageUtilization") or 0) > _MOST:
             said = str(metric.target["averageUtilization"])
@@ -62,7 +62,7 @@ def values(facts: Facts) -> Iterator[Finding]:
 
 def _value(hpa: Json) -> Iterator[tuple[str, str]]:
     for metric in metrics_of(hpa):
-        known = METRICS.get(metric.name)
+        known = metric_of(metric.name)
         totalled = known is not None and known.totals and metric.labels.get("agg") not in _ALONE
         if (
             totalled
@@ -112,7 +112,7 @@ def _wakes(hpa: Json, metric: Asked) -> bool:
     own = metric.described.get("kind"), metric.described.get("name")
     if metric.kind == "External":
         own = metric.labels.get("kind", "Deployment"), metric.labels.get("workload")
-    return metric.name not in METRICS or own != (target["kind"], target["name"])
+    return metric_of(metric.name) is None or own != (target["kind"], target["name"])
 
 
 def _each(

@@ -214,7 +214,8 @@ KNOWN: Mapping[str, Known] = {
     FORECAST: Known(
         "`off`, `observe` or `act`",
         "Whether the workload's demand is forecast one cold start ahead: not, as the adapter's own"
-        " metrics alone, or so that `forescale_desired_replicas` goes by it. Without it: `off`.",
+        " metrics alone, or so that `forescale_desired_replicas` and `…_forecast` go by it."
+        " Without it: `off`.",
         _forecast,
     ),
 }

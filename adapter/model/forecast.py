@@ -26,6 +26,7 @@ from adapter.model.experts import (
     TICK_SECONDS,
     Experts,
 )
+from adapter.model.foreseen import Doubt, Reckoning
 from adapter.model.hedge import Hedge
 from adapter.model.panic import Panic
 from adapter.model.past import Past
@@ -48,12 +49,13 @@ MOST_EXCESS = 1.0
 class Published(msgspec.Struct, frozen=True):
     """The value to serve, at least the present one; `predicted` is None where there is no forecast.
 
-    `why` is the reason in words, also where the present value is served.
+    `why` is the reason in words, also where the present value is served: for this `doubt`.
     """
 
     value: float
     predicted: float | None
     why: str
+    doubt: Doubt | None = None
 
 
 class Forecaster:
@@ -79,6 +81,7 @@ class Forecaster:
         self._coverage = Coverage(RUNGS, CHECKED_TICKS)
         self._panic = Panic()
         self._forecast: Figures | None = None
+        self._expected = np.zeros(RUNGS)
         self._tick = -1
         self._total, self._count, self._ticks = 0.0, 0, 0
         self._before: tuple[int, float] | None = None
@@ -116,13 +119,14 @@ class Forecaster:
         At most MOST_RATIO times the present and `floor`, one pod's worth, are served.
         """
         predicted = self.predicted(horizon_seconds)
-        reason = self._distrust(horizon_seconds, now)
+        distrust = self._distrust(horizon_seconds, now)
         # Where no forecast can be trusted, nobody knows what is a burst either.
-        held = self._panic.held(now, horizon_seconds) if reason is None else 0.0
-        wanted = max(present, held)
-        why = reason or "forecast"
-        if reason is None and predicted is not None:
-            wanted = max(wanted, predicted)
+        if distrust is not None:
+            doubt, words = distrust
+            return Published(present, predicted, f"present value: {words}", doubt)
+        held = self._panic.held(now, horizon_seconds)
+        wanted = max(present, held, predicted or 0.0)
+        why = "forecast"
         if held > present and held >= wanted:
             why = "a burst is held until its pods serve"
         most = MOST_RATIO * present + floor
@@ -139,24 +143,34 @@ class Forecaster:
         found = self._hedge.weights[:, _rung(horizon_seconds)].tolist()
         return dict(zip(NAMES, found, strict=True))
 
-    def _distrust(self, horizon_seconds: float, now: float) -> str | None:
+    def reckoning(self, horizon_seconds: float) -> Reckoning | None:
+        """Return how the forecast at the rung of this horizon came about; None before any."""
+        if self._forecast is None:
+            return None
+        rung, weights = _rung(horizon_seconds), self.weights(horizon_seconds)
+        leader = max(weights, key=lambda name: weights[name])
+        expected, upper = float(self._expected[rung]), float(self._forecast[rung])
+        ratio = upper / expected if expected > 0 else None
+        return Reckoning(leader, weights[leader], expected, ratio)
+
+    def _distrust(self, horizon_seconds: float, now: float) -> tuple[Doubt, str] | None:
         if self._ticks < ENOUGH_TICKS:
             minutes = self._ticks * TICK_SECONDS / 60
-            return f"present value: {minutes:.0f} of 30 minutes known"
+            return Doubt.YOUNG, f"{minutes:.0f} of 30 minutes known"
         if now < self._at:
-            return "present value: the clock went back"
+            return Doubt.SILENT, "the clock went back"
         if now - self._at > STALE_SECONDS:
-            return f"present value: no reading for {now - self._at:.0f} s"
+            return Doubt.SILENT, f"no reading for {now - self._at:.0f} s"
         if self._forecast is None:
-            return "present value: no reading was there until a moment ago"
+            return Doubt.YOUNG, "no reading was there until a moment ago"
         return self._miscovered(horizon_seconds)
 
-    def _miscovered(self, horizon_seconds: float) -> str | None:
+    def _miscovered(self, horizon_seconds: float) -> tuple[Doubt, str] | None:
         covered, excess = self.coverage(horizon_seconds) or (1.0, 0.0)
         if covered < self._tau - SHORT_OF_TAU:
-            return f"present value: only {covered:.0%} of what came was covered"
+            return Doubt.SHORT, f"only {covered:.0%} of what came was covered"
         if excess > MOST_EXCESS:
-            return f"present value: forecasts were {excess:.0%} too high"
+            return Doubt.EXCESS, f"forecasts were {excess:.0%} too high"
         return None
 
     def _resume(self) -> None:
@@ -201,6 +215,7 @@ class Forecaster:
         size, bit = self._margins.size, self._bit
         upper = np.maximum(0.0, (predicted + bit) * self._margins.margin(size) - bit)
         combined = self._hedge.combine(upper)
+        self._expected = self._hedge.combine(predicted)
         combined_size = self._hedge.combine(size)
         self._forecast = combined * self._last_margin.margin(combined_size, LOG_FLOOR, LOG_CAP)
         self._past.keep(

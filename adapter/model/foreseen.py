@@ -19,21 +19,55 @@ class Mode(StrEnum):
 CAREFUL = (Mode.OFF, Mode.OBSERVE, Mode.ACT)
 
 
+class Doubt(StrEnum):
+    """Why a forecast is not gone by: one word for a metric, `why` beside it has the figures."""
+
+    YOUNG = "young"  # too little is known yet, or it is known anew after a gap
+    SILENT = "silent"  # no complete total for too long
+    SHORT = "short"  # too much of what came was not covered
+    EXCESS = "excess"  # forecasts were far too high
+    PINNED = "pinned"  # the GPUs are full: what is asked of them beyond cannot be seen
+    NO_ROOM = "no_room"  # others are forecast already
+
+
+class Reckoning(msgspec.Struct, frozen=True):
+    """How a forecast came about: which expert leads with which share of the weight, of 1.
+
+    `expected` is the experts' mean before any margin, in the metric's unit; `margin_ratio` is what
+    the margins made of it, None where nothing is expected.
+    """
+
+    leader: str
+    weight: float
+    expected: float
+    margin_ratio: float | None
+
+
 class Foreseen(msgspec.Struct, frozen=True):
     """One total some moment ago, in the metric's unit, and what is forecast of it.
 
-    `value` is the higher figure to go by, None where the present one stays: `why` says why.
-    `predicted` is what was forecast, believed or not; `covered` the share of outcomes of the last
-    six hours that were at most their forecast; both are None while too little is known.
+    `value` is the higher figure to go by, None where the present one stays: `why` says why, and
+    `doubt` in one word where that is because it is not believed. `predicted` is what was forecast,
+    believed or not; `covered` the share of outcomes of the last six hours that were at most their
+    forecast; both are None while too little is known. `present` is None where nobody looks.
     """
 
     mode: Mode
-    present: float
+    present: float | None
     value: float | None
     predicted: float | None
     covered: float | None
     horizon: str
     why: str
+    doubt: Doubt | None = None
+    reckoning: Reckoning | None = None
+
+    @property
+    def fallback(self) -> str | None:
+        """Why the present value is served, in one word; None where the forecast is gone by."""
+        if self.mode is not Mode.ACT:
+            return str(Mode.OBSERVE)
+        return None if self.value is not None or self.doubt is None else str(self.doubt)
 
     def raised(self, milli: int) -> int:
         """Return the total in thousandths as it acts: never lower, and nothing stays nothing."""

@@ -2,7 +2,8 @@
 
 A demand is fed from totals of which no pod is missing. While one is, what is foreseen stays as it
 is for HELD_SECONDS and then goes: a forecast does not grow while pods are silent, and the replicas
-that it asked for do not go because of silence either.
+that it asked for do not go because of silence either. So it is with GPUs that are all busy: what is
+asked of them beyond 100 percent cannot be seen, and whoever learnt from it would learn a ceiling.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from itertools import islice
 
 from msgspec import structs
 
-from adapter.model.catalogue import METRICS
+from adapter.model.catalogue import METRICS, Agg
 from adapter.model.complete import complete_totals
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod, Standing
 from adapter.model.forecast import Forecaster
-from adapter.model.foreseen import CAREFUL, Foreseen, Mode
+from adapter.model.foreseen import CAREFUL, Doubt, Foreseen, Mode
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target, strictest
@@ -33,10 +34,18 @@ TURN_SECONDS = 5.0
 MOST_A_LOOK = 10
 # Twice what an HPA waits before it scales in, unless told otherwise: by then somebody has looked.
 HELD_SECONDS = 600.0
+# NVML counts a GPU as busy while any kernel runs: a full one's mean stays a little below 100.
+PINNED_PERCENT = 95.0
 # A workload that went to zero pods at night is known in the morning.
 KEPT_SECONDS = 86_400.0
 # Which demand is forecast where the pods have no target.
 _USUAL = Target(DEMANDS["inflight"], 1_000)
+
+_GPU = DEMANDS["gpu"]
+_PINNED = (
+    f"GPUs are busy for {PINNED_PERCENT:g} % and more: what is asked of them beyond cannot be seen;"
+    " requests in flight can (forescale.dev/target: inflight=NUMBER)"
+)
 
 Horizons = Callable[[Workload, float], Horizon]  # workload, age of the reading in seconds
 
@@ -60,10 +69,14 @@ class Foresight:
         self._fleet: Fleet = EMPTY
         self._wishes: dict[TotalKey, tuple[Mode, float]] = {}  # and one pod's worth
         self._demands: dict[TotalKey, _Demand] = {}
+        self._without_room: dict[TotalKey, Foreseen] = {}
         self._epoch: float | None = None
 
     def look(self, snapshot: Snapshot, horizons: Horizons) -> Mapping[TotalKey, Foreseen]:
-        """Take in the totals whose turn it is; return what is foreseen of all."""
+        """Take in the totals whose turn it is; return what is foreseen of all that ask.
+
+        One without room is among them, with the reason.
+        """
         if snapshot.fleet is not self._fleet:
             self._fleet = snapshot.fleet
             self._wishes = wishes(snapshot.fleet.ordered)
@@ -71,14 +84,19 @@ class Foresight:
         demands, wished = self._demands.items(), self._wishes
         due = (key for key, one in demands if one.due <= snapshot.at and key in wished)
         turn = list(islice(due, MOST_A_LOOK))
-        totals = complete_totals(snapshot, turn) if turn else {}
+        means = [_mean_of(key) for key in turn if key.metric == _GPU]
+        totals = complete_totals(snapshot, (*turn, *means)) if turn else {}
         for key in turn:
-            self._turn(key, totals.get(key), snapshot, horizons)
-        return {
-            key: structs.replace(one.foreseen, mode=mode)
+            if totals.get(_mean_of(key), 0.0) >= PINNED_PERCENT:
+                self._pinned(key, totals[key], snapshot, horizons)
+            else:
+                self._turn(key, totals.get(key), snapshot, horizons)
+        known = {
+            key: structs.replace(one.foreseen, mode=mode) if one.foreseen else _UNSEEN[mode]
             for key, (mode, _) in self._wishes.items()
-            if (one := self._demands.get(key)) and one.foreseen
+            if (one := self._demands.get(key))
         }
+        return known | self._without_room
 
     def _admit(self, now: float) -> None:
         """Make room for new wishes, as far as there is any; forget what nobody wants for long."""
@@ -94,10 +112,17 @@ class Foresight:
                 unwanted.append(key)
         unwanted.sort(key=lambda key: self._demands[key].wanted_at)
         counts = Counter(key.namespace for key in self._demands)
-        for key in self._wishes:
-            if key not in self._demands and self._has_room(key.namespace, counts, unwanted):
+        without_room = {}
+        for key, (mode, _) in self._wishes.items():
+            if key in self._demands:
+                continue
+            if self._has_room(key.namespace, counts, unwanted):
                 self._demands[key] = _Demand(now)
                 counts[key.namespace] += 1
+            else:
+                crowded = counts[key.namespace] >= MAX_PER_NAMESPACE
+                without_room[key] = _WITHOUT_ROOM[mode, crowded]
+        self._without_room = without_room
 
     def _has_room(self, namespace: str, counts: Counter[str], unwanted: list[TotalKey]) -> bool:
         """Return whether there is room; what is unwanted the longest makes it."""
@@ -115,21 +140,32 @@ class Foresight:
     def _turn(
         self, key: TotalKey, total: float | None, snapshot: Snapshot, horizons: Horizons
     ) -> None:
-        one = self._demands.pop(key)
-        self._demands[key] = one  # it is the last to have its next turn
-        now = snapshot.at
-        one.due = now + TURN_SECONDS
-        if total is None and now - one.at <= HELD_SECONDS:
+        one, now = self._taking_turn(key, snapshot.at), snapshot.at
+        if total is None and (one.at == -math.inf or now - one.at <= HELD_SECONDS):
             return
         clock = self._clock(snapshot)
         if total is not None:
             one.present, one.at = total, now
             one.forecaster.observe(clock, total)
         mode, worth = self._wishes[key]
-        # A mean is half its window late.
-        age = METRICS[key.metric].view.window_seconds / 2
-        ahead = horizons(workload_of(key), age)
+        ahead = _ahead(key, horizons)
         one.foreseen = _foreseen(one, mode, ahead, clock, worth if one.present else 0.0)
+
+    def _pinned(self, key: TotalKey, total: float, snapshot: Snapshot, horizons: Horizons) -> None:
+        """Hold what was foreseen before the GPUs were full, for as long as through a silence."""
+        one, now = self._taking_turn(key, snapshot.at), snapshot.at
+        held = one.foreseen.value if one.foreseen and now - one.at <= HELD_SECONDS else None
+        value = held if held is not None and held > total else None
+        horizon = _ahead(key, horizons).words
+        why = f"{'present value' if value is None else 'held'}: {_PINNED}"
+        mode, _ = self._wishes[key]
+        one.foreseen = Foreseen(mode, total, value, None, None, horizon, why, Doubt.PINNED)
+
+    def _taking_turn(self, key: TotalKey, now: float) -> _Demand:
+        """Return the demand, which is the last to have its next turn."""
+        one = self._demands[key] = self._demands.pop(key)
+        one.due = now + TURN_SECONDS
+        return one
 
     def _clock(self, snapshot: Snapshot) -> float:
         """Return Unix seconds that never jump, so that replicas have their half-minutes alike."""
@@ -159,6 +195,35 @@ def wishes(pods: Iterable[Pod]) -> dict[TotalKey, tuple[Mode, float]]:
     return found
 
 
+def _mean_of(key: TotalKey) -> TotalKey:
+    return structs.replace(key, agg=Agg.MEAN)
+
+
+def _ahead(key: TotalKey, horizons: Horizons) -> Horizon:
+    # A mean is half its window late.
+    return horizons(workload_of(key), METRICS[key.metric].view.window_seconds / 2)
+
+
+def _without_room(mode: Mode, *, crowded: bool) -> Foreseen:
+    most = f"{MAX_PER_NAMESPACE} of its namespace" if crowded else f"{MAX_DEMANDS} in all"
+    why = f"present value: no room, {most} are forecast already: take the annotation off others"
+    return Foreseen(mode, None, None, None, None, "", why, Doubt.NO_ROOM)
+
+
+def _unseen(mode: Mode) -> Foreseen:
+    why = "present value: there was no total yet that no pod is missing from"
+    return Foreseen(mode, None, None, None, None, "", why, Doubt.YOUNG)
+
+
+_UNSEEN = {mode: _unseen(mode) for mode in Mode}
+# By mode, and whether it is its own namespace that has no more.
+_WITHOUT_ROOM = {
+    (mode, crowded): _without_room(mode, crowded=crowded)
+    for mode in Mode
+    for crowded in (True, False)
+}
+
+
 def workload_of(key: TotalKey) -> Workload:
     """Return whose total it is."""
     return Workload(key.namespace, key.kind.partition(".")[0], key.name)
@@ -175,4 +240,6 @@ def _foreseen(one: _Demand, mode: Mode, ahead: Horizon, clock: float, worth: flo
         checked[0] if checked else None,
         ahead.words,
         published.why,
+        published.doubt,
+        one.forecaster.reckoning(ahead.seconds),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from adapter.model.catalogue import METRICS, Metric
 from adapter.model.quantity import parse_milli
 
 DESIRED_REPLICAS = "forescale_desired_replicas"
@@ -15,6 +16,11 @@ DEMANDS = {
     "arrival_rate": "llm_inference_arrival_rate",
     "gpu": "nvidia_gpu_utilization",
 }
+# What they are forecast as: the names that are served, and the metric of each.
+FORECAST = "_forecast"
+FORECASTS = {f"{metric}{FORECAST}": metric for metric in DEMANDS.values()}
+# Every name that is served whatever the settings say.
+SERVED = (*METRICS, *FORECASTS, DESIRED_REPLICAS)
 # Kubernetes goes up to 150,000 pods in a cluster. An HPA takes replicas for an int32: a target of
 # 0.001 must not make its arithmetic overflow into a scale-down.
 MOST_REPLICAS = 1_000_000
@@ -30,6 +36,11 @@ class Target(msgspec.Struct, frozen=True):
     def replicas(self, total_milli: int) -> int:
         """Return how many pods carry the total: as many as an HPA's AverageValue asks for."""
         return min(-(-total_milli // self.milli), MOST_REPLICAS)
+
+
+def metric_of(name: str) -> Metric | None:
+    """Return the metric of a served name, forecast or not; None for any other name."""
+    return METRICS.get(FORECASTS.get(name, name))
 
 
 def parse(text: str) -> Target:

@@ -101,11 +101,15 @@ class Demand(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What a metric selector chooses; `agg` is None for the usual way, the total."""
+    """What a metric selector chooses; `agg` is None for the usual way, the total.
+
+    `ahead`: the forecast is asked for.
+    """
 
     view: View
     dims: Dims = ()
     agg: Agg | None = None
+    ahead: bool = False
 
 
 def tell(

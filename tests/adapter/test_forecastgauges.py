@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from adapter.forecastgauges import ForecastGauges
 from adapter.model.catalogue import MEAN_15S
-from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.foreseen import Doubt, Foreseen, Mode
 from adapter.model.snapshot import TotalKey
 from adapter.telemetry import Metrics
 
@@ -27,3 +29,35 @@ def test_a_demand_has_its_figures_as_long_as_it_is_foreseen() -> None:
     assert shown(metrics) == [None, 0.0, None]
     gauges.show({})
     assert shown(metrics) == [None, None, None]
+
+
+def test_why_the_present_value_is_served_is_one_word_and_goes_with_it() -> None:
+    metrics = Metrics()
+    gauges = ForecastGauges(metrics)
+
+    def reasons() -> list[str]:
+        (family,) = metrics.forecast_fallback.collect()
+        return [sample.labels["reason"] for sample in family.samples]
+
+    believed = Foreseen(Mode.ACT, 10.0, 15.0, 15.0, 0.96, "90 s", "forecast")
+    gauges.show({KEY: structs.replace(believed, mode=Mode.OBSERVE)})
+    assert reasons() == ["observe"]
+    gauges.show({KEY: structs.replace(believed, value=None, doubt=Doubt.SHORT)})
+    assert reasons() == ["short"]
+    gauges.show({KEY: structs.replace(believed, doubt=Doubt.PINNED)})
+    assert reasons() == []
+    gauges.show({KEY: structs.replace(believed, value=None)})
+    assert reasons() == []
+
+
+def test_demands_without_room_are_counted_and_have_no_labels_of_their_own() -> None:
+    metrics = Metrics()
+    gauges = ForecastGauges(metrics)
+    name = "forescale_adapter_forecasts_without_room"
+    crowded = Foreseen(Mode.ACT, None, None, None, None, "", "no room", Doubt.NO_ROOM)
+    others = {structs.replace(KEY, name=f"llm-{n}"): crowded for n in range(3)}
+    gauges.show(others)
+    assert metrics.registry.get_sample_value(name) == 3
+    assert metrics.forecast_fallback.collect()[0].samples == []
+    gauges.show({})
+    assert metrics.registry.get_sample_value(name) == 0

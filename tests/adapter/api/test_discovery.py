@@ -7,7 +7,7 @@ import pytest
 from adapter.api.discovery import documents
 from adapter.model.catalogue import METRICS
 from adapter.model.owners import BUILT_IN, DEPLOYMENT, SERVICE, Owners
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
 WHOLE = [m.name for m in METRICS.values() if m.totals or m.distribution]  # of an object as a whole
 GROUP = "/apis/custom.metrics.k8s.io"
@@ -35,8 +35,9 @@ def test_every_metric_is_listed_for_pods_and_for_owners(version: str) -> None:
     assert "services" in parents
     of_objects = [f"{parent}/{name}" for parent in parents for name in WHOLE]
     assert "nvidia_gpu_health" not in WHOLE
-    replicas = [f"{kind.path}/{DESIRED_REPLICAS}" for kind in BUILT_IN]
-    assert sorted(names) == sorted([*(f"pods/{name}" for name in METRICS), *of_objects, *replicas])
+    of_owners = [f"{k.path}/{name}" for k in BUILT_IN for name in (*FORECASTS, DESIRED_REPLICAS)]
+    of_pods = [f"pods/{name}" for name in (*METRICS, *FORECASTS)]
+    assert sorted(names) == sorted([*of_pods, *of_objects, *of_owners])
 
 
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
@@ -62,7 +63,8 @@ def test_external_metrics_are_listed_whether_they_are_registered_or_not() -> Non
     assert [v["version"] for v in group["versions"]] == ["v1beta1"]
     listed = document("/apis/external.metrics.k8s.io/v1beta1")
     assert listed["groupVersion"] == "external.metrics.k8s.io/v1beta1"
-    assert {resource["name"] for resource in listed["resources"]} == {*WHOLE, DESIRED_REPLICAS}
+    names = {resource["name"] for resource in listed["resources"]}
+    assert names == {*WHOLE, *FORECASTS, DESIRED_REPLICAS}
     for resource in listed["resources"]:
         assert resource["namespaced"] is True
         assert resource["kind"] == "ExternalMetricValueList"

@@ -80,7 +80,7 @@ def test_a_window_of_a_metric_that_is_usually_raw_asks_for_its_mean() -> None:
     [
         (
             "colour=red",
-            "known are stat=raw|mean|ewma|rise|max|p50|p90|p95|p99|median, quantile=0.5|0.9|0.95",
+            "known are stat=raw|mean|ewma|rise|max|p50|p90|p95|p99|median|forecast, quantile=0.5",
         ),
         ("colour=red", "quantile=0.5|0.9|0.95|0.99, window=15s|30s|60s|120s|300s|600s"),
         ("stat=mode", "stat=raw|mean|ewma"),

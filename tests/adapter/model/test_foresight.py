@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import numpy as np
 import pytest
 
 from adapter.model.fleet import Owner, Pod
-from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.foreseen import Doubt, Foreseen, Mode
 from adapter.model.foresight import MAX_DEMANDS, MAX_PER_NAMESPACE, Foresight, wishes
+from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target
 from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
@@ -122,13 +126,85 @@ def pods_of(count: int, namespace: str) -> list[Pod]:
     ]
 
 
+def looked_at(seen: Mapping[TotalKey, Foreseen]) -> list[TotalKey]:
+    return [key for key, one in seen.items() if one.present is not None]
+
+
 def test_neither_a_namespace_nor_all_together_take_more_than_their_share() -> None:
     world = World(*(pod for n in range(7) for pod in pods_of(MAX_PER_NAMESPACE + 5, f"team-{n}")))
     world.say = {name: {"inflight": 1.0} for name in world.pods}
-    snapshot = world.advance(20)
-    counts = [sum(key.namespace == f"team-{n}" for key in snapshot.foreseen) for n in range(7)]
+    seen = world.advance(20).foreseen
+    counts = [sum(key.namespace == f"team-{n}" for key in looked_at(seen)) for n in range(7)]
     assert max(counts) == MAX_PER_NAMESPACE
     assert sum(counts) == MAX_DEMANDS
+
+
+def test_a_demand_that_finds_no_room_is_told_whose_demands_take_it() -> None:
+    world = World(*(pod for n in range(7) for pod in pods_of(MAX_PER_NAMESPACE + 5, f"team-{n}")))
+    world.say = {name: {"inflight": 1.0} for name in world.pods}
+    seen = world.advance(20).foreseen
+    assert len(seen) == len(world.pods)
+    crowded = {key: one for key, one in seen.items() if one.doubt is Doubt.NO_ROOM}
+    assert len(crowded) == len(world.pods) - MAX_DEMANDS
+    words = {one.why for key, one in crowded.items() if key.namespace == "team-0"}
+    (why,) = words
+    assert "20 of its namespace are forecast already" in why
+    (why,) = {one.why for key, one in crowded.items() if key.namespace == "team-6"}
+    assert "100 in all are forecast already" in why
+    assert all((one.present, one.value) == (None, None) for one in crowded.values())
+
+
+def test_before_any_complete_total_the_present_one_is_unknown_and_not_nothing() -> None:
+    world = world_of(Mode.ACT)
+    world.say["llm-0"] = {"inflight": 5.0}
+    found = next(iter(world.advance(1).foreseen.values()))
+    assert (found.present, found.doubt) == (None, Doubt.YOUNG)
+    assert "no total yet" in found.why
+
+
+def gpu_world(*, seconds: int) -> World:
+    """Pods that are busy for about 60 % of the time, for as long as that."""
+    eighty = Target(DEMANDS["gpu"], 80_000)
+    pods = (serving_pod(f"llm-{n}", target=eighty, forecast=Mode.ACT) for n in range(2))
+    world, dice = World(*pods), np.random.default_rng(3)
+    for _ in range(seconds // 30):
+        for name in world.pods:
+            world.say[name] = {"gpu_busy_percent": float(60 + 8 * dice.standard_normal())}
+        world.advance(30)
+    return world
+
+
+def test_gpus_that_are_all_busy_are_no_demand_to_learn_from() -> None:
+    world = gpu_world(seconds=60)
+    world.say = {name: {"gpu_busy_percent": 99.0} for name in world.pods}
+    world.advance(300)
+    pinned = only(world)
+    assert (pinned.doubt, pinned.value) == (Doubt.PINNED, None)
+    assert pinned.present == pytest.approx(198.0)
+    assert "present value: GPUs are busy for 95 %" in pinned.why
+    world.say = {name: {"gpu_busy_percent": 60.0} for name in world.pods}
+    world.advance(40)
+    assert only(world).doubt is Doubt.YOUNG
+    assert "2 of 30 minutes known" in only(world).why, "the five that were pinned are not"
+
+
+def test_a_forecast_above_full_gpus_is_held_for_ten_minutes() -> None:
+    world, foresight = gpu_world(seconds=60), Foresight()
+
+    def look(snapshot: Snapshot) -> Foreseen:
+        (found,) = foresight.look(snapshot, lambda _, age: Horizon(age, "soon")).values()
+        return found
+
+    assert look(world.advance()).value is None
+    (demand,) = foresight._demands.values()
+    assert demand.foreseen is not None
+    demand.foreseen = msgspec.structs.replace(demand.foreseen, value=300.0)
+    world.say = {name: {"gpu_busy_percent": 100.0} for name in world.pods}
+    held = look(world.advance(60))
+    assert (held.present, held.value, held.doubt) == (200.0, 300.0, Doubt.PINNED)
+    assert held.why.startswith("held: GPUs are busy")
+    assert look(world.advance(520)).value == 300.0
+    assert look(world.advance(60)).value is None
 
 
 def test_what_is_forecast_is_the_demand_of_the_targets_or_requests_in_flight() -> None:
@@ -155,9 +231,10 @@ def test_each_demand_has_its_turn_however_many_do_not_ask_any_more() -> None:
     snapshot = world.advance(10)
     foresight = Foresight()
     seen = foresight.look(snapshot, lambda _, age: Horizon(age, "soon"))
-    assert 0 < len(seen) < MAX_PER_NAMESPACE
-    seen = foresight.look(snapshot, lambda _, age: Horizon(age, "soon"))
     assert len(seen) == MAX_PER_NAMESPACE
+    assert 0 < len(looked_at(seen)) < MAX_PER_NAMESPACE
+    seen = foresight.look(snapshot, lambda _, age: Horizon(age, "soon"))
+    assert len(looked_at(seen)) == MAX_PER_NAMESPACE
 
 
 def test_what_nobody_wants_any_more_makes_room_for_what_somebody_does() -> None:
