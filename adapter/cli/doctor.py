@@ -46,17 +46,19 @@ def _parser() -> argparse.ArgumentParser:
         " warning; 2: a failure, or something that could not be looked at.",
         allow_abbrev=False,
     )
+    made.add_argument("-A", "--all-namespaces", action="store_true", help="(the default)")
     reach.add_options(made, namespace="")
     return made
 
 
 async def _diagnosis(chosen: argparse.Namespace) -> Diagnosis:
     api = Api(namespace=chosen.adapter_namespace, service=chosen.adapter_service)
+    namespace = "" if chosen.all_namespaces else chosen.namespace
     async with reach.cluster(chosen.kubeconfig) as kube:
         page = reach.through(kube, api.namespace, api.service)
         if chosen.adapter:
             page = reach.at(chosen.adapter)
-        return diagnose(await gather(kube, _in_words(page), api, chosen.namespace))
+        return diagnose(await gather(kube, _in_words(page), api, namespace))
 
 
 def _in_words(page: Page) -> Page:

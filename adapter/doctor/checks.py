@@ -30,6 +30,7 @@ CHECKS: Mapping[str, Check] = {
     "hpa-metrics": scaling.metrics,
     "hpa-requests": scaling.requests,
     "hpa-pods": scaling.pods,
+    "hpa-room": hardware.room,
     "hpa-conflicts": scaling.conflicts,
     "hpa-units": targets.units,
     "hpa-pending": targets.pending,
@@ -48,7 +49,7 @@ class Line(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
-class Diagnosis(msgspec.Struct, frozen=True):
+class Diagnosis(msgspec.Struct, frozen=True, rename="camel"):
     """All that was found, and what was not looked at because there was too much of it."""
 
     lines: tuple[Line, ...]

@@ -209,13 +209,13 @@ def clock(facts: Facts) -> Iterator[Finding]:
     told = [story for story in facts.stories.values() if story.refusal is None]
     if not told:  # nobody to compare it with: `sources` says why
         apart = _apart(facts.clock.body - facts.clock.at)
-        yield passed(f"the API server's clock is {apart} of this machine's")
+        yield passed(f"the API server's clock is {apart} this machine's")
         return
     skews = [s.body.taken_at - s.at - (facts.clock.body - facts.clock.at) for s in told]
     most = max(skews, key=abs)
     if abs(most) > SKEW_SECONDS:
         yield warned(
-            f"the adapter's clock is {_apart(most)} of the API server's: so are learnt cold starts",
+            f"the adapter's clock is {_apart(most)} the API server's: so are learnt cold starts",
             "set the clocks of the nodes by NTP (chrony, systemd-timesyncd)",
         )
     else:
@@ -223,4 +223,4 @@ def clock(facts: Facts) -> Iterator[Finding]:
 
 
 def _apart(seconds: float) -> str:
-    return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
+    return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"

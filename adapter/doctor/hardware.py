@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.cluster import Json
-from adapter.doctor.facts import Facts, key_of
+from adapter.doctor.facts import Facts, key_of, path_of
 from adapter.doctor.finding import Finding, counted, named, passed, unknown, warned
+from adapter.doctor.scaling import hpas
 from adapter.intake import allocation
 from adapter.intake.allocation import GPU_RESOURCE
 from sidecar.deviceid import GPU_DRIVER
@@ -43,7 +44,7 @@ def gpus(facts: Facts) -> Iterator[Finding]:
             f"GPUs are shared on {named(shared)}: their figures are withheld",
             "annotate pods that may scale by them all the same: forescale.dev/shared-gpu: allow",
         )
-    total = sum(map(_usable, nodes.values())) + sum(by_claim.values())
+    total = _total(facts)
     if total == 0 and not bare:
         yield warned(
             f"no GPU on {counted(len(nodes), 'node')}: there are figures of queues alone",
@@ -51,6 +52,32 @@ def gpus(facts: Facts) -> Iterator[Finding]:
         )
     elif total and not (sick or bare or shared):
         yield passed(f"{counted(total, 'GPU')} on {counted(len(nodes), 'node')}")
+
+
+def room(facts: Facts) -> Iterator[Finding]:
+    """Say which HPAs may ask for more GPUs than there are, where nobody brings nodes."""
+    found = facts.node_autoscaler
+    if found.refusal is not None or found.body or facts.nodes.refusal is not None:
+        return  # nodes come, or it is not known what there is
+    total, asking, troubles = _total(facts), 0, list[Finding]()
+    for hpa in hpas(facts):
+        scaled, most = facts.scaled.get(key_of(hpa)), hpa["spec"]["maxReplicas"]
+        pods = (scaled.pods.body if scaled else None) or ()
+        each = max((allocation.stated(pod, "").requested for pod in pods), default=0)
+        asking += bool(each)
+        if each * most > total:
+            words = (
+                f"maxReplicas {most} are {counted(each * most, 'GPU')}, of {total} that there are"
+            )
+            hint = f"more nodes, a node autoscaler, or maxReplicas: {total // each}"
+            troubles.append(warned(f"{path_of(hpa)}: {words}", hint))
+    yield from troubles
+    if asking and not troubles:
+        yield passed(f"{counted(asking, 'HPA')}, GPUs for maxReplicas of each")
+
+
+def _total(facts: Facts) -> int:
+    return sum(map(_usable, facts.nodes.body)) + sum(_by_claim(facts.slices.body or []).values())
 
 
 def _by_claim(slices: list[Json]) -> dict[str, int]:

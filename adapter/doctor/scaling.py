@@ -12,6 +12,14 @@ from adapter.doctor.question import Asked
 from adapter.intake.podjson import USUAL_WAITS
 from adapter.model.gpuusage import GPU_RESOURCE
 
+# What kube-apiserver says of a group that nobody serves, or whose server is away.
+_UNSERVED = ("404 page not found", "service unavailable")
+_SERVE_IT = {
+    "External": "external.metrics.k8s.io has no server: the component `external-metrics`",
+    "Resource": "metrics.k8s.io has no server: docs/resource-metrics.md",
+    "ContainerResource": "metrics.k8s.io has no server: docs/resource-metrics.md",
+}
+
 
 def hpas(facts: Facts) -> list[Json]:
     """Return the HPAs that go by a metric of ours."""
@@ -68,6 +76,8 @@ def metrics(facts: Facts) -> Iterator[Finding]:
             count += 1
             if words := _valueless(metric, answer):
                 hint = f"forescale why hpa/{key_of(hpa)[1]} -n {key_of(hpa)[0]}"
+                if answer.refusal in _UNSERVED:
+                    hint = _SERVE_IT.get(metric.kind, "mend `apiservices` and `adapter` first")
                 troubles.append(failed(f"{path_of(hpa)}: {metric.name}: {words}", hint))
     yield from troubles
     if count and not troubles:
@@ -134,20 +144,20 @@ def _without(pod: Json) -> Iterator[str]:
 
 def pods(facts: Facts) -> Iterator[Finding]:
     """Say which pods an HPA has asked for and not got: no room, no image, a crash."""
-    count, troubles = 0, list[Finding]()
+    seen, troubles = set[str](), list[Finding]()
     for hpa in hpas(facts):
         scaled = facts.scaled.get(key_of(hpa))
         if scaled is None or scaled.pods.refusal is not None:
             continue
         stuck = {key_of(pod)[1]: why for pod in scaled.pods.body if (why := _stuck(pod))}
-        count += len(scaled.pods.body)
+        seen.update(map(path_of, scaled.pods.body))
         for name, why in list(stuck.items())[:1]:
             words = f"{len(stuck)} of {counted(len(scaled.pods.body), 'pod')}, {name}: {why}"
             hint = f"kubectl -n {key_of(hpa)[0]} describe pod {name}"
             troubles.append(warned(f"{path_of(hpa)}: {words}", hint))
     yield from troubles
-    if count and not troubles:
-        yield passed(f"{counted(count, 'pod')} of HPAs, none stuck")
+    if seen and not troubles:
+        yield passed(f"{counted(len(seen), 'pod')} of HPAs, none stuck")
 
 
 def _stuck(pod: Json) -> str | None:

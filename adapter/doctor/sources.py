@@ -19,6 +19,7 @@ from adapter.model.fleet import Pod, SourceKind, Standing
 from adapter.model.why import PodStory, Story
 
 _NOT_FOUND = 404  # the adapter knows no pod of a namespace: each is named then
+_UNAVAILABLE = 503
 _WHY = "forescale why pod/NAME -n NAMESPACE shows each figure; docs/sources.md, docs/gpus.md"
 
 
@@ -65,7 +66,7 @@ def readings(facts: Facts) -> Iterator[Finding]:
         *(f"no GPU figures: {words}" for words in _by_workload(found, _gpu_missing)),
     ]
     yield from (warned(words, _WHY) for words in troubles)
-    if not troubles:
+    if found and not troubles:
         yield passed(f"{counted(len(found), 'serving pod')}, each with all it should have")
 
 
@@ -75,7 +76,7 @@ def readiness(facts: Facts) -> Iterator[Finding]:
     troubles = list(_by_workload(found, _unprobed))
     hint = "forescale-sidecar probe-for ENGINE prints the probes for its model server"
     yield from (warned(words, hint) for words in troubles)
-    if not troubles:
+    if found and not troubles:
         yield passed(f"{counted(len(found), 'pod')}, ready only when the model is")
 
 
@@ -84,7 +85,7 @@ def noted(facts: Facts) -> Iterator[Finding]:
     found = sourced(facts)
     troubles = list(_by_workload(found, lambda one: next((r.words for r in one.pod.remarks), None)))
     yield from (warned(words, "docs/annotations.md has all of them") for words in troubles)
-    if not troubles:
+    if found and not troubles:
         yield passed(f"{counted(len(found), 'pod')}, no annotation that is not understood")
 
 
@@ -122,9 +123,12 @@ def _not_told(facts: Facts) -> Iterator[Finding]:
     """Yield the namespaces of which the adapter could not be asked."""
     for (namespace, metric), story in facts.stories.items():
         if story.refusal is not None and story.code != _NOT_FOUND and metric == QUEUE:
-            found = unknown(story, f"get services/proxy in the namespace {facts.api.namespace}")
+            here = facts.api.namespace
+            found = unknown(story, f"get services/proxy in the namespace {here}")
             words = f"the adapter said nothing of {namespace}: {found.seen}"
-            yield msgspec.structs.replace(found, seen=words)
+            look = f"kubectl -n {here} get pods shows whether the adapter runs"
+            hint = look if story.code == _UNAVAILABLE else found.hint
+            yield msgspec.structs.replace(found, seen=words, hint=hint)
 
 
 def _silence(one: Sourced) -> str | None:

@@ -26,7 +26,8 @@ def units(facts: Facts) -> Iterator[Finding]:
 def _unit(hpa: Json) -> Iterator[tuple[str, str]]:
     for metric in metrics_of(hpa):
         known = metric_of(metric.name)
-        said = str(metric.target.get("averageValue", ""))
+        alone = metric.target.get("value", "") if metric.labels.get("agg") in _ALONE else ""
+        said = str(metric.target.get("averageValue") or alone)
         if metric.is_gpu_resource and (metric.target.get("averageUtilization") or 0) > _MOST:
             said = str(metric.target["averageUtilization"])
         elif known is None or known.unit != "percent" or not said:

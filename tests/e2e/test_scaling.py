@@ -33,6 +33,7 @@ async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene
 
     await told_why(scene)
     await told_how_long_a_start_takes(scene, most)
+    await on_one_screen(scene)
     await found_well(scene)
     hpa = await scene.hpa()
     conditions = {c["type"]: c["reason"] for c in hpa["status"]["conditions"]}
@@ -69,6 +70,16 @@ async def told_how_long_a_start_takes(scene: Scene, pods: int) -> None:
     assert least <= story["warm"]["seconds"][0] <= story["warm"]["p50Seconds"] < least + 15, story
     assert least <= story["warm"]["loadSeconds"] <= story["warm"]["p50Seconds"] + 1.0, story
     assert (story["newNode"], story["starting"], story["stuck"]) == (None, [], [])
+
+
+async def on_one_screen(scene: Scene) -> None:
+    """`forescale top` shows the workload, and the one pod that is left of it."""
+    text = await scene.forescale("top", DEPLOYMENT, "-n", scene.namespace)
+    (workload,) = [line.split() for line in text.splitlines() if f" {DEPLOYMENT} " in line]
+    assert workload[:5] == [scene.namespace, "Deployment", DEPLOYMENT, "1", "1"], text
+    (pod,) = [line for line in text.splitlines() if line.startswith(f"{DEPLOYMENT}-")]
+    assert pod.split()[1] == "serving", text
+    assert pod.count(" %") == 3, text  # KV cache, GPU and its memory
 
 
 async def found_well(scene: Scene) -> None:

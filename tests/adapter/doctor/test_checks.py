@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from adapter.doctor.checks import CHECKS, Diagnosis, Line, diagnose
@@ -17,7 +18,10 @@ PAGE = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
 
 def test_a_healthy_cluster_passes_each_check() -> None:
     usage = [{"name": "llm", "usage": {"nvidia.com/gpu": "1"}}]
-    given = with_hpa(GPU_RESOURCE, answers=(Seen({"items": [{"containers": usage}]}),))
+    given = with_hpa(
+        GPU_RESOURCE, answers=(Seen({"items": [{"containers": usage}]}),), maxReplicas=2
+    )
+    given = msgspec.structs.replace(given, node_autoscaler=Seen(""))
     assert levels(given) == {name: {Level.PASS} for name in CHECKS}
     assert diagnose(given).exit_code() == 0
     assert diagnose(facts()).exit_code() == 0

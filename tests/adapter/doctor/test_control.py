@@ -180,6 +180,11 @@ def test_the_adapters_clock_is_held_against_the_api_servers_whatever_ours_says(
     assert the("clock", facts(clock=ours_is_behind, stories=heard)).level is level
 
 
+def test_without_an_adapter_the_clock_is_held_against_ours() -> None:
+    seen = the("clock", facts(clock=Seen(NOW + 9, at=NOW), stories={}))
+    assert seen.seen == "the API server's clock is 9 s ahead of this machine's"
+
+
 @pytest.mark.parametrize(
     ("check", "fact", "right"),
     [

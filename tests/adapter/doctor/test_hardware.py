@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from adapter.doctor.checks import CHECKS
 from adapter.doctor.facts import Seen
 from adapter.doctor.finding import Level
-from tests.adapter.doctor.healthy import facts, node, refused, the
+from tests.adapter.doctor.healthy import facts, node, refused, the, with_hpa
 
 PRESENT = {"nvidia.com/gpu.present": "true"}
 SHARED = {"nvidia.com/gpu.sharing-strategy": "time-slicing"}
@@ -48,6 +50,25 @@ def test_the_gpus_of_the_nodes_are_counted_and_looked_at(
 
 def test_nodes_that_may_not_be_listed_are_unknown() -> None:
     assert the("gpus", facts(nodes=refused())).hint == "use a user who may list nodes"
+
+
+@pytest.mark.parametrize(
+    ("most", "autoscaler", "found"),
+    [
+        (2, Seen(""), [(Level.PASS, "1 HPA, GPUs for maxReplicas of each")]),
+        (3, Seen(""), [(Level.WARN, "default/llm: maxReplicas 3 are 3 GPUs, of 2 that there are")]),
+        (3, Seen("Karpenter"), []),
+        (3, refused(), []),
+    ],
+)
+def test_an_hpa_that_may_ask_for_more_gpus_than_there_are_is_warned_of(
+    most: int, autoscaler: Seen, found: list[tuple[Level, str]]
+) -> None:
+    given = with_hpa(maxReplicas=most)
+    given = msgspec.structs.replace(given, node_autoscaler=autoscaler)
+    seen = list(CHECKS["hpa-room"](given))
+    assert [(one.level, one.seen) for one in seen] == found
+    assert all(one.hint.endswith("or maxReplicas: 2") for one in seen if one.level is Level.WARN)
 
 
 @pytest.mark.parametrize(

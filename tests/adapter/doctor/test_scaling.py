@@ -65,6 +65,20 @@ def test_a_metric_that_is_refused_or_empty_is_a_failure_with_the_adapters_words(
     assert second.seen == f"default/llm: {GPU}: no value of any pod"
 
 
+@pytest.mark.parametrize(
+    ("metric", "words", "hint"),
+    [
+        (pods_metric(), "service unavailable", "mend `apiservices` and `adapter` first"),
+        (GPU_RESOURCE, "404 page not found", "metrics.k8s.io has no server: docs/resource-"),
+    ],
+)
+def test_a_group_without_a_server_is_mended_before_the_hpa(
+    metric: dict[str, object], words: str, hint: str
+) -> None:
+    given = with_hpa(metric, answers=(Seen(refusal=words, code=503),))
+    assert the("hpa-metrics", given).hint.startswith(hint)
+
+
 def test_a_mistyped_name_of_ours_is_asked_for_and_told() -> None:
     given = with_hpa(
         pods_metric("llm_inference_pendin"), answers=(Seen(refusal="no such metric", code=404),)

@@ -79,7 +79,12 @@ def test_an_adapter_that_may_not_be_asked_makes_its_pods_unknown_and_no_more() -
         "the adapter said nothing of default: you may not",
     )
     assert "get services/proxy in the namespace forescale-system" in seen.hint
-    assert the("readings", given).level is Level.PASS
+    assert found("readings", given) == []
+
+
+def test_an_adapter_that_is_away_is_looked_for_and_not_the_api_server() -> None:
+    given = telling(Seen(refusal='no endpoints available for service "forescale"', code=503))
+    assert the("sources", given).hint.startswith("kubectl -n forescale-system get pods")
 
 
 def test_serving_pods_without_a_queue_or_without_proven_gpus_are_warned_of() -> None:

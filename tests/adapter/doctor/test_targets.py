@@ -46,6 +46,8 @@ def resource(percent: int) -> dict[str, Any]:
         (pods_metric(GPU, "101"), WARN),
         (pods_metric(QUEUE, "500"), PASS),
         (pods_metric("somebody_elses", "0.8"), PASS),
+        (object_metric(GPU, "Service", "s", target="Value", agg="mean"), WARN),  # 8 percent
+        (object_metric(GPU, "Service", "s", target="Value"), PASS),  # a total
         (resource(100), PASS),
         (resource(120), WARN),
     ],
