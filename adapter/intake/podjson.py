@@ -78,6 +78,7 @@ def pod(raw: Json) -> Pod:
         quorum_percent=quorum_percent(noted),
         hold_seconds=hold_seconds(noted),
         startup=_startup(metadata, status, running),
+        ends=spec.get("restartPolicy", "Always") != "Always",
         target=target(noted),
         forecast=forecast(noted),
         **_group(metadata),

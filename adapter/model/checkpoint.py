@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
@@ -90,7 +91,7 @@ def encode(learnt: Learnt, now: float) -> tuple[str, ...]:
     """Return the text of every shard, the same for what is the same.
 
     What is too old to count is left out; beyond MAX_SHARD_BYTES those workloads go that have not
-    started for the longest.
+    started for the longest, of the namespaces that have the most.
     """
     shards: list[list[tuple[Key, Sequence[Start]]]] = [[] for _ in range(SHARDS)]
     for key, starts in learnt.items():
@@ -131,9 +132,8 @@ def shard_of(key: Key) -> int:
 
 
 def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
-    newest_first = sorted(shard, key=lambda one: one[1][-1].at, reverse=True)
     parts, size = {}, 0
-    for key, starts in newest_first:
+    for key, starts in _in_turn(shard):
         rows = tuple(map(_Row.of, starts))
         part = msgspec.json.encode(_Kept(key.namespace, key.owner, key.template, rows))
         if size + len(part) + 1 > MAX_SHARD_BYTES:
@@ -142,6 +142,16 @@ def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
         parts[msgspec.structs.astuple(key)] = part.decode()
     body = f"[{','.join(parts[key] for key in sorted(parts))}]"
     return f"{_MARK} {VERSION} {_digest(body)}\n{body}"
+
+
+def _in_turn(shard: Iterable[tuple[Key, Sequence[Start]]]) -> list[tuple[Key, Sequence[Start]]]:
+    """Return the newest of each namespace first, then the second of each, and so on."""
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for one in sorted(shard, key=lambda one: one[1][-1].at, reverse=True):
+        ranks[one[0].namespace] += 1
+        ranked.append((ranks[one[0].namespace], one))
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _digest(body: str) -> str:

@@ -7,7 +7,7 @@ is Kaplan and Meier's. `sighting.py` says what a pod tells, `starting.py` watche
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import nlargest
@@ -22,7 +22,9 @@ from adapter.model.sighting import Key, Sighting, Start, observed, stuck
 # weeks, since images, nodes and caches change.
 KEPT_STARTS = 50
 KEPT_SECONDS = 14 * 86_400.0
-MAX_KEYS = 4_096  # deployments x templates; the one that is longest without a start goes first
+# Deployments x templates. When all are taken, the namespace that has the most of them gives up the
+# one that is longest without a start: a tenant's churn costs its own past, and nobody else's.
+MAX_KEYS = 4_096
 
 # Before anything is known: vLLM's own reports are 60 to 280 s, a new node takes 150 s more
 # (log-normal, log-sd 0.5, so the 90th percentile is 1.9 times the median).
@@ -65,6 +67,7 @@ class ColdStarts:
     def __init__(self) -> None:
         self._starts: dict[Key, deque[Start]] = {}
         self._templates: dict[tuple[str, str], set[Key]] = {}  # by namespace and owner
+        self._counts: Counter[str] = Counter()  # of keys, by namespace
 
     def learn(self, key: Key, start: Start) -> None:
         """Keep one observation that is final; of a pod that has taught already, nothing."""
@@ -80,6 +83,11 @@ class ColdStarts:
             self.learn(new, start)
         if not self._starts.get(old, True):
             self._drop(old)
+
+    def forget(self, now: float) -> None:
+        """Let go of what is too old to count, of workloads that are gone or start no pods."""
+        for key in [k for k, kept in self._starts.items() if now - kept[-1].at > KEPT_SECONDS]:
+            self._drop(key)
 
     def learnt(self, keys: Iterable[Key] | None = None) -> dict[Key, tuple[Start, ...]]:
         """Return what is kept of the keys, or all, for a checkpoint; `restore` takes it back."""
@@ -148,15 +156,21 @@ class ColdStarts:
         return nlargest(TEMPLATES_BEFORE, others, key=lambda other: self._starts[other][-1].at)
 
     def _keep(self, key: Key, starts: deque[Start]) -> None:
-        self._starts.pop(key, None)
+        if key not in self._starts:
+            self._counts[key.namespace] += 1
         self._starts[key] = starts
         self._templates.setdefault((key.namespace, key.owner), set()).add(key)
         if len(self._starts) > MAX_KEYS:
-            self._drop(next(iter(self._starts)))
+            crowded = max(self._counts, key=self._counts.__getitem__)
+            theirs = (known for known in self._starts if known.namespace == crowded)
+            self._drop(min(theirs, key=lambda known: self._starts[known][-1].at))
 
     def _drop(self, key: Key) -> None:
         if self._starts.pop(key, None) is None:
             return
+        self._counts[key.namespace] -= 1
+        if not self._counts[key.namespace]:
+            del self._counts[key.namespace]
         workload = (key.namespace, key.owner)
         self._templates[workload].discard(key)
         if not self._templates[workload]:

@@ -122,6 +122,7 @@ class Pod(msgspec.Struct, frozen=True):
     quorum_percent: float = QUORUM_PERCENT  # of the pods that it is asked for with
     hold_seconds: float | None = None  # None: the usual one
     startup: Startup = UNTOLD
+    ends: bool = False  # it is meant to: by its spec it is not always restarted
     forecast: Mode | None = None  # what its annotation says
     target: Target | None = None  # what it is to carry, where its annotation says it
 

@@ -7,6 +7,8 @@ comes back from the pods that live, as far as their status still says it.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ SYNC_SECONDS = 15.0  # the default of the HPA controller's --horizontal-pod-auto
 # A source that has said nothing yet may say that the model still loads: two heartbeats and a
 # connect are 6 s. A sidecar that stays silent holds nothing up for longer than this.
 WORD_SECONDS = 30.0
+FORGET_SECONDS = 600.0  # to look at all that was learnt takes a millisecond
 ROOM_SECONDS = 5.0  # to look at 10,000 pods takes some milliseconds
 
 
@@ -61,6 +64,8 @@ class Starting:
         self._ways: dict[str, Way] = {}  # by UID
         self._done: dict[str, Key] = {}  # living pods that have taught, or never will
         self._newest: dict[Workload, _Newest] = {}
+        self._counts: Counter[str] = Counter()  # of the newest, by namespace
+        self._forgot_at = -math.inf
 
     def look(
         self,
@@ -81,6 +86,9 @@ class Starting:
             for uid, pod in fleet.pods.items():
                 if before.get(uid) is not pod:
                     self._meet(pod, now)
+        if abs(now - self._forgot_at) >= FORGET_SECONDS:
+            self._forgot_at = now
+            self.learnt.forget(now)
         for uid in self._ways.keys() - fleet.pods.keys():  # a look before this one has failed
             self._part(uid, now)
         for uid in list(self._ways):
@@ -206,10 +214,12 @@ class Starting:
             product = self._fleet.nodes.get(pod.node or "", Node()).product
             if product is None and known is not None and known.key == key:
                 product = known.product
-            self._newest.pop(workload, None)
+            self._counts[workload.namespace] += self._newest.pop(workload, None) is None
             self._newest[workload] = _Newest(created, key, pod.holding.requested, product)
         if len(self._newest) > MAX_KEYS:
-            del self._newest[next(iter(self._newest))]
+            crowded = max(self._counts, key=self._counts.__getitem__)
+            self._newest.pop(next(one for one in self._newest if one.namespace == crowded))
+            self._counts[crowded] -= 1
 
 
 def _key(pod: Pod) -> Key:

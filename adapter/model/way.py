@@ -13,7 +13,9 @@ from adapter.model.holding import Node
 from adapter.model.sighting import Key, Sighting, waited_for_room
 from adapter.model.source import Source
 
-# Nobody scales these, and each is a workload of its own: jobs of a day would drive out the rest.
+# Nobody scales a bare pod or one that is meant to end, and each is a workload of its own: the jobs
+# of a day would drive out the rest. Whatever their kind, the pods of a Deployment, a StatefulSet or
+# a ReplicaSet are always restarted (the API server refuses another restartPolicy), a Job's never.
 NEVER_SCALED = ("Pod", "Job")
 # How much later than the model a pod may become ready: six periods of a usual readiness probe.
 PROBE_SECONDS = 60.0
@@ -41,13 +43,18 @@ def with_node(seen: Sighting, node: Node | None) -> Sighting:
     return structs.replace(seen, new_node=new_node, room_seconds=room_seconds)
 
 
+def is_scaled(pod: Pod) -> bool:
+    """Tell whether the pod is one of a workload that can be scaled."""
+    return not pod.ends and workload_of(pod).kind not in NEVER_SCALED
+
+
 def can_teach(pod: Pod) -> bool:
     """Tell whether a pod that is seen for the first time still shows its first start, or is in it.
 
     After a restart of its container, or where it was ready and is not now, the time is lost. A
     group of pods starts when its leader does.
     """
-    if pod.standing() is Standing.ENDED or pod.rank or workload_of(pod).kind in NEVER_SCALED:
+    if pod.standing() is Standing.ENDED or pod.rank or not is_scaled(pod):
         return False
     if pod.startup.is_ready:
         return not pod.startup.restarts

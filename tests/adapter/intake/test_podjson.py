@@ -416,3 +416,15 @@ def test_an_owner_of_a_name_that_no_object_can_have_is_none() -> None:
     assert kept is not None
     assert controller({"ownerReferences": [owner("Job", "a" * 10_000)]}) is None
     assert controller({"ownerReferences": [owner("J" * 10_000, "a")]}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [({}, False), ({"restartPolicy": "Always"}, False), ({"restartPolicy": "Never"}, True)],
+)
+def test_a_pod_that_is_not_always_restarted_is_meant_to_end(
+    said: dict[str, Any], *, ends: bool
+) -> None:
+    raw = pod_json()
+    raw["spec"] |= said
+    assert pod(raw).ends is ends

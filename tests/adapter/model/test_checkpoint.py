@@ -137,6 +137,18 @@ def test_a_shard_is_bounded_and_those_go_that_have_not_started_for_the_longest(
     assert len(text.partition("\n")[2]) <= 400 + 1
 
 
+def test_a_namespace_of_many_workloads_takes_no_others_place_in_a_shard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_SHARD_BYTES", 400)
+    noisy = [Key("noisy", f"Deployment/{n}", "") for n in range(400)]
+    there = [key for key in noisy if shard_of(key) == shard_of(KEY)]
+    starts = {key: (Start(60, ended=True, at=NOW),) for key in there}
+    kept = decode(encode(LEARNT | starts, NOW)[shard_of(KEY)], NOW)
+    assert len(there) > len(kept) >= 3
+    assert KEY in kept
+
+
 def test_the_largest_checkpoint_fits_the_api_server() -> None:
     phases = {"node_seconds": 1799.9, "pull_seconds": 1799.9, "load_seconds": 1799.9}
     starts = tuple(Start(1799.9, ended=True, at=NOW, uid="u" * 36, **phases) for _ in range(50))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import numpy as np
 import pytest
@@ -144,6 +146,48 @@ def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.Monk
     for n in range(5):
         learner.learn(msgspec.structs.replace(KEY, owner=f"Deployment/{n}"), *whole(60))
     assert [key.owner for key in learner.learnt()] == [f"Deployment/{n}" for n in (2, 3, 4)]
+
+
+def test_a_namespace_of_many_workloads_costs_no_other_what_it_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coldstart, "MAX_KEYS", 4)
+    learner = taught(*whole(60, at=NOW - 5_000))
+    for n in range(9):
+        key = Key("noisy", f"Deployment/{n}", "")
+        learner.learn(key, *whole(60, at=NOW + n))
+        learner.restore({key: whole(60, 60, at=NOW + n)})
+    owners = [key.owner for key in learner.learnt() if key.namespace == "noisy"]
+    assert (owners, len(learner.starts(KEY))) == ([f"Deployment/{n}" for n in (6, 7, 8)], 1)
+
+
+def test_what_is_too_old_to_count_is_forgotten() -> None:
+    learner = taught(*whole(60, at=NOW))
+    learner.learn(msgspec.structs.replace(KEY, template="old"), *whole(60, at=NOW - 60))
+    learner.forget(NOW + coldstart.KEPT_SECONDS - 30)
+    assert list(learner.learnt()) == [KEY]
+    learner.forget(NOW + coldstart.KEPT_SECONDS + 1)
+    assert (learner.learnt(), learner.workloads()) == ({}, set())
+
+
+KEYS = st.builds(Key, st.sampled_from("abc"), st.sampled_from("xy"), st.sampled_from("12345"))
+
+
+@given(st.lists(st.tuples(KEYS, st.sampled_from("uvw"), st.integers(0, 9)), max_size=60), KEYS)
+def test_however_keys_come_and_go_each_namespace_keeps_its_share(
+    steps: list[tuple[Key, str, int]], other: Key
+) -> None:
+    learner = ColdStarts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coldstart, "MAX_KEYS", 9)
+        for key, uid, at in steps:
+            before = Counter(known.namespace for known in learner.learnt())
+            learner.learn(key, of_pod(uid, 60, at=NOW + at))
+            after = Counter(known.namespace for known in learner.learnt())
+            assert all(after[one] >= min(before[one], 3) for one in "abc")
+            learner.move(uid, key, other)
+            assert learner._counts == Counter(known.namespace for known in learner.learnt())
+            assert len(learner.keys()) <= 9
 
 
 def test_what_was_learnt_can_be_taken_over() -> None:

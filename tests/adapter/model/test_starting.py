@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from adapter.model import starting
 from adapter.model.batch import ModelState
-from adapter.model.coldstart import PRIOR_P90_SECONDS
+from adapter.model.coldstart import KEPT_SECONDS, PRIOR_P90_SECONDS
 from adapter.model.exits import Workload
 from adapter.model.fleet import Fleet, Owner, Pod, SourceKind
 from adapter.model.holding import Holding, Node
 from adapter.model.sighting import Key, Start, Startup
 from adapter.model.source import Source, stand
-from adapter.model.starting import ROOM_SECONDS, WORD_SECONDS, Starting
+from adapter.model.starting import FORGET_SECONDS, ROOM_SECONDS, WORD_SECONDS, Starting
 
 NOW = 1_700_000_000.0
 CLOCK = 50_000.0  # the monotonic clock at NOW
 LLM = Workload("default", "Deployment", "llm")
 KEY = Key("default", "Deployment/llm", "abc")
+NOBODY = "no pod of it was seen"
 OWNERS = (Owner("ReplicaSet.apps", "llm-abc"), Owner("Deployment.apps", "llm"))
 
 
@@ -168,6 +169,23 @@ def test_where_the_first_ready_is_lost_nothing_is_learnt(pod: Pod) -> None:
 def test_what_nobody_scales_is_not_followed(owners: tuple[Owner, ...]) -> None:
     line = Timeline(msgspec.structs.replace(new_pod("a"), owners=owners), at=1)
     line.see(200, msgspec.structs.replace(served("b"), owners=owners))
+    assert line.starting.workloads() == []
+
+
+def test_a_job_of_any_kind_is_no_workload_that_starts() -> None:
+    """A PyTorchJob, a Workflow, a RayJob: their pods are meant to end."""
+    owners = (Owner("Workflow.argoproj.io", "train-1"),)
+    line = Timeline(msgspec.structs.replace(new_pod("a"), owners=owners, ends=True), at=1)
+    line.see(200, msgspec.structs.replace(served("b"), owners=owners, ends=True))
+    assert line.starting.workloads() == []
+
+
+def test_a_workload_that_starts_no_pods_leaves_the_list_after_two_weeks() -> None:
+    line = Timeline(served(), at=200)
+    line.see(300, gone="a")
+    line.look(KEPT_SECONDS)
+    assert line.starting.workloads() == [LLM]
+    line.look(KEPT_SECONDS + 130 + FORGET_SECONDS)
     assert line.starting.workloads() == []
 
 
@@ -389,7 +407,7 @@ def test_what_a_workload_asks_for_is_known_after_its_newest_pod_has_gone() -> No
     line.see(240, gone="a")
     assert line.starting.room(LLM, NOW + 250).fits is True
     nobody = Workload("a", "Deployment", "b")
-    assert line.starting.room(nobody, NOW) == (None, "no pod of it was seen")
+    assert line.starting.room(nobody, NOW) == (None, NOBODY)
 
 
 def test_whose_a_pod_is_may_be_found_out_after_it_taught() -> None:
@@ -451,6 +469,19 @@ def test_workloads_that_come_and_go_cost_bounded_memory(monkeypatch: pytest.Monk
         line.see(n, gone=str(n))
     assert len(line.starting._newest) == 3
     assert (line.starting._done, line.starting._ways) == ({}, {})
+
+
+def test_a_namespace_of_many_workloads_makes_no_other_forget_its_newest_pod(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starting, "MAX_KEYS", 3)
+    line = Timeline(msgspec.structs.replace(served(), namespace="quiet"))
+    for n in range(9):
+        owners = (Owner("StatefulSet.apps", f"llm-{n}"),)
+        line.see(200 + n, msgspec.structs.replace(served(str(n)), owners=owners))
+    assert line.starting.room(Workload("quiet", "Deployment", "llm"), NOW).words != NOBODY
+    assert line.starting.room(Workload("default", "StatefulSet", "llm-0"), NOW).words == NOBODY
+    assert len(line.starting._newest) == sum(line.starting._counts.values()) == 3
 
 
 STEPS = st.lists(
