@@ -27,7 +27,7 @@ FOREIGN_SECONDS = 5.0
 # trtllm-serve keeps a queue of JSON records at /metrics that its first reader empties: another
 # reader's figures must not vanish in a search.
 JSON_SECONDS = 60.0
-READY_EVERY_SECONDS = 5.0  # some engines' readiness costs a token
+READY_EVERY_SECONDS = 5.0  # it is looked at beside the page, and says the same for long
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Ready:
     port: int
     path: str
     why: str  # what makes it pass, and what it needs
+    generates: bool = False  # it may cost a token, unless the container is set up for probes
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a row is itself, and so can be hashed

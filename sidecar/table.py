@@ -42,6 +42,7 @@ SGLANG = Row(
         "/health",
         "503 until the warm-up is done; set SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION=false in the"
         " container, or each probe generates a token",
+        generates=True,
     ),
     # With priorities there is one more series for each; the one without a priority is the total.
     # Of the queues of disaggregated serving a server fills its own role's.

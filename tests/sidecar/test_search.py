@@ -34,6 +34,12 @@ def test_readiness_is_asked_of_the_pages_own_host_without_a_token(
     assert list(candidate.ready) == asked
 
 
+@pytest.mark.parametrize("row", [table.SGLANG, table.RAY], ids=lambda row: str(row.kind))
+def test_readiness_is_not_asked_where_it_costs_a_token_or_is_none_of_the_model(row: Row) -> None:
+    (candidate,) = search.named(row, None)
+    assert candidate.ready == ()
+
+
 def test_in_a_search_only_a_server_with_a_port_apart_for_its_page_is_asked() -> None:
     asked = {one.url: one.ready for one in search.anywhere() if one.ready}
     assert list(asked) == ["http://127.0.0.1:8002/metrics"]
