@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 ARGS ?=
 ONLY ?=
 
-.PHONY: help setup demo check test e2e bench fuzz controlplane controlplane-build triton debian lock docs install-manifest format
+.PHONY: help setup demo check test browser e2e bench fuzz controlplane controlplane-build triton debian lock docs install-manifest format
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ check: setup ## fast: lint, types, import directions, unit tests (under 2 minute
 
 test: setup ## everything, on the real parts; builds the control plane once (about 10 minutes)
 	@$(PY) scripts/test.py
+
+browser: setup ## the part of `make test` in a real Chromium: the status page
+	@bash scripts/debian.sh chromium
+	@$(PY) -m pytest -q tests/browser
 
 e2e: setup ## the part of `make test` on the real control plane (ARGS="-k name")
 	@bash scripts/e2e.sh $(ARGS)

@@ -10,6 +10,7 @@ declare -A package=(
   [promtool]="prometheus"    # lints the sidecar's /metrics
   [ps]="procps"
   [prometheus]="prometheus"  # scrapes real sidecars
+  [chromium]="chromium"      # reads the status page
 )
 [ $# -gt 0 ] || set -- "${!package[@]}"
 missing=""

@@ -40,6 +40,7 @@ STAGES = [
     Stage("check", ["bash", "scripts/check.sh"]),
     Stage("slow tests", [*PYTEST, "-n", "4", "--dist", "loadfile", "-m", SLOW, *UNIT]),
     Stage("demo", [".venv/bin/forescale", "demo", "--for", "60s", "--json"]),
+    Stage("browser", [*PYTEST, "tests/browser"]),
     Stage("triton install", [PYTHON, "tests/triton/install.py"]),
     Stage("triton", [*PYTEST, "tests/triton"]),
     Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"], after="control plane build"),

@@ -41,7 +41,7 @@ def html(board: Board, *, title: str) -> str:
 </header>
 <main id="main">
 {_table(first)}
-<section aria-labelledby="h-charts">
+<section>
 <h2 id="h-charts">Demand of each workload</h2>
 <div id="charts">
 {_lines(_chart(chart, number) for number, chart in enumerate(board.charts))}
@@ -63,7 +63,7 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{_text(text)}</th>' for text in table.head)
     rows = _lines(f"<tr>{_cells(row)}</tr>" for row in table.rows)
     hidden = "" if table.rows else " hidden"
-    return f"""<section aria-labelledby="h-{name}">
+    return f"""<section>
 <h2 id="h-{name}">{_text(table.title)}</h2>
 <div class="scroll" id="s-{name}" role="region" aria-labelledby="h-{name}" tabindex="0"{hidden}>
 <table id="t-{name}"><thead><tr>{head}</tr></thead>

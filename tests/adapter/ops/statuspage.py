@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 from aiohttp import ClientSession
 
@@ -42,9 +43,9 @@ class Scene:
             return answer.status, await answer.text()
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Scene]:
+    async def serving(self, port: int = 0) -> AsyncIterator[Self]:
         pages = self.status.pages()
-        runner, port = await server.start(Ops("127.0.0.1", 0), self.probes, Metrics(), *pages)
+        runner, port = await server.start(Ops("127.0.0.1", port), self.probes, Metrics(), *pages)
         self.url = f"http://127.0.0.1:{port}"
         try:
             yield self
