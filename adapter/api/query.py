@@ -26,7 +26,7 @@ from adapter.model.catalogue import (
 from adapter.model.owners import DEPLOYMENT
 from adapter.model.selector import Operator, Requirement, Selector
 from adapter.model.source import Dims
-from adapter.model.target import DEMANDS
+from adapter.model.target import DEMANDS, FORECASTS
 from adapter.model.why import Choice
 
 SELECTOR, METRIC_SELECTOR = "labelSelector", "metricLabelSelector"
@@ -134,9 +134,9 @@ def _of_workload(
     return chosen["workload"], chosen.get("kind", DEPLOYMENT.kind), chosen
 
 
-def choice(metric: Metric, selector: str, *, ahead: bool = False) -> Choice:
-    """Return what a metric selector chooses; raise as `parse` does."""
-    found = parse(metric, "*", {METRIC_SELECTOR: selector}, ahead=ahead)
+def choice(name: str, metric: Metric, selector: str) -> Choice:
+    """Return what a metric selector chooses of a served name; raise as `parse` does."""
+    found = parse(metric, "*", {METRIC_SELECTOR: selector}, ahead=name in FORECASTS)
     return Choice(found.view, found.dims, found.agg, found.ahead)
 
 

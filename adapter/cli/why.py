@@ -19,7 +19,7 @@ from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.model.catalogue import METRICS
 from adapter.model.hpa_policy import Metric
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, metric_of
 from adapter.model.why import Story
 
 _HPA = "HorizontalPodAutoscaler"
@@ -135,7 +135,7 @@ async def _of_pods(
     """Return a metric of the workload's pods; without a story where it is none of ours."""
     proposal = await scaler.ask(kube, metric)
     workload, story = scaler.workload, None
-    if metric.name in METRICS:
+    if metric_of(metric.name) is not None:
         place = {"kind": workload.kind, "name": workload.name}
         place["namespace"] = scaler.policy.namespace
         story = await notes.story(page, place, metric.name, metric.selector)

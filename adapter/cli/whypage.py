@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import podpage, table
+from adapter.cli import podpage, prospectpage, table
 from adapter.cli.autoscaler import Autoscaler
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import parse_milli
@@ -43,14 +43,13 @@ def _told(story: Story) -> list[str]:
         return _lines((_HEAD_OF_AN_OBJECT, _figures(story.object)))
     lines = [line for demand in story.demands for line in _demand(demand)]
     lines += _table(story.pods) if story.pods else []
-    return [*lines, *_total(story)]
+    return [*lines, *_total(story), *prospectpage.lines(story.prospect)]
 
 
 def _demand(demand: Demand) -> list[str]:
     story = demand.story
     lines = [f"  {_heading(story, '')}", *_table(story.pods), *_total(story)]
-    if demand.forecast:
-        lines.append(f"  forecast: {demand.forecast}")
+    lines += prospectpage.lines(story.prospect)
     if demand.replicas is not None:
         carried = f"{_figure(demand.acting)} / {_figure(demand.target)} per pod"
         lines.append(f"  {carried} -> {demand.replicas} replicas")

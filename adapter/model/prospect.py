@@ -26,8 +26,9 @@ _WORDS = {name: word for word, name in DEMANDS.items()}  # of the annotation for
 class Prospect(msgspec.Struct, frozen=True, rename="camel"):
     """A forecast as `forescale why` tells it, figures in the metric's unit; see Foreseen.
 
-    `weight` is the share, of 1, that the leading expert has; `margin_ratio` what the margins made
-    of what the experts expect. None is what is not known yet.
+    `served` is the total that an HPA was told at the moment of the forecast. `weight` is the share,
+    of 1, that the leading expert has; `margin_ratio` what the margins made of what the experts
+    expect. None is what is not known yet.
     """
 
     mode: str
@@ -43,8 +44,13 @@ class Prospect(msgspec.Struct, frozen=True, rename="camel"):
     covered: float | None = None
 
 
-def of(foreseen: Foreseen) -> Prospect:
-    """Return the prospect; `served` is what an HPA is told at the moment of the forecast."""
+def told(snapshot: Snapshot, key: TotalKey) -> Prospect | None:
+    """Return the prospect of an object; None where its demand is not forecast."""
+    foreseen = snapshot.foreseen.get(key)
+    return _of(foreseen) if foreseen else None
+
+
+def _of(foreseen: Foreseen) -> Prospect:
     reckoning = foreseen.reckoning
     acting = foreseen.value if foreseen.mode is Mode.ACT else None
     return Prospect(

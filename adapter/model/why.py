@@ -6,27 +6,29 @@ and decides nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
 
 from adapter.errors import NotFound, NoValue
-from adapter.model import excuses, outlook
+from adapter.model import excuses, outlook, prospect
 from adapter.model.catalogue import METRICS, Agg, Metric, Over, Stat, View
 from adapter.model.desired import asked, key_of, targets_of
 from adapter.model.fleet import Pod, Standing
-from adapter.model.foreseen import Foreseen
 from adapter.model.freshness import FRESH_PERIODS, Freshness
 from adapter.model.owners import KNOWN
+from adapter.model.prospect import Prospect
 from adapter.model.quantity import format_milli, parse_milli
 from adapter.model.queried import Board, Key
 from adapter.model.selection import NOBODY, Group
-from adapter.model.snapshot import Snapshot, TotalKey
+from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.model.source import NEW, Dims
-from adapter.model.target import DESIRED_REPLICAS, Target
+from adapter.model.target import DESIRED_REPLICAS, FORECAST, Target
 
 POD = "Pod"
+Ask = Callable[[Metric, TotalKey], Answer]  # how a total is asked for
 
 
 class Figure(msgspec.Struct, frozen=True, rename="camel"):
@@ -85,6 +87,7 @@ class Story(msgspec.Struct, frozen=True, rename="camel"):
     total: Total | None  # None where a total has no meaning
     object: Figure | None = None  # of a metric that is a query, which has no pods
     demands: tuple[Demand, ...] = ()  # of desired replicas: the most count
+    prospect: Prospect | None = None  # None where the demand is not forecast
 
 
 class Demand(msgspec.Struct, frozen=True, rename="camel"):
@@ -96,7 +99,6 @@ class Demand(msgspec.Struct, frozen=True, rename="camel"):
     target: str
     story: Story
     acting: str | None
-    forecast: str | None  # in words, None where there is none
     replicas: int | None
 
 
@@ -127,13 +129,15 @@ def tell(
     view, dims, agg = choice.view, choice.dims, choice.agg or Agg.SUM
     said = snapshot.saying(group, dims)
     key = TotalKey(namespace, kind, name, metric.name, view, dims, agg)
+    ask = partial(prospect.total, snapshot) if choice.ahead else snapshot.total
     return Story(
-        metric.name,
+        metric.name + FORECAST if choice.ahead else metric.name,
         metric.unit,
         words(choice),
         snapshot.wall,
         _pods(snapshot, metric, view, said if said.pods else group),
-        None if kind == POD else _total(snapshot, metric, key),
+        None if kind == POD else _total(snapshot, metric, key, ask),
+        prospect=prospect.told(snapshot, key),
     )
 
 
@@ -175,21 +179,15 @@ def tell_queried(snapshot: Snapshot, board: Board, key: Key) -> Story:
 def _demand(snapshot: Snapshot, target: Target, namespace: str, kind: str, name: str) -> Demand:
     metric, key = METRICS[target.metric], key_of(target, kind, namespace, name)
     group = snapshot.owned(metric, key)
-    pods, total = _pods(snapshot, metric, metric.view, group), _total(snapshot, metric, key)
-    view = words(Choice(metric.view))
-    story = Story(metric.name, metric.unit, view, snapshot.wall, pods, total)
-    carried, forecast = format_milli(target.milli), _forecast(snapshot.foreseen.get(key))
+    pods = _pods(snapshot, metric, metric.view, group)
+    total = _total(snapshot, metric, key, snapshot.total)
+    view, ahead = words(Choice(metric.view)), prospect.told(snapshot, key)
+    story = Story(metric.name, metric.unit, view, snapshot.wall, pods, total, prospect=ahead)
+    carried = format_milli(target.milli)
     if total is None or total.served is None:
-        return Demand(carried, story, None, forecast, None)
+        return Demand(carried, story, None, None)
     found = asked(snapshot, target, key, parse_milli(total.served))
-    return Demand(carried, story, format_milli(found.milli), forecast, found.replicas)
-
-
-def _forecast(foreseen: Foreseen | None) -> str | None:
-    if foreseen is None:
-        return None
-    figure = "none" if foreseen.value is None else f"{foreseen.value:g}"
-    return f"{figure}, mode {foreseen.mode}, horizon {foreseen.horizon}; {foreseen.why}"
+    return Demand(carried, story, format_milli(found.milli), found.replicas)
 
 
 def _most(demands: Sequence[Demand]) -> Total:
@@ -261,16 +259,15 @@ def _printable(words: str | None) -> str | None:
     return excuses.printable(words) if words else None
 
 
-def _total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Total | None:
+def _total(snapshot: Snapshot, metric: Metric, key: TotalKey, ask: Ask) -> Total | None:
     """Return the object's value; None where this way to make one has no meaning for the metric."""
     if metric.distribution != (key.agg is Agg.MERGED):
         return None
     if key.agg is Agg.SUM and not metric.totals:
         return None
-    ask = snapshot.merged if metric.distribution else snapshot.total
     try:
-        answer = ask(metric, key)
-    except NoValue as error:
+        answer = (snapshot.merged if metric.distribution else ask)(metric, key)
+    except (NoValue, NotFound) as error:
         return Total(None, str(error))
     if not answer.milli:
         return Total(None, "none of its pods has a source that reads this")

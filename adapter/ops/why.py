@@ -8,17 +8,17 @@ from aiohttp import web
 
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model import why
-from adapter.model.catalogue import METRICS, Metric
+from adapter.model.catalogue import Metric
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.snapshot import Snapshot
-from adapter.model.target import DESIRED_REPLICAS
+from adapter.model.target import DESIRED_REPLICAS, SERVED, metric_of
 from adapter.ops.turn import Turn
 
 _NEEDED = ("namespace", "kind", "name", "metric")
 
-# What a metric selector chooses; raises BadRequest where it cannot be understood.
-Choose = Callable[[Metric, str], why.Choice]
+# What a metric selector chooses of a name; raises an AnswerError where it cannot be understood.
+Choose = Callable[[str, Metric, str], why.Choice]
 
 
 class Why:
@@ -47,12 +47,12 @@ class Why:
             raise BadRequest(f"missing: {', '.join(missing)}; needed are {', '.join(_NEEDED)}")
         name, selector = asked["metric"], asked.get("metricLabelSelector", "")
         place = {key: asked[key] for key in ("namespace", "kind", "name")}
-        kinds, metric = self._board().kinds(name), METRICS.get(name)
+        kinds, metric = self._board().kinds(name), metric_of(name)
         if metric is None and name != DESIRED_REPLICAS and not kinds:
             raise NotFound(f"no such metric; served are {', '.join(self._served())}")
         if metric is None and selector:
             raise BadRequest(f"metricLabelSelector: {name} has no views to choose from")
-        choice = self._choose(metric, selector) if metric else None
+        choice = self._choose(name, metric, selector) if metric else None
         snapshot = self._read()
         if snapshot is None:
             raise NoValue("the adapter has just started and has taken no snapshot yet")
@@ -71,7 +71,7 @@ class Why:
 
     def _served(self) -> tuple[str, ...]:
         queried = dict.fromkeys(metric for metric, _ in self._board().served)
-        return (*METRICS, DESIRED_REPLICAS, *queried)
+        return (*SERVED, *queried)
 
 
 def _key(metric: str, kinds: Sequence[Kind], *, namespace: str, kind: str, name: str) -> Key:

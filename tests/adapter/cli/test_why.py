@@ -151,6 +151,19 @@ QUERIED = ["  LAST  AGE           SERVED  WHY NOT", "  7     5.0 s  fresh  7"]
             ],
         ),
         (
+            of_deployment(f"{INFLIGHT}_forecast", {}),
+            {f"{OBJECTS}/{INFLIGHT}_forecast": "50"},
+            [
+                f"{INFLIGHT}_forecast of Deployment {DEPLOYMENT} (requests, mean 15s)",
+                *TABLE,
+                (
+                    f"  total: none: Deployment {DEPLOYMENT} is not forecast: annotate its pod"
+                    " template forescale.dev/forecast: observe (later act)"
+                ),
+                f"  = {INFLIGHT}_forecast: 50 in total / 8 per pod -> 7",
+            ],
+        ),
+        (
             of_external("s3.bytes", {"queue": "prompts"}),
             {f"{EXTERNALS}/s3.bytes": "16"},
             [

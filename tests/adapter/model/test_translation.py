@@ -208,4 +208,4 @@ def test_whatever_a_rule_says_it_is_translated_or_refused_in_words(
         assert found.why or found.factor > 0
         if found.metric is not None:
             chosen = ",".join(f"{key}={value}" for key, value in found.selector.items())
-            assert choice(METRICS[found.metric], chosen).view
+            assert choice(found.metric, METRICS[found.metric], chosen).view

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec import structs
 
 from adapter.model.batch import ModelState
 from adapter.model.catalogue import METRICS, RAW, Agg, Over, Stat, View
-from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.foreseen import Foreseen, Mode, Reckoning
 from adapter.model.owners import KNOWN
+from adapter.model.prospect import Prospect
 from adapter.model.queried import Board, Key
 from adapter.model.queried import Figure as Answered
 from adapter.model.snapshot import TotalKey
@@ -267,7 +269,45 @@ def test_a_forecast_that_acts_raises_what_is_divided_and_is_told() -> None:
     assert found is not None
     (demand,) = found.demands
     assert (demand.acting, demand.replicas) == ("50", 4)
-    assert demand.forecast == "50, mode act, horizon 90 s; believed"
+    told = demand.story.prospect
+    assert told is not None
+    assert (told.mode, told.present, told.served, told.horizon) == ("act", 20.0, 50.0, "90 s")
+
+
+def test_a_demand_is_told_with_what_its_forecast_is_made_of() -> None:
+    world = World(serving_pod("a"))
+    world.say["a"] = {"inflight": 20.0}
+    snapshot = world.advance(20)
+    metric = METRICS[DEMANDS["inflight"]]
+    place = {"namespace": NAMESPACE, "kind": "Deployment", "name": DEPLOYMENT}
+    key = TotalKey(NAMESPACE, "Deployment.apps", DEPLOYMENT, metric.name, metric.view)
+    made = Reckoning("season", 0.5, 40.0, 1.25)
+    ahead = Foreseen(Mode.OBSERVE, 20.0, 50.0, 50.0, 0.96, "90 s", "forecast", None, made)
+    snapshot = dataclasses.replace(snapshot, foreseen={key: ahead})
+    told = Prospect(
+        "observe", 20.0, 50.0, 20.0, "90 s", "forecast", "season", 0.5, 40.0, 1.25, 0.96
+    )
+    plain = tell(snapshot, metric, Choice(metric.view), **place)
+    assert plain is not None
+    assert (plain.prospect, plain.total) == (told, Total("20", None))
+    acting = {key: structs.replace(ahead, mode=Mode.ACT)}
+    found = tell(
+        dataclasses.replace(snapshot, foreseen=acting),
+        metric,
+        Choice(metric.view, ahead=True),
+        **place,
+    )
+    assert found is not None
+    assert (found.metric, found.total) == (f"{metric.name}_forecast", Total("50", None))
+    other = tell(snapshot, metric, Choice(RAW), **place)
+    assert other is not None
+    assert other.prospect is None
+    off = tell(
+        dataclasses.replace(snapshot, foreseen={}), metric, Choice(metric.view, ahead=True), **place
+    )
+    assert off is not None
+    assert off.total is not None
+    assert "annotate its pod template forescale.dev/forecast" in (off.total.why or "")
 
 
 def test_without_a_target_or_a_total_there_are_no_desired_replicas_and_that_is_said() -> None:

@@ -96,6 +96,17 @@ async def test_the_view_can_be_chosen_as_in_an_hpa(scene: Scene) -> None:
     assert "stat=`best` is not known" in str(told["error"])
 
 
+async def test_a_forecast_has_a_story_under_its_own_name_and_no_views(scene: Scene) -> None:
+    ahead = "llm_inference_inflight_requests_forecast"
+    status, story = await scene.get(metric=ahead)
+    assert (status, story["metric"], story["prospect"]) == (200, ahead, None)
+    assert "forescale.dev/forecast" in str(story["total"])
+    status, told = await scene.get(metric=ahead, metricLabelSelector="stat=max")
+    assert (status, "leave the rest out" in str(told["error"])) == (400, True)
+    status, told = await scene.get(metricLabelSelector="stat=forecast")
+    assert (status, "it falls when pods are added" in str(told["error"])) == (404, True)
+
+
 async def test_replicas_and_queries_have_a_story_too(scene: Scene) -> None:
     _, story = await scene.get(metric=DESIRED_REPLICAS)
     assert "its pods have no target" in str(story["total"])
