@@ -131,6 +131,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
 def _apply(core: Core, settings: Settings) -> None:
     core.loop.apply(settings.model)
     core.subscriber.apply(settings.intake)
+    core.objects.apply(settings)
     log.setLevel(settings.log.level.upper())
 
 

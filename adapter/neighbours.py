@@ -49,6 +49,7 @@ class Neighbours:
         kube: Kube,
         certificate: Certificate,
         read: Callable[[], Snapshot | None],
+        board: Callable[[], Board],
     ) -> Neighbours:
         """Return those of the settings; nothing is asked yet."""
         made = cls(settings, kube, certificate)
@@ -60,7 +61,6 @@ class Neighbours:
         if settings.fallthrough.url:
             client = made._client("the adapter behind this one", settings.fallthrough)
             owners = Owners.of(settings.api.object_kinds)
-            board = Board.of(settings.prometheus, owners, settings.model.hold_seconds)
             made.fallthrough = Fallthrough(client, owners, board)
             made.works.append(made.fallthrough.run)
         return made

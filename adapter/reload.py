@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from adapter.errors import SettingsError
 from adapter.load import leaves, load, parser
 from adapter.settings import LIVE, Settings
@@ -78,7 +80,7 @@ class Reload:
     def _take(self) -> None:
         found, _ = load(self._spelled.arguments, self._spelled.environment)
         changed = {
-            leaf.key: leaf.of(found)
+            leaf.key: msgspec.to_builtins(leaf.of(found))
             for leaf in leaves()
             if leaf.of(found) != leaf.of(self.settings)
         }

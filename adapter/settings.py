@@ -198,7 +198,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
 # What a changed file takes effect on while the adapter runs; the rest needs a start. Of intake.* it
 # is the streams opened from then on.
-LIVE = ("intake.", "model.", "log.")
+LIVE = ("intake.", "model.", "log.", "prometheus.objects")
 
 
 # Texts that hold several terms, with commas between them.

@@ -112,7 +112,9 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
     _keep_cold_starts(core, spawn, stack, _shards(kube, settings))
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
     registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
-    behind = Neighbours.of(settings, kube, certificate, lambda: core.loop.snapshot)
+    behind = Neighbours.of(
+        settings, kube, certificate, lambda: core.loop.snapshot, lambda: core.objects.board
+    )
     stack.push_async_callback(behind.close)
     certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
     for work in (*behind.works, Remarks(core.roster.fleet, kube).run):

@@ -32,9 +32,10 @@ It also looks for the folders and files that the settings name: check where the 
 A key that stands twice in a mapping is an error.
 
 The file is looked at every two seconds. A change of `intake.*` (for streams opened from then on),
-`model.*` or `log.*` takes effect at once, but for `intake.nodeSources`. A file with any problem, or
-with a change of another setting, is refused as a whole: the log says why (`settings_refused`), the
-metric `forescale_adapter_settings_applied` is 0, and the settings before stay in effect.
+`model.*`, `log.*` or `prometheus.objects` takes effect at once, but for `intake.nodeSources`. A
+file with any problem, or with a change of another setting, is refused as a whole: the log says why
+(`settings_refused`), the metric `forescale_adapter_settings_applied` is 0, and the settings before
+stay in effect.
 
 | key | flag | environment | default | what |
 |---|---|---|---|---|

@@ -6,7 +6,7 @@ cluster can be deleted, when one of them fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -16,7 +16,7 @@ from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, MET
 from adapter.model.owners import KNOWN, NAMESPACE, Kind, Owners
 from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
-Queried = Iterable[tuple[str, Kind]]
+Queried = tuple[tuple[str, Kind], ...]
 
 
 def documents(
@@ -56,6 +56,36 @@ def documents(
             f"{RESOURCE_GROUP}/{RESOURCE_VERSION}", _RESOURCE_METRICS
         )
     return {path: msgspec.json.encode(document) for path, document in found.items()}
+
+
+class Documents:
+    """Every document by its path, encoded once, and anew when other queries are served."""
+
+    def __init__(
+        self, owners: Owners, served: Callable[[], Queried], *, resource_metrics: bool
+    ) -> None:
+        self._owners = owners
+        self._served = served
+        self._resource_metrics = resource_metrics
+        self._encoded_for = served()
+        self._bodies = self._encoded()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bodies)
+
+    def __getitem__(self, path: str) -> bytes:
+        served = self._served()
+        if served != self._encoded_for:
+            self._encoded_for = served
+            self._bodies = self._encoded()
+        return self._bodies[path]
+
+    def _encoded(self) -> dict[str, bytes]:
+        return documents(
+            self._owners,
+            resource_metrics=self._resource_metrics,
+            queried=self._encoded_for,
+        )
 
 
 # As metrics-server has it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -44,11 +44,15 @@ Documents = Mapping[str, bytes]
 class Fallthrough:
     """Forwards queries, and keeps discovery; `run` looks at the other adapter's."""
 
-    def __init__(self, upstream: Upstream, owners: Owners = KNOWN, board: Board = NOTHING) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        owners: Owners = KNOWN,
+        board: Callable[[], Board] = lambda: NOTHING,
+    ) -> None:
         self._upstream = upstream
         self._owners = owners
-        self._queried = board.served
-        self._ours = {*SERVED, *(name for name, _ in board.served)}
+        self._board = board
         self._theirs: dict[str, list[dict[str, Any]]] = {}  # by version, as last heard
         self._once = Once(warn)
         self.documents: Documents = {}  # by path; a version that was never heard of is not there
@@ -64,7 +68,7 @@ class Fallthrough:
         """Return a handler that answers our metrics by `ours` and forwards all others."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            if request.match_info["metric"] in self._ours:
+            if self._is_ours(request.match_info["metric"]):
                 return await ours(request)
             return await self.forward(request)
 
@@ -75,13 +79,17 @@ class Fallthrough:
         asked = attributes(request)
         if asked.path:
             raise NotFound(f"nothing is served at {request.path[:200]}")
-        if (asked.subresource or asked.name) in self._ours:
-            raise NotFound(f"{asked.subresource or asked.name} is not served at this path")
+        metric = asked.subresource or asked.name
+        if self._is_ours(metric):
+            raise NotFound(f"{metric} is not served at this path")
         path = f"/apis/{GROUP}/{self._version(asked.version)}/{_inside(asked)}"
         accept = request.headers.get("Accept", "application/json")
         return await passed_on(
             request, self._upstream.ask(path, request.rel_url.raw_query_string, accept)
         )
+
+    def _is_ours(self, metric: str) -> bool:
+        return metric in SERVED or bool(self._board().kinds(metric))
 
     def _version(self, asked: str) -> str:
         """Return a version that the other adapter has; clients take either spelling for the other.
@@ -102,7 +110,7 @@ class Fallthrough:
         if self._once.clear(version) or found != self._theirs.get(version):
             event("fallthrough_read", version=version, resources=len(found))
         self._theirs[version] = found
-        merged = discovery.resources_with(self._owners, version, found, self._queried)
+        merged = discovery.resources_with(self._owners, version, found, self._board().served)
         self.documents = {**self.documents, path: merged}
 
     async def _document(self, path: str) -> bytes:

@@ -123,22 +123,19 @@ class Server:
                 ("readyz", self._readiness),
             )
         ]
-        documents = [
+        documents = discovery.Documents(
+            owners, lambda: answers.board().served, resource_metrics=resource is not None
+        )
+        read = [
             Route(
                 f"document_{number}",
                 path + "{slash:/?}",
-                self._document(path, body),
+                self._document(path, documents),
                 policies.path_alone,
             )
-            for number, (path, body) in enumerate(
-                discovery.documents(
-                    owners,
-                    resource_metrics=resource is not None,
-                    queried=answers.board().served,
-                ).items()
-            )
+            for number, path in enumerate(documents)
         ]
-        return [*probes, *documents, *_metrics(answers, owners)]
+        return [*probes, *read, *_metrics(answers, owners)]
 
     def _application(self) -> web.Application:
         middlewares = [self._told()]
@@ -168,10 +165,11 @@ class Server:
 
         return tell
 
-    def _document(self, path: str, body: bytes) -> Handler:
+    def _document(self, path: str, documents: discovery.Documents) -> Handler:
         async def handle(_: web.Request) -> web.StreamResponse:
             merged = self._fallthrough.documents if self._fallthrough else {}
-            return web.Response(body=merged.get(path, body), content_type="application/json")
+            body = merged.get(path) or documents[path]
+            return web.Response(body=body, content_type="application/json")
 
         return handle
 

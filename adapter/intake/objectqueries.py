@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adapter.errors import IntakeError
@@ -47,33 +48,53 @@ class ObjectQueries:
         self._owners = Owners.of(settings.api.object_kinds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="object-queries")
         self._once = Once(warn)
+        self._changed = asyncio.Event()
         self.board = Board.of(settings.prometheus, self._owners, settings.model.hold_seconds)
 
-    async def run(self) -> None:
-        """Ask until cancelled, where there is a query; a Prometheus that is gone is asked again."""
-        if not self._settings.objects:
+    def apply(self, settings: Settings) -> None:
+        """Go by other `prometheus.objects` from now on; the rest of `prometheus.*` is settled."""
+        before, after = self._settings, settings.prometheus
+        if before.objects == after.objects:
             return
+        hold = settings.model.hold_seconds
+        self._settings = after
+        self.board = self.board.going_by(before, after, self._owners, hold)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled, while there is a query; a Prometheus that is gone is asked again."""
+        try:
+            while True:
+                if self._settings.objects:
+                    await self._asking()
+                await self._changed.wait()
+                self._changed.clear()
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _asking(self) -> None:
         # Its client and what that brings are 20 MiB that most adapters never need.
         from adapter.intake.history import Client  # noqa: PLC0415
 
         clock = asyncio.get_running_loop().time
         client = Client(self._settings)
         try:
-            while True:
+            while self._settings.objects:
                 due = clock() + self._settings.period_seconds
+                self._changed.clear()
                 await self._round(client)
-                await asyncio.sleep(due - clock())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), due - clock())
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
             client.close()
 
     async def _round(self, client: Client) -> None:
         """Ask for everything as of one moment; a Prometheus that is gone costs one deadline."""
-        at = asyncio.get_running_loop().time()
+        settings, at = self._settings, asyncio.get_running_loop().time()
         figures: dict[Key, Figure] = {}
         wrong: dict[Asked, list[str]] = {}
         now = await self._tried(client.now, "time()")
-        for one in self._settings.objects:
+        for one in settings.objects:
             kind = self._owners.named(one.kind)
             if kind is None:
                 continue  # the settings were refused
@@ -85,8 +106,10 @@ class ObjectQueries:
             wrong.setdefault((one.metric, kind.qualified), []).extend(words)
         troubles = {asked: _listed(words) for asked, words in wrong.items() if words}
         after = functools.partial(self.board.after, figures, troubles, at)
-        self.board = await asyncio.get_running_loop().run_in_executor(self._thread, after)
-        self._tell(troubles)
+        board = await asyncio.get_running_loop().run_in_executor(self._thread, after)
+        if settings is self._settings:  # the answers to other queries are nobody's any more
+            self.board = board
+            self._tell(troubles)
 
     async def _ask(
         self, client: Client, one: ObjectQuery, kind: Kind, now: float | str, at: float

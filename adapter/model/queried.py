@@ -14,7 +14,7 @@ from adapter.model.freshness import HELD_PERIODS
 from adapter.model.owners import Kind, Owners
 from adapter.model.quantity import to_milli
 from adapter.model.snapshot import Answer, Snapshot
-from adapter.settings import Prometheus
+from adapter.settings import ObjectQuery, Prometheus
 
 # Objects come and go; until then an error can say for how long there was no value.
 FORGET_HOLDS = 4
@@ -76,6 +76,22 @@ class Board(msgspec.Struct, frozen=True):
             self, figures=_capped({**kept, **figures}), troubles=troubles, rounds=self.rounds + 1
         )
 
+    def going_by(
+        self, before: Prometheus, after: Prometheus, owners: Owners, hold_seconds: float
+    ) -> Self:
+        """Return the board of other queries, none of them asked yet.
+
+        What is known of a metric's objects stays where all of its queries do: another query's
+        figures mean something else.
+        """
+        old, new = _by_asked(before, owners), _by_asked(after, owners)
+        same = {asked for asked, queries in new.items() if old.get(asked) == queries}
+        return msgspec.structs.replace(
+            self.of(after, owners, hold_seconds),
+            figures={key: one for key, one in self.figures.items() if key[:2] in same},
+            troubles={asked: words for asked, words in self.troubles.items() if asked in same},
+        )
+
     def answer(self, key: Key, seen: Snapshot, now: float) -> Answer:
         """Return the object's value, or those of all that have one where the name is `*`.
 
@@ -110,6 +126,15 @@ class Board(msgspec.Struct, frozen=True):
 
     def _held_seconds(self, hold_seconds: float) -> float:
         return max(hold_seconds, HELD_PERIODS * self.period_seconds)
+
+
+def _by_asked(settings: Prometheus, owners: Owners) -> dict[tuple[str, str], list[ObjectQuery]]:
+    """Return the queries by metric and qualified kind; a kind that is not known has none."""
+    found: dict[tuple[str, str], list[ObjectQuery]] = {}
+    for one in settings.objects:
+        if (kind := owners.named(one.kind)) is not None:
+            found.setdefault((one.metric, kind.qualified), []).append(one)
+    return found
 
 
 def _capped(figures: Mapping[Key, Figure]) -> dict[Key, Figure]:

@@ -87,6 +87,23 @@ async def test_which_pods_are_watched_is_settled_at_the_start(
     assert "intake.nodeSources takes effect at a start alone" in why
 
 
+async def test_other_queries_of_objects_are_applied_and_another_prometheus_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("prometheus: {url: 'http://p:9090'}\n")
+    scene = Scene(path)
+    objects = "objects: [{metric: jobs_waiting, query: sum(jobs)}]"
+    with caplog.at_level(logging.INFO):
+        await scene.write(f"prometheus: {{url: 'http://p:9090', {objects}}}\n")
+    assert [one.metric for one in scene.applied[-1].prometheus.objects] == ["jobs_waiting"]
+    (changed,) = vars(caplog.records[-1])["fields"]["changed"]["prometheus.objects"]
+    assert changed["query"] == "sum(jobs)"
+    await scene.write(f"prometheus: {{url: 'http://q:9090', {objects}}}\n")
+    assert len(scene.applied) == 1
+    assert scene.in_effect == 0
+
+
 async def test_after_a_refusal_a_good_file_is_in_effect_again(scene: Scene) -> None:
     await scene.write("model: {holdSeconds: never}\n")
     await scene.write("log: {level: debug}\n")
@@ -115,10 +132,14 @@ def test_the_running_process_takes_a_changed_file_in(adapter: Adapter, tmp_path:
     pods, file = tmp_path / "pods", tmp_path / "settings.yaml"
     pods.mkdir()
     file.write_text("log: {level: info}\n")
-    adapter.start(f"--config={file}", f"--standalone={pods}")
+    url = "--prometheus-url=http://127.0.0.1:1"
+    adapter.start(f"--config={file}", f"--standalone={pods}", url)
     adapter.until("/metrics", 200, "forescale_adapter_settings_applied 1.0")
     file.write_text("log: {level: loud}\n")
     adapter.until("/metrics", 200, "forescale_adapter_settings_applied 0.0")
     file.write_text("model: {holdSeconds: 45s}\n")
     adapter.until("/metrics", 200, "forescale_adapter_settings_applied 1.0")
     assert '"changed": {"model.holdSeconds": 45.0' in adapter.log()
+    file.write_text("prometheus: {objects: [{metric: jobs_waiting, query: sum(jobs)}]}\n")
+    page = "/why?namespace=default&kind=Deployment&name=llm&metric=jobs_waiting"
+    adapter.until(page, 200, "Prometheus: http://127.0.0.1:1: ConnectionError")

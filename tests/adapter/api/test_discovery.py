@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adapter.api.discovery import documents
+from adapter.api.discovery import Documents, documents
 from adapter.model.catalogue import METRICS
 from adapter.model.owners import BUILT_IN, DEPLOYMENT, SERVICE, Owners
 from adapter.model.target import DESIRED_REPLICAS, FORECASTS
@@ -89,3 +89,15 @@ def test_metrics_that_are_queries_are_listed_for_their_kinds_and_once_outside() 
     assert {one["namespaced"] for one in queried} == {True}
     outside = json.loads(found["/apis/external.metrics.k8s.io/v1beta1"])["resources"]
     assert [one["name"] for one in outside].count("gateway_queue") == 1
+
+
+def test_documents_are_encoded_anew_when_other_queries_are_served() -> None:
+    served = [(("gateway_queue", DEPLOYMENT),)]
+    found = Documents(Owners.of(""), lambda: served[0], resource_metrics=False)
+    path = f"{GROUP}/v1beta2"
+    assert set(found) == set(documents())
+    assert b"deployments.apps/gateway_queue" in found[path]
+    assert found[path] is found[path]
+    served[0] = (("jobs", SERVICE),)
+    assert b"services/jobs" in found[path]
+    assert b"gateway_queue" not in found[path]

@@ -42,6 +42,7 @@ class Falling(Serving):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.other = FakeMetricsServer(folder, self.cluster, NAME)
+        self.board = BOARD
         for version, path in (("v1beta1", V1), ("v1beta2", V2)):
             self.other.says[path] = document(version, ("pods/http_requests", True))
 
@@ -52,7 +53,7 @@ class Falling(Serving):
         settings = Behind(url=self.other.url, name=NAME, deadline_seconds=0.5)
         client = UpstreamClient("the adapter behind", settings, trust=trust, token=self.kube.token)
         self._stack.push_async_callback(client.close)
-        self.made = Fallthrough(client, board=BOARD)
+        self.made = Fallthrough(client, board=lambda: self.board)
         return self.made
 
     async def get(self, path: str) -> Answer:

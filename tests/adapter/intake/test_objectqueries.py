@@ -25,6 +25,8 @@ from tests.adapter.intake.test_prometheus import prometheus, running
 from tests.controlplane.processes import free_ports
 
 QUERY = ObjectQuery("gateway_queue", "sum by (namespace, deployment) (queue)")
+HOUR = 3600.0
+QUERY_6 = ObjectQuery("gateway_queue", "vector6")
 KEY = Key("gateway_queue", "Deployment.apps", "default", "llm")
 HERE = {"namespace": "default", "deployment": "llm"}
 
@@ -102,11 +104,18 @@ def test_whatever_is_answered_becomes_values_that_can_be_sent_or_words(answer: l
     assert len(found) + len(wrong) >= bool(answer)
 
 
-@asynccontextmanager
-async def asking(port: int, *queries: ObjectQuery) -> AsyncIterator[ObjectQueries]:
+def asking_settings(port: int, *queries: ObjectQuery, period_seconds: float = 1.0) -> Settings:
     url = f"http://127.0.0.1:{port}"
-    asked = Prometheus(url=url, period_seconds=1.0, seconds=1.0, objects=queries)
-    made = ObjectQueries(Settings(prometheus=asked), Metrics())
+    asked = Prometheus(url=url, period_seconds=period_seconds, seconds=1.0, objects=queries)
+    return Settings(prometheus=asked)
+
+
+@asynccontextmanager
+async def asking(
+    port: int, *queries: ObjectQuery, period_seconds: float = 1.0
+) -> AsyncIterator[ObjectQueries]:
+    settings = asking_settings(port, *queries, period_seconds=period_seconds)
+    made = ObjectQueries(settings, Metrics())
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -182,6 +191,63 @@ async def test_the_first_query_of_an_object_counts_and_the_second_is_told() -> N
 
 
 async def test_without_a_query_nobody_is_asked() -> None:
-    made = ObjectQueries(Settings(), Metrics())
-    await asyncio.wait_for(made.run(), 1)
-    assert made.board == Board(period_seconds=15.0, hold_seconds=60.0)
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.query["query"])
+        return web.json_response({})
+
+    async with listening(answering(handler)) as port, asking(port) as made:
+        await asyncio.sleep(0.1)
+        assert made.board == Board(period_seconds=1.0, hold_seconds=60.0)
+    assert asked == []
+
+
+async def test_changed_queries_are_asked_at_once_and_those_that_went_no_more() -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        query = request.query["query"]
+        asked.append(query)
+        result = [5, "5.5"] if query == "time()" else [series(query[-1], **HERE)]
+        return web.json_response({"status": "success", "data": {"result": result}})
+
+    jobs = ObjectQuery("jobs", "vector7")
+    async with listening(answering(handler)) as port, asking(port, period_seconds=HOUR) as made:
+        for queries in ((QUERY_6,), (QUERY_6, jobs)):
+            made.apply(asking_settings(port, *queries, period_seconds=HOUR))
+            await until(made, lambda board: board.rounds, 10)
+        assert {key.metric: one.value for key, one in made.board.figures.items()} == {
+            "gateway_queue": 6.0,
+            "jobs": 7.0,
+        }
+        made.apply(asking_settings(port, period_seconds=HOUR))
+        assert (made.board.served, made.board.figures) == ((), {})
+        asked.clear()
+        made.apply(asking_settings(port, jobs, period_seconds=HOUR))
+        await until(made, lambda board: board.figures, 10)
+    assert asked == ["time()", "vector7"]
+
+
+async def test_an_answer_to_queries_that_have_changed_meanwhile_is_nobodys() -> None:
+    held, going_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        query = request.query["query"]
+        if query == QUERY_6.query:
+            held.set()
+            await going_on.wait()
+        result = [5, "5.5"] if query == "time()" else [series(query[-1], **HERE)]
+        return web.json_response({"status": "success", "data": {"result": result}})
+
+    other = ObjectQuery("gateway_queue", "vector7")
+    async with (
+        listening(answering(handler)) as port,
+        asking(port, QUERY_6, period_seconds=HOUR) as made,
+    ):
+        await asyncio.wait_for(held.wait(), 10)
+        made.apply(asking_settings(port, other, period_seconds=HOUR))
+        going_on.set()
+        await until(made, lambda board: board.rounds, 10)
+        assert made.board.figures[KEY].value == 7.0
+        assert made.board.rounds == 1

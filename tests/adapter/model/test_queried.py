@@ -119,3 +119,21 @@ def test_an_answer_has_the_time_of_its_question_and_all_objects_that_are_held() 
     every = board.answer(QUEUE._replace(name="*"), snapshot, now)
     assert (every.names, every.milli) == (["b", "llm"], [9 * 10**15, 2500])
     assert board.answer(QUEUE._replace(namespace="x", name="*"), snapshot, now).names == []
+
+
+def test_other_queries_keep_what_is_known_of_a_metric_whose_queries_stay() -> None:
+    jobs = QUEUE._replace(metric="jobs")
+    first, jobs_query = ObjectQuery("gateway_queue", "q"), ObjectQuery("jobs", "j")
+    before = Prometheus(objects=(first, jobs_query))
+    board = Board.of(before, KNOWN, HOLD).after(
+        {QUEUE: Figure(3.0, START), jobs: Figure(9.0, START)}, {ASKED: "late"}, START
+    )
+    after = Prometheus(objects=(first, ObjectQuery("jobs", "another"), ObjectQuery("new", "n")))
+    found = board.going_by(before, after, KNOWN, HOLD)
+    assert [metric for metric, _ in found.served] == ["gateway_queue", "jobs", "new"]
+    assert found.figure(QUEUE, START, HOLD).value == 3.0
+    assert found.troubles == {ASKED: "late"}
+    for key in (jobs, QUEUE._replace(metric="new")):
+        with pytest.raises(NoValue, match="Prometheus was not asked yet"):
+            found.figure(key, START, HOLD)
+    assert board.going_by(before, Prometheus(), KNOWN, HOLD).figures == {}
