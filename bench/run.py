@@ -19,7 +19,7 @@ BENCHES = {
     "hostile": "processor time of the worst metrics pages, and of a usual one (1 minute)",
     "overload": "how long discovery and an HPA wait while others flood the adapter (1 minute)",
     "age": "age of a reading when it is served, 100 pods (2 minutes)",
-    "coldstart": "how often the next start is within the learnt P90 (1 minute)",
+    "coldstart": "how often the next start is within the learnt P90 (15 seconds)",
     "rolling": "20 rolling restarts and 10 new CAs under the queries of an HPA (12 minutes)",
     "replay": "late requests and GPU-hours with and without the forecast (10 minutes)",
     "hpas": "5,000 HPAs of two metrics each, 2,000 pods stream (4 minutes)",
