@@ -68,6 +68,15 @@ def diagnose(facts: Facts) -> Diagnosis:
     lines = (
         Line(found.level, name, found.seen, found.hint)
         for name, check in CHECKS.items()
-        for found in check(facts)
+        for found in _found(check, facts)
     )
     return Diagnosis(tuple(lines), facts.left_out)
+
+
+def _found(check: Check, facts: Facts) -> list[Finding]:
+    """Return what a check finds; one that breaks is unknown, and takes no other with it."""
+    try:
+        return list(check(facts))
+    except Exception as error:  # noqa: BLE001 - an object of a shape that nobody has thought of
+        words = f"this check broke: {type(error).__name__}: {error}"
+        return [Finding(Level.UNKNOWN, words, "tell us of it, with the output of -o json")]

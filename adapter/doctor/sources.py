@@ -16,7 +16,7 @@ from adapter.intake.annotations import SOURCE_LABEL
 from adapter.intake.podjson import PORT_NAME
 from adapter.model.exits import workload_of
 from adapter.model.fleet import Pod, SourceKind, Standing
-from adapter.model.why import PodStory, Story
+from adapter.model.why import PodStory
 
 _NOT_FOUND = 404  # the adapter knows no pod of a namespace: each is named then
 _UNAVAILABLE = 503
@@ -91,32 +91,42 @@ def noted(facts: Facts) -> Iterator[Finding]:
 
 def sourced(facts: Facts) -> list[Sourced]:
     """Return the pods that speak for themselves, but for those that have ended."""
-    found = []
-    for raw in facts.pods.body or ():
-        try:
-            pod = podjson.pod(raw)
-        except IntakeError:
+    told, found = _told(facts), []
+    for raw, pod in _read(facts):
+        if isinstance(pod, str) or pod.source is SourceKind.NODE:
             continue
-        if pod.source is SourceKind.NODE or pod.standing() is Standing.ENDED:
+        if pod.standing() is Standing.ENDED:
             continue
-        queue = facts.stories.get((pod.namespace, QUEUE), Seen(code=_NOT_FOUND))
-        gpu = facts.stories.get((pod.namespace, GPU), Seen(code=_NOT_FOUND))
-        asked = queue.refusal is None or queue.code == _NOT_FOUND
-        found.append(Sourced(raw, pod, _of(queue, pod), _of(gpu, pod), asked))
+        asked = facts.stories.get((pod.namespace, QUEUE), Seen(code=_NOT_FOUND))
+        known = asked.refusal is None or asked.code == _NOT_FOUND
+        queue, gpu = (told.get((pod.namespace, metric, pod.name)) for metric in (QUEUE, GPU))
+        found.append(Sourced(raw, pod, queue, gpu, known))
     return found
 
 
-def _of(seen: Seen, pod: Pod) -> PodStory | None:
-    story: Story | None = seen.body
-    return next((one for one in story.pods if one.name == pod.name), None) if story else None
+def _told(facts: Facts) -> dict[tuple[str, str, str], PodStory]:
+    """Return what the adapter says, by namespace, metric and pod."""
+    return {
+        (namespace, metric, pod.name): pod
+        for (namespace, metric), story in facts.stories.items()
+        if story.refusal is None
+        for pod in story.body.pods
+    }
+
+
+def _read(facts: Facts) -> Iterator[tuple[Json, Pod | str]]:
+    """Yield each labelled pod, or why it cannot be read."""
+    for raw in facts.pods.body or ():
+        try:
+            yield raw, podjson.pod(raw)
+        except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            yield raw, str(error) or type(error).__name__
 
 
 def _unreadable(facts: Facts) -> Iterator[Finding]:
-    for raw in facts.pods.body:
-        try:
-            podjson.pod(raw)
-        except IntakeError as error:
-            yield failed(f"{path_of(raw)}: {error}", "docs/sources.md")
+    for raw, pod in _read(facts):
+        if isinstance(pod, str):
+            yield failed(f"{path_of(raw)}: {pod}", "docs/sources.md")
 
 
 def _not_told(facts: Facts) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def _unit(hpa: Json) -> Iterator[tuple[str, str]]:
             said = str(metric.target["averageUtilization"])
         elif known is None or known.unit != "percent" or not said:
             continue
-        milli = parse_milli(said)
+        milli = _milli(said)
         if milli > _MOST * 1000:
             yield f"{metric.name}: a target of {said} percent is never reached", 'write "80"'
         elif milli < _LEAST * 1000:
@@ -40,6 +40,14 @@ def _unit(hpa: Json) -> Iterator[tuple[str, str]]:
                 f"{metric.name}: a target of {said} percent makes idle pods many",
                 'percentages are 0 to 100, no ratios: write "80", not "0.8"',
             )
+
+
+def _milli(quantity: str) -> float:
+    """Return the thousandths of a quantity; one that is beyond all measure is without end."""
+    try:
+        return parse_milli(quantity)
+    except ValueError:
+        return float("inf")
 
 
 def pending(facts: Facts) -> Iterator[Finding]:

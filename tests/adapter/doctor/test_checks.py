@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapter.doctor.checks import CHECKS, Diagnosis, Line, diagnose
 from adapter.doctor.facts import Seen
 from adapter.doctor.finding import Level
-from tests.adapter.doctor.healthy import GPU_RESOURCE, facts, levels, refused, with_hpa
+from adapter.model.catalogue import METRICS
+from tests.adapter.doctor.healthy import GPU_RESOURCE, facts, hpa, levels, refused, scaled, with_hpa
 
 PAGE = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
 
@@ -62,6 +66,59 @@ def test_everything_that_is_refused_is_unknown_and_nothing_breaks() -> None:
         "sources", "hpa-status",
     }  # fmt: skip
     assert diagnose(given).exit_code() == 2
+
+
+def test_a_check_that_breaks_is_unknown_and_takes_no_other_with_it() -> None:
+    lines = diagnose(facts(hpas=Seen([{"metadata": {"name": "x"}, "spec": None}]))).lines
+    broken = {line.check for line in lines if line.seen.startswith("this check broke: ")}
+    assert {line.level for line in lines if line.check in broken} == {Level.UNKNOWN}
+    assert "hpa-status" in broken
+    assert "apiservices" not in broken
+
+
+TEXTS = st.sampled_from(("", "0", "80", "0.8", "5k", "9E", "nvidia.com/gpu", "cpu", *METRICS))
+TARGETS = st.fixed_dictionaries(
+    {"type": st.sampled_from(("Value", "AverageValue", "Utilization"))},
+    optional={"value": TEXTS, "averageValue": TEXTS, "averageUtilization": st.integers(1)},
+)
+SELECTORS = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "matchLabels": st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
+        "matchExpressions": st.lists(
+            st.fixed_dictionaries(
+                {"key": TEXTS, "operator": st.sampled_from(("In", "NotIn", "Exists", "Odd"))},
+                optional={"values": st.none() | st.lists(TEXTS, max_size=2)},
+            ),
+            max_size=2,
+        ),
+    },
+)
+SOURCES = st.fixed_dictionaries(
+    {"target": TARGETS},
+    optional={
+        "name": TEXTS,
+        "metric": st.fixed_dictionaries({"name": TEXTS}, optional={"selector": SELECTORS}),
+        "describedObject": st.fixed_dictionaries({"kind": TEXTS, "name": TEXTS}),
+        "container": TEXTS,
+    },
+)
+KINDS = ("Pods", "Object", "External", "Resource", "ContainerResource", "Tomorrow")
+ANY_METRIC = st.sampled_from(KINDS).flatmap(
+    lambda kind: st.fixed_dictionaries({"type": st.just(kind), kind[0].lower() + kind[1:]: SOURCES})
+)
+
+
+@given(st.lists(ANY_METRIC, max_size=4), st.integers(0, 2), st.sampled_from(({}, {"status": {}})))
+def test_no_hpa_that_an_api_server_would_take_breaks_a_check(
+    metrics: list[dict[str, Any]], least: int, status: dict[str, Any]
+) -> None:
+    found = hpa() | status
+    found["spec"] |= {"metrics": metrics, "minReplicas": least}
+    answers = tuple(Seen({"items": []}) for _ in metrics)
+    both = {("default", "llm"): scaled(*answers)}
+    lines = diagnose(facts(hpas=Seen([found]), scaled=both)).lines
+    assert [line.seen for line in lines if "broke" in line.seen] == []
 
 
 def test_every_check_is_documented_and_no_other() -> None:
