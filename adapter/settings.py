@@ -59,6 +59,8 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """Between two scrapes of a pod, a third of an HPA sync: 200 vLLM pods cost 0.15 of a core."""
     scrape_seconds: float = 3.0
     """For one whole scrape: an overloaded model server may be late; below the period."""
+    scrape_host_network: bool = False
+    """Scrape pods with hostNetwork too: at a node's address any of its processes may answer."""
     node_sources: str = ""
     """`namespace/serviceaccount` of agents and exporters that may speak for a node, by commas."""
 

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import ipaddress
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
@@ -21,6 +21,8 @@ MAX_PAGE_BYTES = 2 * 1024 * 1024
 SMALL_PAGE_BYTES = 256 * 1024
 
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
+
+Large = Callable[[], AbstractAsyncContextManager[None]]  # waits for a place among the large pages
 
 
 async def lines(
@@ -68,7 +70,7 @@ def url(ip: str, port: int, path: str) -> str:
 
 @asynccontextmanager
 async def page(
-    session: aiohttp.ClientSession, asked: str, *, seconds: float, large: asyncio.Semaphore
+    session: aiohttp.ClientSession, asked: str, *, seconds: float, large: Large
 ) -> AsyncIterator[bytes]:
     """Yield the page at a URL; raise NoPage with the reason, in all after `seconds`.
 
@@ -102,7 +104,7 @@ def _check(answer: aiohttp.ClientResponse, asked: str) -> None:
 
 
 async def _body(
-    answer: aiohttp.ClientResponse, asked: str, large: asyncio.Semaphore, held: AsyncExitStack
+    answer: aiohttp.ClientResponse, asked: str, large: Large, held: AsyncExitStack
 ) -> bytes:
     body, has_place = bytearray(), False
     async for piece in answer.content.iter_any():
@@ -110,7 +112,7 @@ async def _body(
         if len(body) > MAX_PAGE_BYTES:
             raise NoPage(f"{asked} is longer than {MAX_PAGE_BYTES} bytes", "too_long")
         if len(body) > SMALL_PAGE_BYTES and not has_place:
-            await held.enter_async_context(large)
+            await held.enter_async_context(large())
             has_place = True
     return bytes(body)
 

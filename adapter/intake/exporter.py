@@ -34,9 +34,14 @@ class ExporterTarget(msgspec.Struct, frozen=True):
     """Where one node's exporter shows its metrics."""
 
     uid: str
-    name: str  # namespace/name, for the log
+    name: str  # namespace/name
     ip: str
     page: MetricsPage
+
+    @property
+    def namespace(self) -> str:
+        """Whose turn it is when its page is read."""
+        return self.name.partition("/")[0]
 
 
 class Exporter:
@@ -107,8 +112,8 @@ class Exporter:
 
     async def _read(self) -> dcgm.Page:
         there = url(self._target.ip, self._target.page.port, self._target.page.path)
-        seconds = self._settings.scrape_seconds
-        found, self._cost_seconds = await self._reader.read(there, seconds, dcgm.read)
+        asked = (self._target.namespace, there, self._settings.scrape_seconds)
+        found, self._cost_seconds = await self._reader.read(*asked, dcgm.read)
         if not found.fields:  # while it loads its configuration anew its page is an empty 200
             raise NoPage(f"{there} has none of DCGM's fields", "no_engine")
         return found

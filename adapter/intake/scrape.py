@@ -26,9 +26,14 @@ class ScrapeTarget(msgspec.Struct, frozen=True):
     """Where one pod's model servers show their metrics."""
 
     uid: str
-    name: str  # namespace/name, for the log
+    name: str  # namespace/name
     ip: str
     pages: tuple[MetricsPage, ...]
+
+    @property
+    def namespace(self) -> str:
+        """Whose turn it is when its pages are read."""
+        return self.name.partition("/")[0]
 
 
 class Scrape:
@@ -106,7 +111,10 @@ class Scrape:
         there = url(self._target.ip, asked.port, asked.path)
         try:
             found, cost = await self._reader.read(
-                there, self._settings.scrape_seconds, lambda body: engines.parse(body, asked.engine)
+                self._target.namespace,
+                there,
+                self._settings.scrape_seconds,
+                lambda body: engines.parse(body, asked.engine),
             )
         except NoPage as error:
             hint = _hint(asked) if error.failure in ("no_page", "redirect") else ""

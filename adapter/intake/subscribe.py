@@ -27,6 +27,10 @@ OPENINGS_PER_SECOND = 1000.0
 # The longest of our own is half of that; a part of it may be a tenant's, and an HPA's events
 # will say it.
 MAX_REASON_CHARACTERS = 500
+ON_HOST = (
+    "it uses hostNetwork, and at a node's address any process may answer for it: give it a sidecar,"
+    " which names its pod, or set intake.scrapeHostNetwork"
+)
 
 AnyTarget = Target | ScrapeTarget | ExporterTarget
 
@@ -79,7 +83,9 @@ class Subscriber:
             return
         self._version = fleet.version
         self._fleet = fleet
-        wanted = {target for pod in fleet.pods.values() if (target := _target(pod)) is not None}
+        wanted = {
+            target for pod in fleet.pods.values() if (target := self._target(pod)) is not None
+        }
         wanted |= self._speakers(fleet)
         for target in [target for target in self._tasks if target not in wanted]:
             self._cancel(target)
@@ -185,10 +191,27 @@ class Subscriber:
         self._readings.extend(readings)
         self._fail(target, reason)
 
+    def _target(self, pod: Pod) -> AnyTarget | None:
+        """Return where the pod's own source is heard."""
+        if not _is_running(pod) or pod.ip is None or self._is_anybodys(pod):
+            return None
+        name = f"{pod.namespace}/{pod.name}"
+        if pod.pages:
+            return ScrapeTarget(pod.uid, name, pod.ip, pod.pages)
+        if pod.source is SourceKind.SIDECAR and pod.port is not None and not pod.source_problem:
+            return Target(pod.uid, name, pod.ip, pod.port)
+        return None
+
+    def _is_anybodys(self, pod: Pod) -> bool:
+        """Return whether its page may be another's: a page names no pod, as a sidecar does."""
+        return bool(pod.pages) and pod.host_network and not self._settings.scrape_host_network
+
     def _explain(self, pod: Pod) -> None:
         if pod.standing() is Standing.ENDED:
             return
-        if pod.source_problem is not None:
+        if self._is_anybodys(pod):
+            self._troubles[pod.uid] = ON_HOST
+        elif pod.source_problem is not None:
             self._troubles[pod.uid] = pod.source_problem
         elif pod.source is SourceKind.PROMETHEUS:
             self._troubles[pod.uid] = "Prometheus has not answered for it yet (prometheus.url)"
@@ -204,17 +227,6 @@ def _speaker(pod: Pod) -> AnyTarget | None:
     if pod.port is not None:
         return Target(pod.uid, name, pod.ip, pod.port)
     return ExporterTarget(pod.uid, name, pod.ip, pod.pages[0]) if pod.pages else None
-
-
-def _target(pod: Pod) -> AnyTarget | None:
-    if not _is_running(pod) or pod.ip is None:
-        return None
-    name = f"{pod.namespace}/{pod.name}"
-    if pod.pages:
-        return ScrapeTarget(pod.uid, name, pod.ip, pod.pages)
-    if pod.source is SourceKind.SIDECAR and pod.port is not None and pod.source_problem is None:
-        return Target(pod.uid, name, pod.ip, pod.port)
-    return None
 
 
 def _is_running(pod: Pod) -> bool:

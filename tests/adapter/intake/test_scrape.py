@@ -1,15 +1,17 @@
 """Scrapes of real HTTP servers, good and hostile: what becomes a Reading, and what it costs."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from adapter.intake.frames import reading
 from adapter.intake.reader import PageReader
 from adapter.intake.scrape import Scrape, ScrapeTarget
-from adapter.intake.subscribe import Subscriber
+from adapter.intake.subscribe import ON_HOST, Subscriber
 from adapter.model.batch import Batch, ModelState, Reading
 from adapter.model.fleet import MetricsPage
 from adapter.settings import Intake
@@ -285,6 +287,54 @@ async def test_what_became_of_each_scrape_is_counted() -> None:
         await collect(subscriber, has_reading)
     count = metrics.registry.get_sample_value
     assert count("forescale_adapter_scrapes_total", {"result": "status"}) == 1.0
+
+
+async def test_a_thousand_pages_of_one_tenant_delay_anothers_by_one() -> None:
+    order: list[str] = []
+
+    async def good(_: web.Request) -> web.Response:
+        return web.Response(text=page(1.0))
+
+    def parse(_: bytes) -> None:
+        time.sleep(0.002)  # what a page costs, in the one thread
+
+    async with listening(answering(good)) as port, aiohttp.ClientSession() as session:
+        reader = PageReader(session)
+
+        async def read(namespace: str) -> None:
+            await reader.read(namespace, f"http://127.0.0.1:{port}/", 5.0, parse)
+            order.append(namespace)
+
+        flood = [asyncio.create_task(read("flood")) for _ in range(200)]
+        while len(order) < 10:
+            await asyncio.sleep(0)
+        before = len(order)
+        await read("tenant")
+        took = order.index("tenant") - before
+        pending = sum(not task.done() for task in flood)
+        await asyncio.gather(*flood)
+        reader.close()
+    assert pending > 0  # the flood was not over by then
+    assert took < pending
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_page_at_a_nodes_address_is_asked_for_only_where_that_is_allowed(
+    allowed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    asked = 0
+
+    async def good(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(text=page(1.0))
+
+    settings = structs.replace(SETTINGS, scrape_host_network=allowed)
+    async with listening(answering(good)) as port:
+        on_host = scraped(port, host_network=True)
+        batch = await heard(on_host, lambda b: bool(b.readings or b.troubles), settings)
+    assert bool(asked) is bool(batch.readings) is allowed
+    assert batch.troubles == ({} if allowed else {"u1": ON_HOST})
 
 
 async def test_what_nobody_foresaw_costs_one_scrape_and_not_the_next() -> None:
