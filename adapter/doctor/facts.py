@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from adapter.cluster import Json
+from adapter.model.fleet import Pod
 from adapter.settings import Api
 
 # What the adapter is asked about every pod with a source: its queue, and its GPUs.
@@ -38,6 +39,14 @@ class Scaled(msgspec.Struct, frozen=True):
     answers: tuple[Seen | None, ...]
 
 
+class Labelled(msgspec.Struct, frozen=True):
+    """One pod with a source label, as JSON and as it is understood; or what is wrong with it."""
+
+    raw: Json
+    pod: Pod | None
+    problem: str = ""
+
+
 class Facts(msgspec.Struct, frozen=True):
     """One cluster at one moment. Lists are raw JSON; mappings lack what was not asked for."""
 
@@ -52,7 +61,7 @@ class Facts(msgspec.Struct, frozen=True):
     nodes: Seen
     slices: Seen  # ResourceSlices
     node_autoscaler: Seen  # its name, "" where none was found
-    pods: Seen  # those with a source label
+    pods: Seen  # those with a source label, each Labelled
     stories: Mapping[tuple[str, str], Seen]  # the adapter's Story by (namespace, metric)
     hpas: Seen
     scaled: Mapping[tuple[str, str], Scaled]  # by (namespace, name) of the HPA

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from adapter.cluster import Cluster, Json, located
-from adapter.doctor import control, question
+from adapter.doctor import control, question, sources
 from adapter.doctor.facts import GPU, QUEUE, Facts, Scaled, Seen, key_of
 from adapter.errors import KubeError
 from adapter.intake import apiservice
@@ -83,6 +83,8 @@ class _Gathering:
         discovery, stories, scaled = await asyncio.gather(
             self._discovery(), self._stories(pods.body or []), self._scales(hpas.body or [])
         )
+        if pods.body is not None:
+            pods = msgspec.structs.replace(pods, body=[sources.labelled(pod) for pod in pods.body])
         return Facts(
             api=self._api,
             namespace=self._namespace,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from adapter.cluster import Json
-from adapter.doctor.facts import GPU, QUEUE, Facts, Seen, path_of
+from adapter.doctor.facts import GPU, QUEUE, Facts, Labelled, Seen, path_of
 from adapter.doctor.finding import Finding, counted, failed, passed, unknown, warned
 from adapter.errors import IntakeError
 from adapter.intake import podjson
@@ -89,18 +89,25 @@ def noted(facts: Facts) -> Iterator[Finding]:
         yield passed(f"{counted(len(found), 'pod')}, no annotation that is not understood")
 
 
+def labelled(raw: Json) -> Labelled:
+    """Return a pod as the adapter understands it, or why it does not."""
+    try:
+        return Labelled(raw, podjson.pod(raw))
+    except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Labelled(raw, None, str(error) or type(error).__name__)
+
+
 def sourced(facts: Facts) -> list[Sourced]:
     """Return the pods that speak for themselves, but for those that have ended."""
     told, found = _told(facts), []
-    for raw, pod in _read(facts):
-        if isinstance(pod, str) or pod.source is SourceKind.NODE:
-            continue
-        if pod.standing() is Standing.ENDED:
+    for one in facts.pods.body or ():
+        pod = one.pod
+        if pod is None or pod.source is SourceKind.NODE or pod.standing() is Standing.ENDED:
             continue
         asked = facts.stories.get((pod.namespace, QUEUE), Seen(code=_NOT_FOUND))
         known = asked.refusal is None or asked.code == _NOT_FOUND
         queue, gpu = (told.get((pod.namespace, metric, pod.name)) for metric in (QUEUE, GPU))
-        found.append(Sourced(raw, pod, queue, gpu, known))
+        found.append(Sourced(one.raw, pod, queue, gpu, known))
     return found
 
 
@@ -114,19 +121,10 @@ def _told(facts: Facts) -> dict[tuple[str, str, str], PodStory]:
     }
 
 
-def _read(facts: Facts) -> Iterator[tuple[Json, Pod | str]]:
-    """Yield each labelled pod, or why it cannot be read."""
-    for raw in facts.pods.body or ():
-        try:
-            yield raw, podjson.pod(raw)
-        except (IntakeError, ValueError, TypeError, KeyError, AttributeError) as error:
-            yield raw, str(error) or type(error).__name__
-
-
 def _unreadable(facts: Facts) -> Iterator[Finding]:
-    for raw, pod in _read(facts):
-        if isinstance(pod, str):
-            yield failed(f"{path_of(raw)}: {pod}", "docs/sources.md")
+    for one in facts.pods.body:
+        if one.pod is None:
+            yield failed(f"{path_of(one.raw)}: {one.problem}", "docs/sources.md")
 
 
 def _not_told(facts: Facts) -> Iterator[Finding]:

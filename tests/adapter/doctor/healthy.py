@@ -12,6 +12,7 @@ from adapter.api import tls
 from adapter.doctor.checks import CHECKS
 from adapter.doctor.facts import GPU, QUEUE, Facts, Scaled, Seen
 from adapter.doctor.finding import Finding, Level
+from adapter.doctor.sources import labelled
 from adapter.intake.apiservice import CUSTOM, spec
 from adapter.model.fleet import Standing
 from adapter.model.why import Figure, PodStory, Story
@@ -178,7 +179,11 @@ def facts(**changes: Any) -> Facts:
         hpas=Seen([hpa()]),
         scaled={("default", "llm"): scaled(values(*PODS), values(*PODS))},
     )
-    return msgspec.structs.replace(healthy, **changes)
+    changed = msgspec.structs.replace(healthy, **changes)
+    if changed.pods.body is None:
+        return changed
+    pods = [labelled(one) for one in changed.pods.body]
+    return msgspec.structs.replace(changed, pods=Seen(pods))
 
 
 def with_hpa(*metrics: Json, answers: tuple[Seen | None, ...] = (), **changes: Any) -> Facts:
