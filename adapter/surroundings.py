@@ -9,7 +9,7 @@ import asyncio
 import socket
 import uuid
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -19,6 +19,7 @@ from adapter.api.auth import Auth
 from adapter.api.certificate import Certificate
 from adapter.api.identity import FrontProxy
 from adapter.api.server import DRAIN_SECONDS
+from adapter.cluster import Cluster
 from adapter.errors import KubeError
 from adapter.intake import apiservice, requestheader
 from adapter.intake.checkpoint import Checkpoint
@@ -33,7 +34,9 @@ from adapter.intake.shards import NAME, ConfigMaps, Folder, Shards
 from adapter.intake.standalone import Directory
 from adapter.intake.subscribe import Subscriber
 from adapter.loop import Loop
+from adapter.model import prospect
 from adapter.model.asked import Asked
+from adapter.model.fleet import Pod
 from adapter.neighbours import Neighbours
 from adapter.ops.probes import Probes
 from adapter.settings import Settings
@@ -79,7 +82,7 @@ async def from_files(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroun
     directory = Directory(core.settings.standalone, core.roster)
     core.roster.replace_pods(())  # an empty directory is an answer, too
     directory.poll()
-    for work in (directory.run, Remarks(core.roster.fleet).run):
+    for work in (directory.run, _remarks(core).run):
         spawn(work())
     if core.settings.cold_start.folder:
         _keep_cold_starts(core, spawn, stack, Folder(core.settings.cold_start.folder))
@@ -117,7 +120,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
     )
     stack.push_async_callback(behind.close)
     certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
-    for work in (*behind.works, Remarks(core.roster.fleet, kube).run):
+    for work in (*behind.works, _remarks(core, kube).run):
         spawn(work())
 
     async def register() -> None:
@@ -143,6 +146,14 @@ def _shards(kube: Kube, settings: Settings) -> Shards:
     holder = f"{socket.gethostname()}_{uuid.uuid4()}"  # as client-go's leader election has it
     seconds = LEASE_PERIODS * kept.period_seconds
     return ConfigMaps(kube, namespace, Lease(kube, namespace, NAME, holder=holder, seconds=seconds))
+
+
+def _remarks(core: Core, cluster: Cluster | None = None) -> Remarks:
+    def crowded() -> Iterator[tuple[Pod, str]]:
+        snapshot = core.loop.snapshot
+        return prospect.without_room(snapshot) if snapshot else iter(())
+
+    return Remarks(core.roster.fleet, cluster, crowded)
 
 
 def _keep_cold_starts(core: Core, spawn: Spawn, stack: AsyncExitStack, shards: Shards) -> None:

@@ -1,14 +1,16 @@
-"""The remarks: what is wrong with pods' annotations, told once a workload, in the log and as Event.
+"""The remarks: what is wrong with pods' annotations, or cannot be done, told once a workload.
 
-Annotations are tenants' own words: what is told is bounded a namespace and a round, so that no
-tenant floods the log or the API server, or keeps another's mistakes from being told.
+It is told in the log and as an Event. Annotations are tenants' own words: what is told is bounded a
+namespace and a round, so that no tenant floods the log or the API server, or keeps another's
+mistakes from being told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
+from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec.structs import astuple
@@ -16,7 +18,7 @@ from msgspec.structs import astuple
 from adapter.cluster import Cluster
 from adapter.intake import notice
 from adapter.model.exits import Workload, workload_of
-from adapter.model.fleet import Fleet, Pod, Remark, Standing
+from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.telemetry import log, warn
 
 PERIOD_SECONDS = 5.0  # somebody who has just applied a manifest looks that soon
@@ -26,19 +28,48 @@ MAX_A_NAMESPACE = 20
 REMEMBERED_SECONDS = 3600.0
 
 
+class Reason(StrEnum):
+    """The reason of an Event, by what the log calls it."""
+
+    WRONG = "AnnotationWrong"
+    UNKNOWN = "AnnotationUnknown"
+    NO_ROOM = "ForecastWithoutRoom"
+
+
+_LOGGED = {
+    Reason.WRONG: "annotation_wrong",
+    Reason.UNKNOWN: "annotation_unknown",
+    Reason.NO_ROOM: "forecast_without_room",
+}
+
+
 class Told(NamedTuple):
     """What is told once."""
 
     workload: Workload
-    remark: Remark
+    reason: Reason
+    words: str
+
+
+def _none_crowded() -> Iterable[tuple[Pod, str]]:
+    return ()
 
 
 class Remarks:
-    """Looks at the fleet every few seconds; without a cluster the log alone is told."""
+    """Looks at the fleet every few seconds; without a cluster the log alone is told.
 
-    def __init__(self, fleet: Callable[[], Fleet], cluster: Cluster | None = None) -> None:
+    `crowded` gives a pod of each workload that finds no room for its forecast, and why.
+    """
+
+    def __init__(
+        self,
+        fleet: Callable[[], Fleet],
+        cluster: Cluster | None = None,
+        crowded: Callable[[], Iterable[tuple[Pod, str]]] = _none_crowded,
+    ) -> None:
         self._fleet = fleet
         self._cluster = cluster
+        self._crowded = crowded
         self._told: dict[str, dict[Told, float]] = {}  # by namespace: when it was last seen
 
     async def run(self) -> None:
@@ -54,7 +85,9 @@ class Remarks:
 
     async def look(self, now: float) -> None:
         """Tell what was not told yet, as far as the bounds allow; the rest waits."""
-        standing = _standing(self._fleet())
+        standing = _standing(self._fleet()) | {
+            Told(workload_of(pod), Reason.NO_ROOM, words): pod for pod, words in self._crowded()
+        }
         self._remember(standing, now)
         left = MAX_A_ROUND
         for one, pod in standing.items():
@@ -74,21 +107,19 @@ class Remarks:
         self._told = remembered
 
     async def _tell(self, one: Told, pod: Pod) -> None:
-        workload, remark = one
-        name = f"{workload.kind}/{workload.name}"
-        event = "annotation_wrong" if remark.known else "annotation_unknown"
-        warn(event, pod=f"{pod.namespace}/{pod.name}", workload=name, why=remark.words)
+        name = f"{one.workload.kind}/{one.workload.name}"
+        event = _LOGGED[one.reason]
+        warn(event, pod=f"{pod.namespace}/{pod.name}", workload=name, why=one.words)
         if self._cluster is not None:
-            reason = "AnnotationWrong" if remark.known else "AnnotationUnknown"
             known_as = f"forescale-{_digest(one)}"
-            await notice.tell_of(self._cluster, pod, known_as, reason, remark.words)
+            await notice.tell_of(self._cluster, pod, known_as, str(one.reason), one.words)
 
 
 def _standing(fleet: Fleet) -> dict[Told, Pod]:
     """Return what is wrong now, each with one of the pods that it is wrong of."""
     pods = (*fleet.ordered, *fleet.node_sources.values())
     return {
-        Told(workload_of(pod), remark): pod
+        Told(workload_of(pod), Reason.WRONG if remark.known else Reason.UNKNOWN, remark.words): pod
         for pod in pods
         if pod.remarks and pod.standing() is not Standing.ENDED
         for remark in pod.remarks
@@ -97,5 +128,5 @@ def _standing(fleet: Fleet) -> dict[Told, Pod]:
 
 def _digest(one: Told) -> str:
     """Return what names an Event: the same in every replica, and after a restart."""
-    whole = "\0".join((*astuple(one.workload), one.remark.words))
+    whole = "\0".join((*astuple(one.workload), one.words))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]

@@ -7,15 +7,15 @@ that adds them up has the total.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 import numpy as np
 
 from adapter.errors import NotFound
 from adapter.model.catalogue import Metric
-from adapter.model.fleet import Standing
-from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.fleet import Pod, Standing
+from adapter.model.foreseen import Doubt, Foreseen, Mode
 from adapter.model.selector import Selector
 from adapter.model.snapshot import NO_ANSWER, Answer, Snapshot, TotalKey
 from adapter.model.target import DEMANDS
@@ -66,6 +66,16 @@ def _of(foreseen: Foreseen) -> Prospect:
         margin_ratio=reckoning.margin_ratio if reckoning else None,
         covered=foreseen.covered,
     )
+
+
+def without_room(snapshot: Snapshot) -> Iterator[tuple[Pod, str]]:
+    """Yield the pods, ended ones left out, whose workload's demand finds no room, and why."""
+    for key, one in snapshot.foreseen.items():
+        if one.doubt is not Doubt.NO_ROOM:
+            continue
+        for pod in snapshot.fleet.owned(key.namespace, key.kind, key.name).pods:
+            if pod.standing() is not Standing.ENDED:
+                yield pod, f"{key.metric} is not forecast: {one.why}"
 
 
 def total(snapshot: Snapshot, metric: Metric, key: TotalKey) -> Answer:

@@ -94,6 +94,21 @@ async def test_a_pod_that_is_ending_or_has_no_source_is_passed_over(told: Any) -
     assert told() == []
 
 
+async def test_a_workload_without_room_for_its_forecast_is_told_once_and_of_one_pod(
+    kube: Kube, server: FakeApiServer, told: Any
+) -> None:
+    roster = roster_of(a_pod(f"llm-{n}", {}, of="llm") for n in range(3))
+    crowded = [(pod, "no room, 100 are forecast already") for pod in roster.fleet().ordered]
+    found = Remarks(roster.fleet, kube, lambda: crowded)
+    await found.look(0.0)
+    await found.look(5.0)
+    ((event, fields),) = told()
+    assert event == "forecast_without_room"
+    assert (fields["workload"], fields["why"]) == ("ReplicaSet/llm", crowded[0][1])
+    (written,) = server.collections[EVENTS].values()
+    assert (written["reason"], written["message"]) == ("ForecastWithoutRoom", crowded[0][1])
+
+
 async def test_one_namespace_that_floods_does_not_keep_another_from_being_told(told: Any) -> None:
     flood = [a_pod(f"a-{n:03}", {f"forescale.dev/x{n}": ""}, namespace="a") for n in range(100)]
     found = Remarks(roster_of([*flood, a_pod("b-1", MISTYPED, namespace="b")]).fleet)
