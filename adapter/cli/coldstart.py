@@ -24,7 +24,8 @@ def run(argv: Sequence[str]) -> int:
     except StartupError as error:
         return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
-        return failed(reach.told(error), reach.hint(error, "kubectl get pods shows what starts"))
+        where = "kubectl get pods shows what starts"
+        return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
     json = msgspec.json.encode(stories).decode()
     text = json if chosen.output == "json" else startpage.text(stories)
     sys.stdout.write(text.rstrip("\n") + "\n")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
@@ -53,9 +53,17 @@ def add_options(parser: ArgumentParser, namespace: str = "default") -> None:
     add("-n", "--namespace", default=namespace, help=f"(default: {namespace or 'all'})")
     add("-o", "--output", choices=("text", "json"), default="text")
     add("--kubeconfig", default="", help="(default: as kubectl finds it)")
-    add("--adapter", default="", metavar="URL", help="ops port of an adapter, without a cluster")
+    add("--adapter", type=_url, default="", metavar="URL",
+        help="ops port of an adapter, such as http://127.0.0.1:8080")  # fmt: skip
     add("--adapter-namespace", default=default.namespace, help="(%(default)s)")
     add("--adapter-service", default=default.service, help="(%(default)s)")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ArgumentTypeError(f"`{text}` is no URL: write http://HOST:PORT, the ops port")
+    return text
 
 
 def kubeconfig(given: str) -> str:
@@ -96,8 +104,12 @@ def at(url: str) -> Page:
                 session.get(address) as answer,
             ):
                 body = await answer.json()
+        except aiohttp.ContentTypeError as error:
+            raise KubeError(0, "Unreachable", f"{url} answered, and not as an ops port") from error
         except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
             raise KubeError(0, "Unreachable", f"{url} gave no answer: {error}") from error
+        if answer.status != _OK and not (isinstance(body, dict) and "error" in body):
+            raise KubeError(0, "Unreachable", f"{url} answered, and not as an ops port")
         if answer.status != _OK:
             raise KubeError(answer.status, "", words(body))
         return dict(body)
@@ -119,8 +131,13 @@ def told(error: KubeError) -> str:
         return error.message or f"the API server answered {error.code}"
 
 
-def hint(error: KubeError, where: str) -> str:
-    """Return what a person can do about an error; `where` is where to look for what is missing."""
+def hint(error: KubeError, where: str, adapter: str = "") -> str:
+    """Return what a person can do about an error; `where` is where to look for what is missing.
+
+    `adapter` is the URL that was asked, empty where the cluster was.
+    """
+    if adapter:
+        return _hint_at(error, adapter)
     if error.code in (401, 403):
         return "you need `get` on services/proxy in the adapter's namespace"
     if error.code == _NOT_FOUND:
@@ -128,3 +145,13 @@ def hint(error: KubeError, where: str) -> str:
     if error.code == _UNAVAILABLE:
         return "kubectl -n forescale-system get pods shows whether the adapter runs"
     return "is the adapter reachable? try: kubectl -n forescale-system get pods"
+
+
+def _hint_at(error: KubeError, adapter: str) -> str:
+    if error.code == _NOT_FOUND:
+        return f"forescale coldstart -A --adapter {adapter} shows what the adapter knows"
+    if error.code == _UNAVAILABLE:
+        return f"{adapter}/readyz?verbose says what the adapter waits for"
+    if not error.code:
+        return "give its ops port (ops.port, 8080): the adapter's log and the demo say which it is"
+    return "forescale why --help and forescale coldstart --help say what can be asked for"

@@ -37,12 +37,15 @@ def run(argv: Sequence[str]) -> int:
     kind, _, name = chosen.what.partition("/")
     if kind.lower() not in _KINDS or not name:
         return failed(f"`{chosen.what}` is no KIND/NAME", f"KIND is one of {', '.join(_KINDS)}", 2)
+    if chosen.adapter and _KINDS[kind.lower()] == _HPA:
+        words = "an HPA lives in a cluster: --adapter URL knows workloads and pods"
+        return failed(words, "leave --adapter out, or ask for deployment/NAME, what it scales", 2)
     try:
         report = asyncio.run(_report(chosen, _KINDS[kind.lower()], name))
     except StartupError as error:
         return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
-        return failed(reach.told(error), _hint(error))
+        return failed(reach.told(error), _hint(error, chosen.adapter))
     text = msgspec.json.encode(report).decode() if chosen.output == "json" else report.text()
     sys.stdout.write(text.rstrip("\n") + "\n")
     return 0
@@ -64,8 +67,6 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _report(chosen: argparse.Namespace, kind: str, name: str) -> Report:
     if chosen.adapter:
-        if kind == _HPA:
-            raise StartupError("an HPA lives in a cluster: --adapter URL knows workloads and pods")
         return await _of_workload(reach.at(chosen.adapter), chosen, kind, name)
     async with reach.cluster(chosen.kubeconfig) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
@@ -159,7 +160,9 @@ async def _story(page: Page, place: dict[str, str], metric: str, selector: str =
     return msgspec.convert(await page("/why", query), Story, strict=False)
 
 
-def _hint(error: KubeError) -> str:
+def _hint(error: KubeError, adapter: str) -> str:
+    if adapter:
+        return reach.hint(error, "", adapter)
     if error.code in (401, 403):
         return "you need `get` on services/proxy in the adapter's namespace, and on the HPA"
     if error.code == _NOT_FOUND:

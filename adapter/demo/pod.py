@@ -30,6 +30,7 @@ class Pod(msgspec.Struct, frozen=True):
     created_at: float
     deployment: str
     phase: str = "Pending"
+    scheduled_at: float | None = None
     started_at: float | None = None  # of the model container
     ready_at: float | None = None
     ending_at: float | None = None
@@ -121,8 +122,9 @@ def _spec() -> dict[str, Any]:
 
 
 def _status(pod: Pod) -> dict[str, Any]:
+    placed = _conditions("PodScheduled", pod.scheduled_at)
     if pod.started_at is None:
-        return {"phase": pod.phase}
+        return {"phase": pod.phase, "conditions": placed}
     ready = pod.ready_at is not None
     # While a pod was never ready its Ready condition carries the time at which it started.
     changed = pod.ready_at if pod.ready_at is not None else pod.started_at
@@ -130,12 +132,17 @@ def _status(pod: Pod) -> dict[str, Any]:
         "phase": pod.phase,
         "podIP": pod.ip,
         "startTime": _stamp(pod.started_at),
-        "conditions": [
-            {"type": "Ready", "status": str(ready), "lastTransitionTime": _stamp(changed)}
-        ],
+        "conditions": [*placed, *_conditions("Ready", changed, status=ready)],
         "containerStatuses": [_container("llm-server", pod.started_at, ready=ready)],
         "initContainerStatuses": [_container("forescale", pod.started_at, ready=True)],
     }
+
+
+def _conditions(kind: str, at: float | None, *, status: bool = True) -> list[dict[str, str]]:
+    """Return the condition; none where it was not set yet."""
+    if at is None:
+        return []
+    return [{"type": kind, "status": str(status), "lastTransitionTime": _stamp(at)}]
 
 
 def _container(name: str, started_at: float, *, ready: bool) -> dict[str, Any]:

@@ -59,6 +59,11 @@ class Adapter:
         """The address of its status page."""
         return f"{self._ops}/status"
 
+    def commands(self, deployment: str) -> tuple[str, ...]:
+        """Return the command lines that say why its figures are so, and how long starts take."""
+        of = f"deployment/{deployment} --adapter {self._ops}"
+        return (f"forescale why {of}", f"forescale coldstart {of}")
+
     async def ready(self) -> bool:
         """Return whether /readyz says yes."""
         return await self._page("/readyz") is not None

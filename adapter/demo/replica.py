@@ -52,6 +52,7 @@ class Replica:
             self._become(self.pod)
             await self._pause(SCHEDULING_SECONDS)
             if not self._ending.is_set():
+                self._become(msgspec.structs.replace(self.pod, scheduled_at=time.time()))
                 await self._work()
             await self._drain()
         finally:

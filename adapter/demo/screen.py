@@ -95,7 +95,8 @@ class Log:
 
     def show(self, scene: Scene) -> None:
         if self._replicas is None:
-            self._line(f"ask it yourself, while this runs: {scene.curl}")
+            for command in (scene.curl, *scene.commands):
+                self._line(f"ask it yourself, while this runs: {command}")
         elif scene.replicas != self._replicas:
             self._line(f"scaled {self._replicas} -> {scene.replicas}, since")
             for sentence in scene.arithmetic:

@@ -11,8 +11,8 @@ WIDTH = 100
 LINES = 30
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY_COLUMNS = 60
-# With the heading, the bar and the command (two lines) that makes LINES.
-ROWS = 10
+# With the heading, the bar and the commands (the last of two lines) that makes LINES.
+ROWS = 8
 WORDS = 6
 
 
@@ -47,6 +47,7 @@ class Scene(msgspec.Struct, frozen=True):
     age_p99_seconds: float | None
     curl: str
     page: str
+    commands: Sequence[str]
 
 
 class Paint:
@@ -93,6 +94,7 @@ def picture(scene: Scene, paint: Paint) -> list[str]:
         _replicas(scene, paint),
         "",
         "Ask it yourself, while this runs:",
+        *scene.commands,
         scene.curl,
     ]
 

@@ -66,6 +66,7 @@ class Watcher:
             age_p99_seconds=self.age_p99_seconds,
             curl=self._adapter.curl(GPU),
             page=self._adapter.page,
+            commands=self._adapter.commands(self._deployment.name),
         )
 
     def _row(self, pod: Pod) -> Row:

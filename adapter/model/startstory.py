@@ -88,12 +88,12 @@ def _shape(
 
 
 def _pod(pod: Sighting, now: float) -> StartingPod:
-    if pod.scheduled is None:
-        doing = "waits for a node" if pod.new_node else "waits for the scheduler"
-    elif pod.started is None:
-        doing = "waits for its container to run"
-    else:
+    if pod.started is not None:
         doing = "loads its model"
+    elif pod.scheduled is not None:
+        doing = "waits for its container to run"
+    else:  # whose work that is, is not said: without a cluster there is no scheduler
+        doing = "waits for a node" if pod.new_node else "is on no node yet"
     return StartingPod(pod.name, round(now - pod.created, 1), doing)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from adapter.cli import demo
+from adapter.cli.entry import main
 
 pytestmark = pytest.mark.process
 
@@ -109,8 +111,8 @@ def test_replicas_rise_under_load_every_query_is_answered_and_all_processes_end(
     assert list(running.folder.iterdir()) == []
 
 
-def test_the_command_that_it_shows_answers_and_ctrl_c_leaves_nothing(
-    start: Callable[..., Demo],
+def test_the_commands_that_it_shows_answer_and_ctrl_c_leaves_nothing(
+    start: Callable[..., Demo], capsys: pytest.CaptureFixture[str]
 ) -> None:
     running = start("--for", "5m", "--json")
     until(lambda: "curl" in running.told(), 60, running.told)
@@ -121,6 +123,7 @@ def test_the_command_that_it_shows_answers_and_ctrl_c_leaves_nothing(
     (item,) = _items(shown[1])
     assert item["metricName"] == "nvidia_gpu_utilization"
     assert item["describedObject"]["name"].startswith("llm-inference-deployment-")
+    _asked_as_shown(running.told(), item["describedObject"]["name"], capsys)
     assert len(running.left()) >= 5  # demo, adapter, model server, sidecar and its GPU reader
 
     os.killpg(running.process.pid, signal.SIGINT)
@@ -129,6 +132,17 @@ def test_the_command_that_it_shows_answers_and_ctrl_c_leaves_nothing(
     assert json.loads(output)["replicas_max"] >= 1
     assert running.left() == []
     assert list(running.folder.iterdir()) == []
+
+
+def _asked_as_shown(told: str, pod: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the two other commands that it shows, as a person would."""
+    why, coldstart = re.findall(r"forescale ((?:why|coldstart) deployment/\S+ .*)", told)
+    assert main(shlex.split(why)) == 0
+    said = capsys.readouterr().out
+    assert "nvidia_gpu_utilization (percent, " in said
+    assert f"  {pod}" in said
+    assert main(shlex.split(coldstart)) == 0
+    assert capsys.readouterr().out.startswith("Deployment default/llm-inference-deployment")
 
 
 def _items(url: str) -> list[dict[str, dict[str, str]]]:

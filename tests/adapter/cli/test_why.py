@@ -94,6 +94,7 @@ def of_external(metric: str, labels: dict[str, str], **target: str) -> dict[str,
     return made
 
 
+HTML = web.Response(text="<p>", content_type="text/html")
 VALUE = {"type": "Value", "value": "20"}
 INFLIGHT = "llm_inference_inflight_requests"
 TABLE = [
@@ -260,7 +261,11 @@ def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None
         (["llm-a"], 2, "`llm-a` is no KIND/NAME\nhint: KIND is one of hpa,"),
         (["node/a"], 2, "`node/a` is no KIND/NAME"),
         (["pod/other"], 1, "Pod other has no pod with a source"),
-        (["hpa/x"], 1, "an HPA lives in a cluster"),
+        (
+            ["hpa/x"],
+            2,
+            "an HPA lives in a cluster: --adapter URL knows workloads and pods\nhint: le",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_an_error_with_a_hint(
@@ -274,7 +279,37 @@ def test_what_cannot_be_told_is_an_error_with_a_hint(
 
 def test_an_adapter_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(["pod/a", "--adapter", "http://127.0.0.1:1"]) == 1
-    assert "error: http://127.0.0.1:1 gave no answer" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "error: http://127.0.0.1:1 gave no answer" in err
+    assert "hint: give its ops port (ops.port, 8080)" in err
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_another_port_than_the_ops_port_is_told_as_that(
+    status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Other:
+        path = "/why"
+
+        async def handle(self, _: web.Request) -> web.Response:
+            return web.json_response({"kind": "Status"}, status=status) if status > 200 else HTML
+
+    with serving(Other()) as url:
+        assert command.run(["pod/a", "--adapter", url]) == 1
+        assert capsys.readouterr().err == (
+            f"error: {url} answered, and not as an ops port\n"
+            "hint: give its ops port (ops.port, 8080): the adapter's log and the demo say which it"
+            " is\n"
+        )
+
+
+@pytest.mark.parametrize("wrong", ["localhost:8080", "8080", "ftp://a"])
+def test_an_address_that_is_no_url_is_refused_with_the_form(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.run(["pod/a", "--adapter", wrong])
+    assert f"`{wrong}` is no URL: write http://HOST:PORT" in capsys.readouterr().err
 
 
 def test_without_a_kubeconfig_the_hint_names_both_ways(

@@ -70,6 +70,7 @@ def scene(rows: int, sentences: int = 3, **fields: Any) -> Scene:
         age_p99_seconds=1.9,
         curl='curl "http://127.0.0.1:50000/apis/…"',
         page="http://127.0.0.1:50001/status",
+        commands=["forescale why deployment/llm --adapter http://127.0.0.1:50001"] * 2,
     )
     return msgspec.structs.replace(made, **fields)
 

@@ -25,7 +25,8 @@ def test_without_a_terminal_it_writes_a_line_every_few_seconds() -> None:
             screen.show(scene(1, elapsed_seconds=float(second)))
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("ask it yourself, while this runs: curl ")
-    assert [line.split()[0] for line in lines[1:]] == ["0:00", "0:05", "0:10"]
+    assert all(" forescale why deployment/llm --adapter http" in line for line in lines[1:3])
+    assert [line.split()[0] for line in lines[3:]] == ["0:00", "0:05", "0:10"]
     assert "\x1b" not in out.getvalue()
 
 

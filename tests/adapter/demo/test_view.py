@@ -33,7 +33,7 @@ def test_a_figure_that_is_not_served_is_a_dash_and_never_a_zero() -> None:
 
 
 def test_more_pods_than_fit_are_counted() -> None:
-    assert "and 15 more" in picture(scene(25), Paint(colour=False))
+    assert "and 17 more" in picture(scene(25), Paint(colour=False))
 
 
 def test_colours_can_be_left_out() -> None:

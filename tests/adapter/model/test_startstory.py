@@ -49,14 +49,16 @@ def test_pods_that_start_say_what_they_do_and_stuck_ones_why() -> None:
         scheduled(new_pod("c"), 1),
         loading(scheduled(new_pod("d"), 1), 5),
         changed(new_pod("e"), startup={"waiting_reason": "ErrImagePull"}),
+        loading(new_pod("f"), 5),
         at=30,
     )
     story = tell(line.starting, LLM, NOW + 30)
     assert story.starting == (
-        StartingPod("llm-a", 30, "waits for the scheduler"),
+        StartingPod("llm-a", 30, "is on no node yet"),
         StartingPod("llm-b", 30, "waits for a node"),
         StartingPod("llm-c", 30, "waits for its container to run"),
         StartingPod("llm-d", 30, "loads its model"),
+        StartingPod("llm-f", 30, "loads its model"),
     )
     assert story.stuck == ("llm-e: ErrImagePull",)
 
