@@ -70,6 +70,7 @@ class Seen(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
     more: int  # workloads that have no row
     sources: Sequence[SourceRow]
+    node_sources: int  # pods that speak for those of their node
     horizons: Mapping[Object, Horizon]
     checks: Sequence[Check]
     certificates: Mapping[str, str]
@@ -191,7 +192,9 @@ def _sources(seen: Seen) -> Table:
         for one in seen.sources
     )
     head = ("Source", "Pods", "Heard", "What hinders")
-    return _table("sources", "Sources", head, rows, "" if seen.sources else "None yet.")
+    nodes = f"Pods that speak for those of their node: {seen.node_sources}."
+    none = "" if seen.sources else "None yet."
+    return _table("sources", "Sources", head, rows, nodes if seen.node_sources else none)
 
 
 def _checks(seen: Seen) -> Table:

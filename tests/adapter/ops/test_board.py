@@ -25,7 +25,7 @@ def seen(world: World, checks: tuple[Check, ...] = READY, more: int = 0) -> Seen
     rows = tuple(row(world.snapshot, one) for one in owners)
     horizons = {owners[0]: Horizon(90.0, "90 s: cold start 75 s (9 starts)")}
     found = sources(world.snapshot)
-    return Seen(world.snapshot.wall, rows, more, found, horizons, checks, {"serving": "issued"})
+    return Seen(world.snapshot.wall, rows, more, found, 2, horizons, checks, {"serving": "issued"})
 
 
 def table(found: Board, name: str) -> Table:
@@ -89,11 +89,14 @@ def test_workloads_that_have_no_row_are_counted(world: World) -> None:
 
 def test_sources_and_certificates_are_told(world: World) -> None:
     assert texts(board(seen(world)), "sources") == [["sidecar", "3", "2", "-"]]
+    assert (
+        table(board(seen(world)), "sources").words == "Pods that speak for those of their node: 2."
+    )
     assert texts(board(seen(world)), "certificates") == [["serving", "issued"]]
 
 
 def test_before_anything_is_known_it_says_so() -> None:
-    found = board(Seen(None, (), 0, (), {}, (), {}))
+    found = board(Seen(None, (), 0, (), 0, {}, (), {}))
     assert found.stamp == "no reading yet"
     assert all(one.words for one in found.tables if one.name != "checks")
 

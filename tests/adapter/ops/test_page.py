@@ -118,6 +118,7 @@ def told(text: str) -> Board:
         rows,
         3,
         sources(snapshot),
+        2,
         {workload: Horizon(90.0, text)},
         (Check(text, passed=True, words=text), Check(f"{text}2", passed=False, words=text)),
         {text: text},
@@ -174,7 +175,7 @@ def test_every_address_in_it_is_relative_and_of_our_own() -> None:
 
 
 def test_a_table_without_rows_is_hidden_and_its_words_stay() -> None:
-    empty = html(board(Seen(None, (), 0, (), {}, (), {})), title="t")
+    empty = html(board(Seen(None, (), 0, (), 0, {}, (), {})), title="t")
     assert 'id="s-fleet" role="region" aria-labelledby="h-fleet" tabindex="0" hidden>' in empty
     assert "No pod with a source was seen: label pod templates forescale.dev/source." in empty
     assert "no reading yet" in empty

@@ -79,7 +79,7 @@ async def test_askers_between_two_looks_get_the_same_bytes(
 async def test_a_look_that_fails_is_told_and_the_next_one_is_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(status, "IDLE_SECONDS", 0.01)
     scene = Scene(busy("a"))
     scene.world.advance(20)
     whole, calls = overview.row, []
