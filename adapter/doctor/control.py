@@ -208,7 +208,8 @@ def clock(facts: Facts) -> Iterator[Finding]:
         return
     told = [story for story in facts.stories.values() if story.refusal is None]
     if not told:  # nobody to compare it with: `sources` says why
-        apart = _apart(facts.clock.body - facts.clock.at)
+        ahead = facts.clock.body - facts.clock.at
+        apart = _apart(ahead) if abs(ahead) > SKEW_SECONDS else f"within {SKEW_SECONDS:g} s of"
         yield passed(f"the API server's clock is {apart} this machine's")
         return
     skews = [s.body.taken_at - s.at - (facts.clock.body - facts.clock.at) for s in told]

@@ -68,6 +68,13 @@ class Facts(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()  # what there was too much of
 
 
+def where(facts: Facts) -> str:
+    """Return of which namespaces pods and HPAs were asked for, and how to ask for fewer."""
+    if facts.namespace:
+        return f"in the namespace {facts.namespace}"
+    return "in all namespaces, or name one of yours: -n NAMESPACE"
+
+
 def key_of(found: Json) -> tuple[str, str]:
     """Return (namespace, name)."""
     metadata = found["metadata"]

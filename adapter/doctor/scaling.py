@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from adapter.cluster import Json
 from adapter.doctor import question
-from adapter.doctor.facts import Facts, Scaled, Seen, condition, key_of, path_of
+from adapter.doctor.facts import Facts, Scaled, Seen, condition, key_of, path_of, where
 from adapter.doctor.finding import Finding, counted, failed, named, passed, unknown, warned
 from adapter.doctor.question import Asked
 from adapter.intake.podjson import USUAL_WAITS
@@ -29,7 +29,7 @@ def hpas(facts: Facts) -> list[Json]:
 def status(facts: Facts) -> Iterator[Finding]:
     """Say which HPAs do not scale, in the controller's own words."""
     if facts.hpas.refusal is not None:
-        yield unknown(facts.hpas, "list horizontalpodautoscalers.autoscaling")
+        yield unknown(facts.hpas, f"list horizontalpodautoscalers {where(facts)}")
         return
     found = hpas(facts)
     troubles = [one for hpa in found for one in _conditions(hpa)]
@@ -187,5 +187,5 @@ def conflicts(facts: Facts) -> Iterator[Finding]:
             hint = "put all metrics into one of them, and delete the others"
             troubles.append(failed(words, hint))
     yield from troubles
-    if not troubles:
+    if found and not troubles:
         yield passed(f"{counted(len(found), 'workload')}, one HPA each")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from adapter.cluster import Json
-from adapter.doctor.facts import GPU, QUEUE, Facts, Labelled, Seen, path_of
+from adapter.doctor.facts import GPU, QUEUE, Facts, Labelled, Seen, path_of, where
 from adapter.doctor.finding import Finding, counted, failed, passed, unknown, warned
 from adapter.errors import IntakeError
 from adapter.intake import podjson
@@ -43,12 +43,12 @@ class Sourced(NamedTuple):
 def sources(facts: Facts) -> Iterator[Finding]:
     """Say whether there are pods with a source, and which of them the adapter does not hear."""
     if facts.pods.refusal is not None:
-        yield unknown(facts.pods, "list pods")
+        yield unknown(facts.pods, f"list pods {where(facts)}")
         return
     if not facts.pods.body:
-        where = f"in {facts.namespace}" if facts.namespace else "in the cluster"
+        place = facts.namespace or "the cluster"
         hint = "set it on the pod template, and give it the sidecar: docs/install.md"
-        yield warned(f"no pod {where} has the label {SOURCE_LABEL}", hint)
+        yield warned(f"no pod in {place} has the label {SOURCE_LABEL}", hint)
         return
     found, troubles = sourced(facts), [*_unreadable(facts), *_not_told(facts)]
     hint = "kubectl logs POD -c forescale; is its port named forescale reachable? docs/install.md"

@@ -54,7 +54,10 @@ def test_the_conditions_of_an_hpa_are_told(
 
 def test_a_cluster_without_an_hpa_of_ours_is_told() -> None:
     assert "no HPA goes by a metric of ours" in the("hpa-status", facts(hpas=Seen([hpa(CPU)]))).seen
-    assert the("hpa-status", facts(hpas=refused())).level is Level.UNKNOWN
+    hidden = facts(hpas=refused())
+    assert the("hpa-status", hidden).level is Level.UNKNOWN
+    assert the("hpa-status", hidden).hint.endswith("or name one of yours: -n NAMESPACE")
+    assert found("hpa-conflicts", hidden) == []
 
 
 def test_a_metric_that_is_refused_or_empty_is_a_failure_with_the_adapters_words() -> None:

@@ -134,4 +134,8 @@ def test_a_pod_that_cannot_be_read_is_a_failure_of_its_own() -> None:
     del broken["metadata"]["uid"]
     seen = the("sources", facts(pods=Seen([broken])))
     assert (seen.level, seen.seen.partition(": ")[0]) == (Level.FAIL, f"default/{PODS[0]}")
-    assert the("sources", facts(pods=refused())).level is Level.UNKNOWN
+    hidden = the("sources", facts(pods=refused(), namespace="prod"))
+    assert (hidden.level, hidden.hint) == (
+        Level.UNKNOWN,
+        "use a user who may list pods in the namespace prod",
+    )
