@@ -22,12 +22,15 @@ from adapter.replay.score import score, score_of_bound
 from adapter.replay.trace import Trace, load
 from adapter.replay.workload import Workload
 
+MOST_ABSENT_RATIO = 0.5
+
 
 def run(argv: Sequence[str]) -> int:
     """Run the subcommand and return the exit code."""
     chosen = parser().parse_args(argv)
     try:
         trace = load(Path(chosen.trace), columns(chosen)).on_grid()
+        sys.stderr.write(_hint(trace))
         workload = workload_of(chosen, trace)
         if chosen.tune:
             return _tuned(chosen, trace, workload)
@@ -45,6 +48,17 @@ def run(argv: Sequence[str]) -> int:
     else:
         sys.stdout.write(f"{report.about(trace, workload)}\n\n{report.table(scores)}")
     return 0
+
+
+def _hint(trace: Trace) -> str:
+    """Return what may be wrong with how the trace is taken; empty for nothing."""
+    if trace.absent_ratio <= MOST_ABSENT_RATIO:
+        return ""
+    return (
+        f"hint: {trace.absent_ratio:.0%} of the steps have no row and are taken for gaps, which"
+        " nobody sees and nothing is scored in; if a step without requests has none, say"
+        " --absent zero\n"
+    )
 
 
 def _played(chosen: argparse.Namespace, trace: Trace, workload: Workload) -> list[Played]:
@@ -134,4 +148,6 @@ def _named(make: Make, workload: Workload, target: float, chain: Chain) -> Calla
 def _manifest(path: Path, workload: Workload, chain: Chain) -> tuple[str, Callable[[], Autoscaler]]:
     loaded = manifest.load(path)
     sys.stderr.write("".join(f"note: {note}\n" for note in loaded.notes))
-    return loaded.policy.name, lambda: Forescale(loaded.policy, workload, chain)
+    return loaded.policy.name, lambda: Forescale(
+        loaded.policy, workload, chain, desired=loaded.desired
+    )

@@ -19,6 +19,7 @@ from adapter.model.hpa_policy import Flags, Policy, parse
 
 # A cluster syncs every 15 s and holds a scale-down for 300 s; the demo shows an hour in minutes.
 FLAGS = Flags(sync_seconds=3.0, downscale_window_seconds=15.0)
+_KIND = "HorizontalPodAutoscaler"
 MOST_PODS = 20  # three processes each, on this machine
 
 
@@ -30,10 +31,16 @@ def load(path: str | None) -> Policy:
             text = source.read_text(encoding="utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")
-        manifest = yaml.safe_load(text)
+        documents = [one for one in yaml.safe_load_all(text) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError([f"--hpa {path} cannot be read: {error}"]) from error
-    policy = parse(manifest)
+    found = [one for one in documents if isinstance(one, dict) and one.get("kind") == _KIND]
+    try:
+        policy = parse(next(iter(found or documents), None))
+    except SettingsError as error:
+        words = "the demo asks for metrics of type Pods; forescale replay plays others, too"
+        told = any("use type Pods" in problem for problem in error.problems)
+        raise SettingsError([*error.problems, *([words] if told else [])]) from error
     if policy.max_replicas > MOST_PODS:
         most = f"spec.maxReplicas is {policy.max_replicas}"
         raise SettingsError([f"{most}: use at most {MOST_PODS}, all pods run on this machine"])

@@ -9,6 +9,7 @@ import msgspec
 
 from adapter.model.hpa import Answer
 from adapter.model.hpa_policy import Metric, ResourceMetric, TotalMetric
+from adapter.model.target import Target
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen, Series
 
@@ -36,6 +37,19 @@ class Chain(msgspec.Struct, frozen=True):
     delay_seconds: float = 2.0
     raw: bool = False
     loading_is_zero: bool = False
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """What `forescale_desired_replicas` goes by: the pods' target, and whether a forecast acts."""
+
+    target: Target
+    acts: bool = False
+
+    @property
+    def demand(self) -> TotalMetric:
+        """The total that is divided."""
+        name = f"{self.target.metric}{FORECAST}" if self.acts else self.target.metric
+        return TotalMetric(name, self.target.milli)
 
 
 def known(metric: Metric) -> bool:

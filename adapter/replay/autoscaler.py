@@ -9,8 +9,9 @@ from adapter.model.forecast import Forecaster
 from adapter.model.hpa import DEFAULT_FLAGS, Answer, reconcile
 from adapter.model.hpa_behavior import History
 from adapter.model.hpa_policy import Flags, Metric, Policy, ResourceMetric
+from adapter.model.target import DESIRED_REPLICAS
 from adapter.replay import answers
-from adapter.replay.answers import FORECAST, READINGS, Chain, reading
+from adapter.replay.answers import FORECAST, READINGS, Chain, Desired, reading
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen, Series
 from adapter.replay.workload import Workload
@@ -68,6 +69,7 @@ class Forescale(Hpa):
         *,
         forecaster: Forecaster | None = None,
         drain: bool = True,
+        desired: Desired | None = None,
     ) -> None:
         super().__init__(policy, chain)
         cold = workload.cold_start.usual_seconds
@@ -75,6 +77,7 @@ class Forescale(Hpa):
         self._drain_seconds = max(LEAST_DRAIN_SECONDS, cold / 2.0) if drain else math.inf
         self._forecaster = forecaster or Forecaster()
         self._workload = workload
+        self._desired = desired
 
     def decide(self, seen: Seen, pods: Pods, now: float) -> int:
         demand = self._demand(seen, now)
@@ -83,6 +86,10 @@ class Forescale(Hpa):
 
     def answer(self, metric: Metric, seen: Seen, pods: Pods, now: float) -> Answer:
         """Return the reading, or its forecast where the metric's name asks for that."""
+        if metric.name == DESIRED_REPLICAS and self._desired is not None:
+            total = self.answer(self._desired.demand, seen, pods, now)
+            by_target = self._desired.target.replicas
+            return 1000 * by_target(total) if isinstance(total, int) else total
         present = super().answer(metric, seen, pods, now)
         forecast = metric.name.endswith(FORECAST)
         if isinstance(present, str) or isinstance(metric, ResourceMetric) or not forecast:

@@ -34,6 +34,9 @@ OUTPUT = ("output_tokens", "generatedtokens")
 # decoding. Only the proportions between requests are taken from it.
 PREFILL_SECONDS = 0.0001
 DECODE_SECONDS = 0.03
+_MOST_SHOWN = 40  # characters of a cell in an error
+
+Rows = Iterable[tuple[int, list[str]]]  # the number of its line, its cells
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -42,6 +45,7 @@ class Trace(msgspec.Struct, frozen=True):
     `arrivals` [steps] are requests; `known` [steps] is false where the trace has a gap: there
     `arrivals` are a guess that keeps the queue honest, and no policy sees a reading. `times`
     [requests] in seconds and `work` [requests], mean 1, are given for a trace of single requests.
+    `absent_ratio` is the share of steps that are gaps because they have no row.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Trace(msgspec.Struct, frozen=True):
     known: NDArray[np.bool_]
     times: NDArray[np.float64] | None = None
     work: NDArray[np.float64] | None = None
+    absent_ratio: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -89,8 +94,11 @@ def load(path: Path, columns: Columns | None = None) -> Trace:
     """
     try:
         with _opened(path) as stream:
-            rows = csv.reader(line for line in stream if not line.startswith("#"))
-            return _read(path.name, next(rows, []), rows, columns or Columns())
+            lines = _Lines(stream)
+            rows = csv.reader(lines)
+            head = next(rows, [])
+            numbered = ((lines.number, row) for row in rows)
+            return _read(path.name, head, numbered, columns or Columns())
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError([f"{path} cannot be read: {error}"]) from error
 
@@ -101,6 +109,20 @@ def _opened(path: Path) -> io.TextIOBase:
     if path.stat().st_size > MAX_BYTES:
         raise OSError(f"it is larger than {MAX_BYTES} bytes")
     return path.open(encoding="utf-8-sig", newline="")
+
+
+class _Lines:
+    """The lines that are no comments; `number` is the last one's in the file, from 1."""
+
+    def __init__(self, stream: io.TextIOBase) -> None:
+        self._stream = stream
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._stream:
+            self.number += 1
+            if not line.startswith("#"):
+                yield line
 
 
 class _Capped(io.RawIOBase):
@@ -126,7 +148,7 @@ class _Capped(io.RawIOBase):
         super().close()
 
 
-def _read(name: str, head: Sequence[str], rows: Iterable[list[str]], columns: Columns) -> Trace:
+def _read(name: str, head: Sequence[str], rows: Rows, columns: Columns) -> Trace:
     time = _column(head, columns.time, TIMES, "time")
     if time is None:
         raise SettingsError([f"{name} has no time column among {', '.join(head)}: name it"])
@@ -148,9 +170,7 @@ def _column(head: Sequence[str], given: str, usual: Sequence[str], words: str) -
     return None
 
 
-def _table(
-    name: str, rows: Iterable[list[str]], wanted: Sequence[int | None]
-) -> NDArray[np.float64]:
+def _table(name: str, rows: Rows, wanted: Sequence[int | None]) -> NDArray[np.float64]:
     """Return the wanted columns [rows, columns] in the order of time; absent ones are NaN."""
     found = np.fromiter(_numbers(name, rows, wanted), dtype=(np.float64, len(wanted)))
     if not len(found):
@@ -158,20 +178,34 @@ def _table(
     return found[np.argsort(found[:, 0], kind="stable")]
 
 
-def _numbers(
-    name: str, rows: Iterable[list[str]], wanted: Sequence[int | None]
-) -> Iterator[tuple[float, ...]]:
-    for number, row in enumerate(rows, start=2):
-        if number > MAX_ROWS:
+def _numbers(name: str, rows: Rows, wanted: Sequence[int | None]) -> Iterator[tuple[float, ...]]:
+    first, *others = wanted
+    for count, (line, row) in enumerate(rows):
+        if count >= MAX_ROWS:
             raise SettingsError([f"{name} has more than {MAX_ROWS} rows: cut it, or count by step"])
         if not row:
             continue
         try:
-            first, *others = wanted
-            cells = [math.nan if at is None else float(row[at]) for at in others]
+            cells = [math.nan if at is None else _figure(row[at]) for at in others]
             yield (_seconds(row[first or 0]), *cells)
-        except (ValueError, IndexError) as error:
-            raise SettingsError([f"{name} row {number}: {error}"]) from error
+        except ValueError as error:
+            raise SettingsError([f"{name} line {line}: {error}"]) from error
+        except IndexError as error:
+            words = f"has {len(row)} cells, fewer than its head: add commas"
+            raise SettingsError([f"{name} line {line} {words}"]) from error
+
+
+def _figure(cell: str) -> float:
+    """Return the figure of a cell, NaN where it is blank: nothing is known then."""
+    text = cell.strip()
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        value = math.inf
+    if math.isinf(value):
+        words = "is no number: write one, or leave the cell blank for a gap"
+        raise ValueError(f"`{text[:_MOST_SHOWN]}` {words}")
+    return value
 
 
 def _seconds(cell: str) -> float:
@@ -179,11 +213,18 @@ def _seconds(cell: str) -> float:
     try:
         value = float(cell)
     except ValueError:
-        at = datetime.fromisoformat(cell.strip())
-        value = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        value = _instant(cell)
     if not math.isfinite(value):
-        raise ValueError(f"`{cell}` is no time")
+        raise ValueError(f"`{cell[:_MOST_SHOWN]}` is no time: write seconds or ISO 8601")
     return value
+
+
+def _instant(cell: str) -> float:
+    try:
+        at = datetime.fromisoformat(cell.strip())
+    except ValueError:
+        return math.nan
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _of_requests(name: str, table: NDArray[np.float64]) -> Trace:
@@ -207,6 +248,7 @@ def _of_steps(name: str, table: NDArray[np.float64], columns: Columns) -> Trace:
     arrivals = np.bincount(places, usable, minlength=steps).astype(np.float64)
     known = np.bincount(places, minlength=steps) > 0
     known |= columns.absent_is_zero
+    absent_ratio = 1.0 - float(known.mean())
     known[places[bad]] = False
     filled = np.isfinite(gaps) & (gaps > 0)
     guessed = known.copy()  # rows that carry a figure, also those marked as gaps
@@ -215,7 +257,7 @@ def _of_steps(name: str, table: NDArray[np.float64], columns: Columns) -> Trace:
         raise SettingsError([f"{name} has no step with a usable count"])
     at = np.arange(steps)
     arrivals[~guessed] = np.interp(at[~guessed], at[guessed], arrivals[guessed])
-    return Trace(name, step, arrivals, known)
+    return Trace(name, step, arrivals, known, absent_ratio=absent_ratio)
 
 
 def _checked(name: str, steps: int) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapter.cli.replay import run
-from tests.adapter.replay.test_manifest import SEED
+from adapter.demo import trace as demo_trace
+from tests.adapter.replay.test_manifest import REPLICAS, SEED, SIXTEEN
 
 DAY = 86_400
 
@@ -84,6 +85,28 @@ def test_every_wrong_policy_is_named_at_once(
     errors = capsys.readouterr().err
     assert "error: --policy hpa2 is no file: name a manifest or one of seed, reactive" in errors
     assert "error: kind is `Service`: use HorizontalPodAutoscaler" in errors
+
+
+def test_a_trace_of_which_most_steps_have_no_row_gets_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Path(demo_trace.__file__).with_name("trace.csv")
+    given = [str(shipped), "--policy", "reactive", "--json"]
+    assert run(given) == 0
+    assert "of the steps have no row and are taken for gaps" in capsys.readouterr().err
+    assert run([*given, "--absent", "zero"]) == 0
+    assert run([str(trace(tmp_path)), "--policy", "reactive", "--json"]) == 0
+    assert "hint:" not in capsys.readouterr().err
+
+
+def test_an_hpa_on_desired_replicas_is_played_with_its_deployment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "replicas.yaml"
+    manifest.write_text(REPLICAS.replace("ANNOTATIONS", SIXTEEN))
+    (found,) = replayed(capsys, str(trace(tmp_path)), "--policy", str(manifest))
+    assert found["policy"] == "h"
+    assert found["replicas_max"] == 10
 
 
 @pytest.mark.parametrize(

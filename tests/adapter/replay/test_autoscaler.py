@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 from adapter.model.hpa_policy import PodsMetric, Policy, TotalMetric
-from adapter.replay.answers import Chain
+from adapter.model.target import Target
+from adapter.replay.answers import Chain, Desired
 from adapter.replay.autoscaler import Forescale, Hpa
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen
@@ -42,12 +43,13 @@ def forescaled(
     waiting: float = 0.0,
     unknown: tuple[int, ...] = (),
     metric: TotalMetric | PodsMetric = FORECAST_RATE,
+    desired: Desired | None = None,
 ) -> int:
     """Replicas that are asked for after these rates, with three pods ready throughout."""
     load, pods = trace(rates, unknown=unknown), workload(300.0)
     seen, held = Seen(load, pods), Pods(3, itertools.repeat(300.0))
     policy = Policy("h", "Deployment/d", 1, 10, (metric,))
-    scaler = Forescale(policy, pods, Chain(0.0))
+    scaler = Forescale(policy, pods, Chain(0.0), desired=desired)
     wanted = 0
     for step in range(len(rates)):
         seen.note(waiting=waiting, running=rates[step], ready=3)
@@ -75,6 +77,14 @@ def test_requests_in_flight_are_forecast_as_arrivals_times_their_time_in_service
     assert forescaled(rates, metric=TotalMetric(name, 2_000)) == 3
     assert forescaled(rates, metric=TotalMetric(f"{name}_forecast", 2_000)) >= 4
     assert forescaled(rates, metric=PodsMetric(f"{name}_forecast", 2_000)) >= 4
+
+
+def test_desired_replicas_are_the_total_by_the_target_ahead_where_the_forecast_acts() -> None:
+    rates = [*WAVES, *[5.0] * 108]
+    replicas = TotalMetric("forescale_desired_replicas", 1_000)
+    target = Target("llm_inference_inflight_requests", 2_000)
+    assert forescaled(rates, metric=replicas, desired=Desired(target)) == 3
+    assert forescaled(rates, metric=replicas, desired=Desired(target, acts=True)) >= 4
 
 
 def test_too_young_a_forecast_leaves_the_reading_as_it_is() -> None:

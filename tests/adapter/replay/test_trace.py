@@ -59,15 +59,19 @@ def test_a_missing_row_is_a_gap_and_never_a_step_without_requests(tmp_path: Path
     found = load(path)
     assert found.known.tolist() == [True, True, True, False, False, True]
     assert found.arrivals.tolist() == [10, 10, 10, 20, 30, 40]
+    assert found.absent_ratio == pytest.approx(2 / 6)
     zero = load(path, Columns(absent_is_zero=True))
+    assert zero.absent_ratio == 0
     assert zero.known.all()
     assert zero.arrivals.tolist() == [10, 10, 10, 0, 0, 40]
 
 
 def test_a_row_that_is_no_count_is_a_gap(tmp_path: Path) -> None:
-    found = load(written(tmp_path, "t,requests", "0,10", "10,nan", "20,-1", "30,10"))
-    assert found.known.tolist() == [True, False, False, True]
-    assert found.arrivals.tolist() == [10, 10, 10, 10]
+    rows = ("0,10", "10,nan", "20,-1", "30,", "40, ", "50,NaN", "60,10")
+    found = load(written(tmp_path, "t,requests", *rows))
+    assert found.known.tolist() == [True, *[False] * 5, True]
+    assert found.arrivals.tolist() == [10] * 7
+    assert found.absent_ratio == 0
 
 
 def test_a_marked_gap_takes_the_filled_figure_and_stays_unknown(tmp_path: Path) -> None:
@@ -97,9 +101,16 @@ def test_the_columns_can_be_named(tmp_path: Path) -> None:
     ("lines", "words"),
     [
         (("t,requests",), "has no rows"),
-        (("t,requests", "0,1", "x,2"), "row 3"),
-        (("t,requests", "0,1", "5"), "row 3"),
-        (("t,requests", "0,1", "inf,1"), "row 3"),
+        (("t,requests", "0,1", "x,2"), "line 3: `x` is no time: write seconds or ISO 8601"),
+        (("t,requests", "0,1", "5"), "line 3 has 1 cells, fewer than its head"),
+        (("t,requests", "0,1", "inf,1"), "line 3: `inf` is no time"),
+        (
+            ("# a", "t,requests", "# b", "0,1", "1,many"),
+            "line 5: `many` is no number: write one, or",
+        ),
+        (("t,requests", "0,1", "1,-"), "line 3: `-` is no number"),
+        (("t,requests", "0,1", "1,inf"), "line 3: `inf` is no number"),
+        (("t,prompt_tokens", "0,1", "1,few"), "line 3: `few` is no number"),
         (("t,requests", "0,nan"), "no step with a usable count"),
         (("t,requests", "0,1", "1,1", "2,1", "9999999999,1"), "steps: use at most"),
     ],
