@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import msgspec
@@ -94,6 +95,11 @@ def become(world: World, key: str, **changes: object) -> None:
 
 def told(text: str) -> Board:
     """Return the board of a cluster in which every text that somebody else writes is this one."""
+    return board(seen(text))
+
+
+@cache
+def seen(text: str) -> Seen:
     owner = Owner(text, text)
     world = World(*(serving_pod(name) for name in ("speaks", "fails", "waits", "odd")))
     exits = (Exit(text, Memory.GPU, 1.0),)
@@ -113,7 +119,7 @@ def told(text: str) -> Board:
     foreseen = Foreseen(Mode.ACT, 1, 2, 2, None, text, text)
     object.__setattr__(snapshot, "foreseen", {key: foreseen})
     rows = tuple(row(snapshot, one) for one in found)
-    seen = Seen(
+    return Seen(
         WALL,
         rows,
         3,
@@ -123,7 +129,6 @@ def told(text: str) -> Board:
         (Check(text, passed=True, words=text), Check(f"{text}2", passed=False, words=text)),
         {text: text},
     )
-    return board(seen)
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
