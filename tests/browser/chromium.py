@@ -7,7 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 
 def find(which: Callable[[str], str | None] = shutil.which) -> str:
@@ -24,6 +24,7 @@ def find(which: Callable[[str], str | None] = shutil.which) -> str:
 async def launched() -> AsyncIterator[Browser]:
     """Start it; its own sandbox is left out for root alone, who has none."""
     flags = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    expect.set_options(timeout=15_000)  # a busy machine is no failure of the page
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=find(), args=flags)
         try:
