@@ -12,7 +12,6 @@ from typing import Protocol
 from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
-from adapter.memorygauges import MemoryGauges
 from adapter.model import debut, exits, precedence
 from adapter.model.batch import EMPTY, Batch, Origin, Reading
 from adapter.model.decide import decide
@@ -27,6 +26,7 @@ from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
 from adapter.model.starting import Horizon, Starting
 from adapter.model.window import Window
+from adapter.podgauges import PodGauges
 from adapter.readinggauges import ReadingGauges
 from adapter.settings import Model
 from adapter.startgauges import StartGauges
@@ -75,7 +75,7 @@ class Loop:
         self._exits = exits.Tally()
         self.starting = Starting()
         self._start_gauges = StartGauges(metrics)
-        self._memory_gauges = MemoryGauges(metrics)
+        self._pod_gauges = PodGauges(metrics)
         self._foresight = Foresight()
         self._forecast_gauges = ForecastGauges(metrics)
         self._reading_gauges = ReadingGauges(metrics)
@@ -142,7 +142,7 @@ class Loop:
         self.snapshot = decided
         self.snapshot = self._foreseen(decided)
         self._count(self.snapshot)
-        self._memory_gauges.show(self.snapshot)
+        self._pod_gauges.show(self.snapshot)
         self.starting.look(fleet, standings, self._sources, wall, now)
         self._start_gauges.turn(self.starting, wall)
 

@@ -178,6 +178,12 @@ class Metrics:
             ["namespace", "kind", "workload"],
             registry=self.registry,
         )
+        self.lacking_gpus = Gauge(
+            "forescale_adapter_pods_lacking_gpus",
+            "Serving pods of several GPUs whose figures are of a part of these, by workload.",
+            ["namespace", "kind", "workload"],
+            registry=self.registry,
+        )
         self.cold_start = Gauge(
             "forescale_adapter_cold_start_seconds",
             "Time from a pod's creation until it serves, by workload, as learnt.",

@@ -1,4 +1,4 @@
-"""The outlook: which pods are about to run out of memory, by the word of their sources."""
+"""The outlook: which pods are about to run out of memory, or do without a part of their GPUs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from adapter.model.exits import Workload, workload_of
 from adapter.model.fleet import Standing
-from adapter.model.freshness import HELD_PERIODS
+from adapter.model.freshness import HELD_PERIODS, Freshness
 from adapter.model.snapshot import Snapshot
 from adapter.model.source import NEW, Source
 
@@ -33,6 +33,26 @@ def near_by_workload(snapshot: Snapshot) -> Mapping[Workload, int]:
             workload = workload_of(snapshot.fleet.pods[uid])
             out[workload] = out.get(workload, 0) + told
     return out
+
+
+def lacking_by_workload(snapshot: Snapshot) -> Mapping[Workload, int]:
+    """Return how many serving pods of each workload have figures of a part of their GPUs alone.
+
+    Workloads whose pods have one GPU each, or none that is known, are not in it.
+    """
+    out: dict[Workload, int] = {}
+    for uid, source in snapshot.sources.items():
+        if source.gpus.count > 1 and snapshot.standings.get(uid) is Standing.SERVING:
+            workload = workload_of(snapshot.fleet.pods[uid])
+            lacks = any(_is_known(snapshot, uid, series) for series in source.gpus.without)
+            out[workload] = out.get(workload, 0) + lacks
+    return out
+
+
+def _is_known(snapshot: Snapshot, uid: str, series: str) -> bool:
+    """Return whether the figure is served, so that it can look like that of all GPUs."""
+    row = snapshot.window.rows.get((uid, series))
+    return row is not None and bool(snapshot.grades[row] < Freshness.GONE)
 
 
 def _stands(snapshot: Snapshot, uid: str, source: Source) -> bool:

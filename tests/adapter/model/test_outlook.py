@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adapter.model.exits import Workload
-from adapter.model.outlook import near, near_by_workload
-from adapter.model.word import Word
+from adapter.model.outlook import lacking_by_workload, near, near_by_workload
+from adapter.model.word import Gpus, Word
 from tests.adapter.model.world import DEPLOYMENT, HOLD_SECONDS, NAMESPACE, World, serving_pod
 
 NEAR = Word(near_oom=True, near_oom_why="the KV cache is 97 % full and requests wait")
@@ -48,3 +48,19 @@ def test_a_pod_that_does_not_serve_is_not_counted() -> None:
     made.advance(3)
     made.change("a", terminating=True)
     assert near_by_workload(made.advance(1)) == {WORKLOAD: 0}
+
+
+def test_a_pod_lacks_gpus_while_a_figure_of_the_others_is_served() -> None:
+    made = world()
+    made.say = {name: {"gpu_busy_percent": 50.0} for name in "abc"}
+    part = Gpus(4, {"gpu_busy_percent": 1, "gpu_power_watts": 1})
+    made.gpus = {"a": part, "b": Gpus(4), "c": Gpus(1)}
+    assert lacking_by_workload(made.advance(3)) == {WORKLOAD: 1}
+    made.say["a"] = {"pending": 1.0}  # and of its GPUs nothing any more
+    assert lacking_by_workload(made.advance(int(HOLD_SECONDS) + 1)) == {WORKLOAD: 0}
+
+
+def test_where_a_sum_alone_is_missing_nothing_is_served_that_looks_whole() -> None:
+    made = world()
+    made.gpus = {"a": Gpus(2, {"gpu_power_watts": 1})}
+    assert lacking_by_workload(made.advance(3)) == {WORKLOAD: 0}
