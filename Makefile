@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 ARGS ?=
 ONLY ?=
 
-.PHONY: help setup demo check test browser e2e bench fuzz controlplane controlplane-build triton debian lock docs install-manifest format
+.PHONY: help setup demo check test browser e2e bench fuzz controlplane controlplane-build chart triton debian lock docs install-manifest format
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ controlplane-build: setup ## build the real control plane into the cache
 controlplane: controlplane-build ## leave a real control plane running to play with, until Ctrl-C
 	@$(PY) -m tests.controlplane
 
+chart: setup ## the Helm chart's tests; builds Helm's own renderer once (1 to 2 minutes)
+	@$(PY) -m tests.helm.build
+	@$(PY) -m pytest -q tests/helm
+
 triton: setup ## install the real Triton for the tests into the cache
 	@$(PY) tests/triton/install.py
 
@@ -59,9 +63,10 @@ debian: ## install the Debian packages that the tests need (as root)
 lock: setup ## write requirements/*.txt anew from pyproject.toml
 	@bash scripts/lock.sh
 
-docs: setup ## write docs/settings.md and its JSON Schema anew from the code
+docs: setup ## write docs/settings.md and the JSON Schemas of settings and chart anew from the code
 	@$(PY) -m scripts.settings_page
 	@$(PY) -m scripts.settings_schema
+	@$(PY) -m scripts.chart_schema
 
 install-manifest: setup ## write manifests/install.yaml and the PrometheusRule anew
 	@$(PY) -m scripts.install_manifest

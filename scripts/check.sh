@@ -17,6 +17,6 @@ step lint .venv/bin/ruff check .
 step format .venv/bin/ruff format --check .
 step types .venv/bin/mypy
 step imports .venv/bin/lint-imports
-HYPOTHESIS_PROFILE=quick step unit .venv/bin/python -m pytest -q -n 4 --dist loadfile -m "not process" tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser
+HYPOTHESIS_PROFILE=quick step unit .venv/bin/python -m pytest -q -n 4 --dist loadfile -m "not process" tests --ignore=tests/e2e --ignore=tests/triton --ignore=tests/browser --ignore=tests/helm
 printf '\n%s\n' "${rows[@]}"
 exit $failed

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=8"]
-UNIT = ["tests", *(f"--ignore=tests/{name}" for name in ("e2e", "triton", "browser"))]
+UNIT = ["tests", *(f"--ignore=tests/{name}" for name in ("e2e", "triton", "browser", "helm"))]
 SLOW = "process or hypothesis"  # what the fast loop leaves out, or looks at with few examples
 NETNS = [PYTHON, "tests/controlplane/netns.py"]
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
@@ -43,7 +43,10 @@ STAGES = [
     Stage("browser", [*PYTEST, "tests/browser"]),
     Stage("triton install", [PYTHON, "tests/triton/install.py"]),
     Stage("triton", [*PYTEST, "tests/triton"]),
-    Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"], after="control plane build"),
+    # After the control plane, of which it takes half of its packages from Go's cache.
+    Stage("helm build", [PYTHON, "-m", "tests.helm.build"], after="control plane build"),
+    Stage("chart", [*PYTEST, "tests/helm"]),
+    Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"]),
 ]
 BUILD = Stage("control plane build", [PYTHON, "tests/controlplane/build.py", "--peers"])
 

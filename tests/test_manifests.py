@@ -11,7 +11,7 @@ import yaml
 from adapter.load import load
 from adapter.model.catalogue import METRICS
 from adapter.settings import Settings
-from scripts import install_manifest
+from scripts import chart_schema, install_manifest
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 FOLDERS = (MANIFESTS / "base", MANIFESTS / "components" / "node-agent")
@@ -118,3 +118,19 @@ def test_warnings_of_hpas_know_every_percentage_and_every_metric_without_a_total
     assert set(yaml.safe_load(lists["percentages"])) == percentages
     without = {name for name, one in METRICS.items() if not one.totals}
     assert set(yaml.safe_load(lists["withoutTotals"])) == without
+
+
+def test_the_charts_schema_is_what_the_settings_say() -> None:
+    assert chart_schema.PAGE.read_text() == chart_schema.text(), "run `make docs`"
+
+
+def test_every_value_of_the_chart_has_a_default_and_a_place_in_the_schema() -> None:
+    values = yaml.safe_load((MANIFESTS / "chart" / "forescale" / "values.yaml").read_text())
+    assert {*values, "global"} == set(chart_schema.schema()["properties"])
+
+
+def test_chart_and_package_have_one_version() -> None:
+    chart = yaml.safe_load((MANIFESTS / "chart" / "forescale" / "Chart.yaml").read_text())
+    project = (MANIFESTS.parent / "pyproject.toml").read_text()
+    assert f'version = "{chart["appVersion"]}"' in project
+    assert chart["version"] == chart["appVersion"]

@@ -68,8 +68,25 @@ def build(name: str = CONTROLPLANE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _only_builder(path.parent):
         if not path.exists():
-            _compile(go, PACKAGES[name], path)
+            _compile(go, MODULE, PACKAGES[name], path, Progress(path.name))
     return path
+
+
+def build_module(module: Path, name: str, usual: str) -> Path:
+    """The one program of another module, built as above; `usual` says how long that takes."""
+    go = find_go() or _install_go()
+    path = module_binary(module, name, go)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _only_builder(path.parent):
+        if not path.exists():
+            _compile(go, module, ".", path, Progress(name, usual))
+    return path
+
+
+def module_binary(module: Path, name: str, go: Path) -> Path:
+    """Where the program of another module is, or will be."""
+    sources = [module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))]
+    return _place(go, sources, name) / name
 
 
 def find_go() -> Path | None:
@@ -124,11 +141,15 @@ def _environment() -> dict[str, str]:
 
 
 def _cached(name: str, go: Path) -> Path:
+    return _place(go, _sources(PACKAGES[name]), "controlplane") / name
+
+
+def _place(go: Path, sources: list[Path], kind: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     content = hashlib.sha256("\0".join((_go_version(go), *BUILD_FLAGS)).encode())
-    for source in _sources(PACKAGES[name]):
+    for source in sources:
         content.update(source.name.encode() + b"\0" + source.read_bytes())
-    return cache / "forescale" / "controlplane" / content.hexdigest()[:16] / name
+    return cache / "forescale" / kind / content.hexdigest()[:16]
 
 
 def _sources(package: str) -> list[Path]:
@@ -163,24 +184,23 @@ def _only_builder(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compile(go: Path, package: str, path: Path) -> None:
+def _compile(go: Path, module: Path, package: str, path: Path, progress: Progress) -> None:
     """Builds beside `path` and renames: an interrupted build leaves nothing half."""
-    progress = Progress(path.name)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
         unfinished = Path(folder) / path.name
-        progress.total = len(_run(go, ["list", "-deps", package], progress))
-        _run(go, ["build", "-v", *BUILD_FLAGS, "-o", str(unfinished), package], progress)
+        progress.total = len(_run(go, module, ["list", "-deps", package], progress))
+        _run(go, module, ["build", "-v", *BUILD_FLAGS, "-o", str(unfinished), package], progress)
         unfinished.replace(path)
     progress.finish()
 
 
-def _run(go: Path, arguments: list[str], progress: Progress) -> list[str]:
+def _run(go: Path, module: Path, arguments: list[str], progress: Progress) -> list[str]:
     """The lines of stdout; what Go says on stderr feeds the progress."""
     command = ["nice", str(go), *arguments]
     said: list[str] = []
     with tempfile.TemporaryFile("w+") as out:
         with subprocess.Popen(
-            command, cwd=MODULE, env=_environment(), text=True, stdout=out, stderr=subprocess.PIPE
+            command, cwd=module, env=_environment(), text=True, stdout=out, stderr=subprocess.PIPE
         ) as process:
             for line in process.stderr or ():
                 said.append(line)
@@ -194,7 +214,7 @@ def _run(go: Path, arguments: list[str], progress: Progress) -> list[str]:
 class Progress:
     """One line that rewrites itself on a terminal, else a line every quarter of a minute."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, usual: str = "6 to 10 minutes") -> None:
         self.name = name
         self.total = 0
         self._compiled = 0
@@ -203,7 +223,7 @@ class Progress:
         self._last = self._started
         self._terminal = sys.stderr.isatty()
         self.line_every_seconds = 0.2 if self._terminal else LINE_EVERY_SECONDS
-        _say(f"building {name}: 6 to 10 minutes on 2 cores the first time, seconds from then on")
+        _say(f"building {name}: {usual} on 2 cores the first time, seconds from then on")
 
     def heard(self, line: str) -> None:
         if line.startswith("go: downloading"):

@@ -1,0 +1,30 @@
+"""The program that renders the chart: found in the cache, or built into it.
+
+`python -m tests.helm.build`; its path goes to stdout, progress to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.controlplane.build import BuildError, build_module, find_go, module_binary
+
+MODULE = Path(__file__).resolve().parent
+NAME = "helm"
+
+
+def binary() -> Path:
+    """The program, without building it. Raises BuildError with the line to type."""
+    go = find_go()
+    path = module_binary(MODULE, NAME, go) if go else None
+    if path is None or not path.exists():
+        raise BuildError("the program that renders the chart is not built yet: run `make chart`")
+    return path
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{build_module(MODULE, NAME, '1 to 2 minutes')}\n")
+    except BuildError as error:
+        sys.exit(f"error: {error}")

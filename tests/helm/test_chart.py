@@ -1,0 +1,180 @@
+"""The Helm chart, rendered by Helm's own engine: its defaults are the base, object by object."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapter.load import load
+from scripts import install_manifest, prometheus_rule
+from tests.helm.build import binary
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "manifests" / "chart" / "forescale"
+SYSTEM = "forescale-system"
+Json = dict[str, Any]
+Objects = dict[tuple[str, str, str], Json]
+
+
+def run(values: Json, namespace: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
+    command = [binary(), str(chart), namespace]
+    return subprocess.run(
+        command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False
+    )
+
+
+def by_name(found: list[Json]) -> Objects:
+    keyed = {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one
+        for one in found
+    }
+    assert len(keyed) == len(found)
+    return keyed
+
+
+def rendered(values: Json, namespace: str = SYSTEM) -> Objects:
+    done = run(values, namespace)
+    assert done.returncode == 0, done.stderr
+    return by_name([one for one in yaml.safe_load_all(done.stdout) if one])
+
+
+def hooks(found: Objects) -> set[tuple[str, str, str]]:
+    return {
+        key
+        for key, one in found.items()
+        if "helm.sh/hook" in one["metadata"].get("annotations", {})
+    }
+
+
+def without_hooks(found: Objects) -> Objects:
+    left_out = hooks(found)
+    return {key: one for key, one in found.items() if key not in left_out}
+
+
+def container(found: Objects, namespace: str = SYSTEM) -> Json:
+    pod = found["Deployment", namespace, "forescale-adapter"]["spec"]["template"]["spec"]
+    (one,) = pod["containers"]
+    return dict(one)
+
+
+def test_by_default_it_is_the_base_and_helm_makes_the_namespace() -> None:
+    base = by_name(install_manifest.objects())
+    assert without_hooks(rendered({"namespace": {"create": True}})) == base
+    del base["Namespace", "", SYSTEM]
+    assert without_hooks(rendered({})) == base
+
+
+def test_in_another_namespace_nothing_is_left_of_the_usual_one() -> None:
+    found = rendered({"monitoring": {"enabled": True}}, "gpu-metrics")
+    namespaces = {one["metadata"].get("namespace") for one in found.values()}
+    assert namespaces == {"gpu-metrics", "kube-system", None}
+    assert container(found, "gpu-metrics")["args"] == ["adapter", "--api-namespace=gpu-metrics"]
+    job = found["Job", "gpu-metrics", "forescale-uninstall"]["spec"]["template"]["spec"]
+    assert job["containers"][0]["args"] == ["uninstall", "--namespace=gpu-metrics"]
+    assert SYSTEM not in str({key: one for key, one in found.items() if "dashboard" not in key[2]})
+
+
+def test_settings_are_a_file_that_the_adapter_takes(tmp_path: Path) -> None:
+    settings = {"external": {"enabled": True}, "model": {"holdSeconds": "90s"}}
+    found = rendered({"settings": settings})
+    text = found["ConfigMap", SYSTEM, "forescale-settings"]["data"]["settings.yaml"]
+    (tmp_path / "settings.yaml").write_text(text)
+    taken, _ = load([f"--config={tmp_path / 'settings.yaml'}"], {})
+    assert taken.external.enabled
+    assert taken.model.hold_seconds == 90.0
+    assert "--config=/etc/forescale/settings.yaml" in container(found)["args"]
+    (mounted,) = [one for one in container(found)["volumeMounts"] if one["name"] == "settings"]
+    assert mounted["mountPath"] == "/etc/forescale"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replica": 3}, "replica"),
+        ({"replicas": 0}, "/replicas"),
+        ({"settings": {"modle": {}}}, "modle"),
+        ({"settings": {"external": {"enabled": "often"}}}, "/settings/external/enabled"),
+        ({"image": {"digest": "latest"}}, "/image/digest"),
+    ],
+)
+def test_a_value_that_is_misspelt_or_wrong_is_refused_by_helm_and_named(
+    values: Json, words: str
+) -> None:
+    done = run(values, SYSTEM)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+def test_what_is_set_for_the_pods_is_on_them() -> None:
+    digest = "sha256:" + "0" * 64
+    found = rendered(
+        {
+            "image": {"repository": "r.example/a", "digest": digest, "pullPolicy": "Always"},
+            "imagePullSecrets": [{"name": "key"}],
+            "priorityClassName": "",
+            "tolerations": [{"key": "cpu", "operator": "Exists"}],
+            "podLabels": {"team": "a"},
+            "podAnnotations": {"note": "b"},
+        }
+    )
+    template = found["Deployment", SYSTEM, "forescale-adapter"]["spec"]["template"]
+    assert container(found)["image"] == f"r.example/a@{digest}"
+    assert container(found)["imagePullPolicy"] == "Always"
+    assert template["metadata"]["labels"]["team"] == "a"
+    assert template["metadata"]["annotations"] == {"note": "b"}
+    assert template["spec"]["imagePullSecrets"] == [{"name": "key"}]
+    assert template["spec"]["tolerations"] == [{"key": "cpu", "operator": "Exists"}]
+    # Without the critical priority there is none, and no quota that speaks of it.
+    assert "priorityClassName" not in template["spec"]
+    assert not [key for key in found if key[0] == "ResourceQuota"]
+
+
+def test_monitoring_is_what_the_component_has() -> None:
+    found = rendered({"monitoring": {"enabled": True, "labels": {"release": "prometheus"}}})
+    rule = found["PrometheusRule", SYSTEM, "forescale"]
+    assert rule["spec"]["groups"] == prometheus_rule.groups()
+    dashboard = found["ConfigMap", SYSTEM, "forescale-dashboard"]
+    text = (ROOT / "manifests/dashboards/forescale.json").read_text()
+    assert dashboard["data"]["forescale.json"].strip() == text.strip()
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    monitors = yaml.safe_load_all(
+        (ROOT / "manifests/components/monitoring/monitors.yaml").read_text()
+    )
+    for own in monitors:
+        one = found[own["kind"], SYSTEM, own["metadata"]["name"]]
+        assert one["spec"] == own["spec"]
+        assert one["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_injection_is_the_component_with_the_image_that_is_set() -> None:
+    found = rendered({"inject": {"enabled": True, "image": {"repository": "r.example/s"}}})
+    own = list(yaml.safe_load_all((ROOT / "manifests/components/inject/policy.yaml").read_text()))
+    for one in own:
+        same = found[one["kind"], "", one["metadata"]["name"]]
+        text = yaml.safe_dump(one).replace("forescale-sidecar:0.1.0", "r.example/s:0.1.0")
+        assert same == yaml.safe_load(text)
+    assert "r.example/s:0.1.0" in str(found)
+
+
+def test_before_anything_is_deleted_the_apiservices_are_by_an_account_that_can_no_more() -> None:
+    found = rendered({})
+    assert {kind for kind, _, _ in hooks(found)} == {
+        "Job", "ServiceAccount", "ClusterRole", "ClusterRoleBinding",
+    }  # fmt: skip
+    for key in hooks(found):
+        assert found[key]["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    rules = found["ClusterRole", "", "forescale-uninstall"]["rules"]
+    assert all(rule["resources"] == ["apiservices"] and rule["resourceNames"] for rule in rules)
+    (deleting,) = [rule for rule in rules if "delete" in rule["verbs"]]
+    assert "v1beta1.metrics.k8s.io" not in deleting["resourceNames"]
+    pod = found["Job", SYSTEM, "forescale-uninstall"]["spec"]["template"]["spec"]
+    (own,) = pod["containers"]
+    adapter = container(found)
+    assert own["image"] == adapter["image"]
+    assert own["securityContext"] == adapter["securityContext"]
+    off = rendered({"uninstall": {"enabled": False}})
+    assert not hooks(off)
