@@ -86,7 +86,9 @@ def whole(found: tuple[GpuReading, ...], pod: Pod) -> tuple[GpuReading, ...]:
     So a sum is known to lack a part, and a mean says of how many it is. Replicas of a shared GPU
     are counted like GPUs, so that they are left as they are.
     """
-    lacking = sum(pod.gpus.values()) - len(found)
-    if not found or lacking <= 0 or pod.holding.sharing or pod.holding.sharing_allowed:
+    lacking, holding = sum(pod.gpus.values()) - len(found), pod.holding
+    if not found or lacking <= 0 or holding.sharing or holding.sharing_allowed:
+        return found
+    if any(gpu.shared for gpu in found):
         return found
     return (*found, *(GpuReading(uuid="") for _ in range(lacking)))

@@ -87,3 +87,5 @@ def test_a_replica_of_a_shared_gpu_is_no_gpu_that_is_missing(holding: Holding) -
     pod = Pod("u", "default", "llm-0", {}, gpus={"model": 2}, holding=holding)
     shown = (GpuReading("a", 90.0),)
     assert whole(shown, pod) == shown
+    marked = (GpuReading("a", 90.0, shared=True),)
+    assert whole(marked, ASKS_FOR_TWO) == marked
