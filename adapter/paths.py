@@ -22,6 +22,12 @@ def missing(settings: Settings) -> list[str]:
         for key, path in folders.items()
         if path and not Path(path).is_dir()
     ]
+    if (folder := settings.tls.folder) and Path(folder).is_dir():
+        found += [
+            f"tls.folder: {folder} has no {name}: mount a certificate there"
+            for name in ("tls.crt", "tls.key")
+            if not Path(folder, name).is_file()
+        ]
     if settings.kubeconfig and not Path(settings.kubeconfig).is_file():
         found.append(f"kubeconfig: {settings.kubeconfig} is no file here: {_HERE}")
     return found

@@ -195,7 +195,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     kubeconfig: str = ""
     """Path of a kubeconfig; empty means the pod's own service account."""
     standalone: str = ""
-    """Directory of Pod YAML or JSON files to take pods from instead of a kube-apiserver."""
+    """Directory of Pod YAML or JSON files instead of a kube-apiserver; needs api.host 127.0.0.1."""
 
 
 # What a changed file takes effect on while the adapter runs; the rest needs a start. Of intake.* it

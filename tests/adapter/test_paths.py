@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from adapter.paths import absent, missing
-from adapter.settings import Prometheus, Settings
+from adapter.settings import Prometheus, Settings, Tls
 
 
 def test_what_is_there_and_what_is_not_named_is_no_problem(tmp_path: Path) -> None:
@@ -22,6 +22,14 @@ def test_a_file_is_no_folder_and_a_folder_no_kubeconfig(tmp_path: Path) -> None:
     file.write_text("")
     told = missing(Settings(standalone=str(file), kubeconfig=str(tmp_path)))
     assert [words.split(":")[0] for words in told] == ["standalone", "kubeconfig"]
+
+
+def test_a_folder_without_a_certificate_is_told_file_by_file(tmp_path: Path) -> None:
+    settings = replace(Settings(), tls=Tls(folder=str(tmp_path)))
+    assert [words.split(" has no ")[1][:7] for words in missing(settings)] == ["tls.crt", "tls.key"]
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_text("")
+    assert missing(settings) == []
 
 
 def test_a_token_may_be_mounted_later(tmp_path: Path) -> None:

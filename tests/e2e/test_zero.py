@@ -65,6 +65,10 @@ async def test_by_a_query_it_goes_to_zero_and_wakes_and_a_dead_prometheus_change
         active = condition(await scene.hpa(), "ScalingActive")
         assert active["reason"] == "FailedGetObjectMetric", active
         assert "gateway_queue of Deployment" in active["message"]
+        told = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
+        lines = [line for line in told.splitlines() if "Prometheus: " in line]
+        assert any(line.split()[0] in ("9", "-") for line in lines), told  # 9 until it is forgotten
+        assert any(line.startswith("  = gateway_queue: ") for line in lines), told
         prometheus.dead, prometheus.waiting = False, 0.0
         assert await scene.until_replicas(lambda count: count == 0, 30) == 0
 
