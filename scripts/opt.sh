@@ -4,6 +4,7 @@
 #
 #   bash scripts/opt.sh [FOLDER]        (default build/opt/forescale; it may be moved afterwards)
 #
+# opt.Dockerfile makes an image of the folder.
 # PYTHON names the installation to take the interpreter from: by default the one that .venv was made
 # with. What is built needs the glibc of that interpreter or a newer one: with this machine's Python
 # that is this machine's glibc; with a python-build-standalone tree, 2.17 and so any image.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from adapter.load import load
 from adapter.model.catalogue import METRICS
 from adapter.settings import Settings
 from scripts import chart_schema, install_manifest
+from sidecar import probe
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
 FOLDERS = (MANIFESTS / "base", MANIFESTS / "components" / "node-agent")
@@ -134,3 +136,22 @@ def test_chart_and_package_have_one_version() -> None:
     project = (MANIFESTS.parent / "pyproject.toml").read_text()
     assert f'version = "{chart["appVersion"]}"' in project
     assert chart["version"] == chart["appVersion"]
+
+
+def test_the_wrappers_image_puts_its_command_at_one_place_mounted_or_copied() -> None:
+    recipe = (MANIFESTS.parent / "scripts" / "opt.Dockerfile").read_text()
+    (built,) = re.findall(r"^COPY \. (\S+)$", recipe, re.MULTILINE)
+    in_image = PurePosixPath(built) / "bin" / "forescale-sidecar"
+    folder = MANIFESTS / "components" / "wrapper"
+    pod = yaml.safe_load((folder / "wrapper.yaml").read_text())["spec"]["template"]["spec"]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    root = PurePosixPath("/") / mount.get("subPath", "")
+    mounted = PurePosixPath(mount["mountPath"]) / in_image.relative_to(root)
+    example = (MANIFESTS / "examples" / "llm-inference-wrapper" / "kustomization.yaml").read_text()
+    (command,) = re.findall(r"value: \[(\S+forescale-sidecar),", example)
+    assert str(mounted) == probe.COMMAND == command
+    image = pod["volumes"][0]["image"]["reference"]
+    for page in (folder / "kustomization.yaml", MANIFESTS.parent / "docs" / "gpus.md"):
+        ((source, taken, put),) = re.findall(r"COPY --from=(\S+) (\S+) ([^\s`]+)", page.read_text())
+        assert source == image
+        assert str(PurePosixPath(put) / in_image.relative_to(taken)) == probe.COMMAND
