@@ -81,7 +81,9 @@ class Answers:
 
     def ahead(self, snapshot: Snapshot, metric: Metric, kind: Kind, key: TotalKey) -> Answer:
         """Return the forecast of one object's total; raise NotFound as `whole`, and without one."""
-        self.whole(snapshot, metric, kind, key)
+        if not snapshot.owned(metric, key).pods:
+            raise _without_pods(kind, key.namespace, key.name)
+        self._asked.total(key, self._now())
         return prospect.total(snapshot, metric, key)
 
     def pods_ahead(

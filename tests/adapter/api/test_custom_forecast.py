@@ -153,6 +153,16 @@ def test_whoever_has_not_asked_for_a_forecast_is_told_how_to(asking: Asking) -> 
         asking(f"default/deployments.apps/{DEPLOYMENT}/nvidia_gpu_utilization_forecast")
 
 
+def test_how_to_opt_in_is_told_while_the_pods_have_no_value_yet_too(asking: Asking) -> None:
+    for name in ("llm-0", "llm-1"):
+        loading = {"model_ready": False, "ready_changed_at": 0.0, "forecast": None}
+        asking.world.change(name, **loading)
+    asking.world.advance()
+    for path in (WHOLE, PODS):
+        with pytest.raises(NotFound, match="annotate its pod template"):
+            asking(path)
+
+
 def test_another_demand_than_the_one_that_is_forecast_needs_its_target(asking: Asking) -> None:
     with pytest.raises(NotFound, match=r"but not nvidia_gpu_utilization: annotate .* gpu=NUMBER"):
         asking(f"default/deployments.apps/{DEPLOYMENT}/nvidia_gpu_utilization_forecast")
