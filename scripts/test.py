@@ -43,7 +43,7 @@ STAGES = [
     Stage("browser", [*PYTEST, "tests/browser"]),
     Stage("triton install", [PYTHON, "tests/triton/install.py"]),
     Stage("triton", [*PYTEST, "tests/triton"]),
-    # After the control plane, of which it takes half of its packages from Go's cache.
+    # After the control plane: 535 of its 649 packages are then in Go's cache.
     Stage("helm build", [PYTHON, "-m", "tests.helm.build"], after="control plane build"),
     Stage("chart", [*PYTEST, "tests/helm"]),
     Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"]),

@@ -1,0 +1,48 @@
+# syntax=docker/dockerfile:1
+# One image a target: docker build --target sidecar|agent|adapter -t forescale-TARGET:0.1.0 .
+# For both architectures: docker buildx build --platform linux/amd64,linux/arm64 ...
+# Pin PYTHON to a digest of your registry; any Python from 3.11 on will do.
+ARG PYTHON=python:3.13-slim-bookworm
+
+FROM ${PYTHON} AS build
+WORKDIR /src
+COPY requirements/ requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
+COPY scripts/tree.sh scripts/
+COPY sidecar/ sidecar/
+COPY adapter/ adapter/
+
+FROM build AS sidecar-tree
+RUN PYTHON=python3 bash scripts/tree.sh sidecar /opt/forescale
+
+FROM build AS agent-tree
+RUN PYTHON=python3 bash scripts/tree.sh agent /opt/forescale
+
+FROM build AS adapter-tree
+RUN PYTHON=python3 bash scripts/tree.sh adapter /opt/forescale
+
+# Nothing is written at run time: readOnlyRootFilesystem holds for all three.
+FROM ${PYTHON} AS base
+ENV PATH=/opt/forescale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title=forescale \
+      org.opencontainers.image.version=0.1.0 \
+      org.opencontainers.image.licenses=Apache-2.0
+USER 65532:65532
+
+FROM base AS sidecar
+COPY --from=sidecar-tree /opt/forescale /opt/forescale
+EXPOSE 9401
+ENTRYPOINT ["forescale-sidecar"]
+
+FROM base AS agent
+COPY --from=agent-tree /opt/forescale /opt/forescale
+EXPOSE 9401
+ENTRYPOINT ["forescale-sidecar"]
+
+FROM base AS adapter
+# One thread for numpy's linear algebra: small arrays, and a pool of threads per core costs memory.
+ENV OPENBLAS_NUM_THREADS=1
+COPY --from=adapter-tree /opt/forescale /opt/forescale
+EXPOSE 10250 8080
+ENTRYPOINT ["forescale"]
