@@ -149,9 +149,9 @@ def hint(error: KubeError, where: str, adapter: str = "") -> str:
 
 def _hint_at(error: KubeError, adapter: str) -> str:
     if error.code == _NOT_FOUND:
-        return f"forescale coldstart -A --adapter {adapter} shows what the adapter knows"
+        return f"forescale top -A --adapter {adapter} shows what the adapter knows"
     if error.code == _UNAVAILABLE:
         return f"{adapter}/readyz?verbose says what the adapter waits for"
     if not error.code:
         return "give its ops port (ops.port, 8080): the adapter's log and the demo say which it is"
-    return "forescale why --help and forescale coldstart --help say what can be asked for"
+    return "--help says what can be asked for"

@@ -37,7 +37,8 @@ def run(argv: Sequence[str]) -> int:
     except StartupError as error:
         return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
-        return failed(reach.told(error), reach.hint(error, "forescale top -A shows all workloads"))
+        where = "forescale top -A shows all workloads"
+        return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
     text = msgspec.json.encode(answer).decode() if chosen.output == "json" else answer.text()
     sys.stdout.write(text + "\n")
     return 0

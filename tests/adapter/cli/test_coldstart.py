@@ -55,7 +55,7 @@ def test_an_unknown_workload_is_an_error_with_a_hint(
     assert command.run([*arguments, "--adapter", url]) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"error: {words}")
-    assert f"\nhint: forescale coldstart -A --adapter {url} shows what the adapter knows" in err
+    assert f"\nhint: forescale top -A --adapter {url} shows what the adapter knows" in err
 
 
 def test_an_adapter_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> None:

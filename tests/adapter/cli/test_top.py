@@ -59,4 +59,4 @@ def test_an_unknown_workload_is_an_error_with_a_hint(
     assert command.run(["sts/other", "--adapter", url]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: other has no pod with a source")
-    assert "\nhint: forescale top -A shows all workloads" in err
+    assert f"\nhint: forescale top -A --adapter {url} shows what the adapter knows" in err
