@@ -155,3 +155,22 @@ def test_the_wrappers_image_puts_its_command_at_one_place_mounted_or_copied() ->
         ((source, taken, put),) = re.findall(r"COPY --from=(\S+) (\S+) ([^\s`]+)", page.read_text())
         assert source == image
         assert str(PurePosixPath(put) / in_image.relative_to(taken)) == probe.COMMAND
+
+
+def test_model_servers_leave_the_end_of_their_log_where_an_exit_is_told_by_it() -> None:
+    examples = MANIFESTS / "examples"
+    wrapper = MANIFESTS / "components" / "wrapper"
+    models = [
+        container
+        for folder in (*examples.iterdir(), wrapper)
+        for one in objects(folder)
+        if one["kind"] == "Deployment"
+        for container in one["spec"]["template"]["spec"]["containers"]
+        if container["name"] == "llm-server"
+    ]
+    assert len(models) == 2, "the example's, and the wrapper's patch"
+    policy = "terminationMessagePolicy"
+    assert {one[policy] for one in models} == {"FallbackToLogsOnError"}
+    told = ("docs/metrics.md", "docs/gpus.md", "manifests/components/sidecar/kustomization.yaml")
+    line = f"{policy}: FallbackToLogsOnError"
+    assert [page for page in told if line not in (MANIFESTS.parent / page).read_text()] == []
