@@ -10,7 +10,7 @@ Pure; the adapter uses it too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ _UUID = re.compile(r"GPU-[0-9A-Za-z-]{8,90}", re.ASCII)
 _MIG = re.compile(r"MIG-[0-9A-Za-z-]{8,90}", re.ASCII)
 _OLD_MIG = re.compile(r"MIG-(GPU-[0-9A-Za-z-]{8,90})/(\d{1,3})/(\d{1,3})", re.ASCII)
 _INDEX = re.compile(r"(\d{1,3})(:\d{1,3})?", re.ASCII)
-_GKE = re.compile(r"(?:/dev/)?nvidia(\d{1,3})(/gi\d{1,3})?(/vgpu\d{1,3})?", re.ASCII)
+_GKE = re.compile(r"(?:/dev/)?nvidia(\d{1,3})(?:/gi(\d{1,3}))?(/vgpu\d{1,3})?", re.ASCII)
 _DRA = re.compile(rf"{re.escape(GPU_DRIVER)}/[^ ]+/gpu-(\d{{1,3}})(-mig-[\w.-]+)?", re.ASCII)
 
 
@@ -37,6 +37,7 @@ class DeviceId(msgspec.Struct, frozen=True):
 
     uuid: str | None = None  # as NVML spells it
     minor: int | None = None  # of /dev/nvidia<minor>, the same on the node and in every container
+    gpu_instance: int | None = None  # NVML's number of a slice of the GPU with that minor number
     index: int | None = None  # NVML's, counted on the node
     instance: tuple[str, int, int] | None = None  # GPU, GPU instance and compute instance of a MIG
     is_slice: bool = False
@@ -67,12 +68,19 @@ def _parse(text: str) -> DeviceId | None:
     return None
 
 
+def _of_gke(minor: int, instance: str | None, *, is_shared: bool) -> DeviceId:
+    """GKE numbers GPUs and instances as /proc/driver/nvidia/capabilities/gpu<minor>/mig/gi<n>."""
+    if instance is None:
+        return DeviceId(minor=minor, is_shared=is_shared)
+    return DeviceId(minor=minor, gpu_instance=int(instance), is_slice=True, is_shared=is_shared)
+
+
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], DeviceId]], ...] = (
     (_UUID, lambda m: DeviceId(uuid=m[0])),
     (_MIG, lambda m: DeviceId(uuid=m[0], is_slice=True)),
     (_OLD_MIG, lambda m: DeviceId(m[0], instance=(m[1], int(m[2]), int(m[3])), is_slice=True)),
     (_INDEX, lambda m: DeviceId(index=int(m[1]), is_slice=bool(m[2]))),
-    (_GKE, lambda m: DeviceId(minor=int(m[1]), is_slice=bool(m[2]), is_shared=bool(m[3]))),
+    (_GKE, lambda m: _of_gke(int(m[1]), m[2], is_shared=bool(m[3]))),
     (_DRA, lambda m: DeviceId(minor=int(m[1]), is_slice=bool(m[2]))),
 )
 
@@ -116,7 +124,17 @@ def find(ids: Iterable[str], visible: Sequence[GpuReading], *, whole_node: bool 
 def _look_up(
     device: DeviceId, visible: Sequence[GpuReading], *, whole_node: bool
 ) -> GpuReading | None:
+    if device.gpu_instance is not None:
+        return next(_instances(device, visible), None)
     return next((gpu for gpu in visible if _is(device, gpu, whole_node=whole_node)), None)
+
+
+def _instances(device: DeviceId, visible: Sequence[GpuReading]) -> Iterator[GpuReading]:
+    """Yield what lies in the GPU instance, never its GPU; its compute instances have one load."""
+    parents = {gpu.uuid for gpu in visible if gpu.mig is None and gpu.minor == device.minor}
+    for gpu in visible:
+        if gpu.mig and gpu.mig.parent in parents and gpu.mig.gpu_instance == device.gpu_instance:
+            yield gpu
 
 
 def _is(device: DeviceId, gpu: GpuReading, *, whole_node: bool) -> bool:

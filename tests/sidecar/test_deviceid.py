@@ -34,9 +34,9 @@ VISIBLE = (
         ("0:1", DeviceId(index=0, is_slice=True)),
         ("nvidia3", DeviceId(minor=3)),
         ("/dev/nvidia3", DeviceId(minor=3)),
-        ("nvidia0/gi1", DeviceId(minor=0, is_slice=True)),
+        ("nvidia0/gi1", DeviceId(minor=0, gpu_instance=1, is_slice=True)),
         ("nvidia0/vgpu2", DeviceId(minor=0, is_shared=True)),
-        ("nvidia0/gi1/vgpu0", DeviceId(minor=0, is_slice=True, is_shared=True)),
+        ("nvidia0/gi1/vgpu0", DeviceId(minor=0, gpu_instance=1, is_slice=True, is_shared=True)),
         (f"nvidia.com/gpu={ONE}", DeviceId(uuid=ONE)),
         ("nvidia.com/gpu=1", DeviceId(index=1)),
         ("nvidia.com/gpu=0:1", DeviceId(index=0, is_slice=True)),
@@ -97,6 +97,47 @@ def test_the_older_id_of_a_mig_instance_finds_it_by_its_place() -> None:
     beside = GpuReading(uuid=MIG, mig=MigInstance(ONE, 7, 1))
     assert find([OLD_MIG], (*VISIBLE, beside)).missing == (OLD_MIG,)
     assert find([MIG], (instance,)).gpus == (instance,)
+
+
+# GPU instance 1 on both GPUs, 2 on the one whose minor number is 0.
+GKE = (
+    *VISIBLE[:2],
+    GpuReading(uuid="MIG-a", mig=MigInstance(ONE, 1, 0)),
+    GpuReading(uuid="MIG-b", mig=MigInstance(TWO, 1, 0)),
+    GpuReading(uuid="MIG-c", mig=MigInstance(TWO, 2, 0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "uuid"),
+    [
+        ("nvidia1/gi1", "MIG-a"),
+        ("nvidia0/gi1", "MIG-b"),
+        ("/dev/nvidia0/gi2", "MIG-c"),
+        ("nvidia0/gi2/vgpu1", "MIG-c"),
+        ("nvidia1/gi2", None),
+        ("nvidia2/gi1", None),
+    ],
+)
+def test_gkes_name_of_a_slice_finds_it_by_its_gpu_and_its_number(
+    text: str, uuid: str | None
+) -> None:
+    found = find([text], GKE)
+    assert [gpu.uuid for gpu in found.gpus] == ([uuid] if uuid else [])
+    assert found.missing == (() if uuid else (text,))
+
+
+def test_a_slice_whose_gpu_tells_no_number_is_not_found() -> None:
+    nameless = (GpuReading(uuid=ONE), GpuReading(uuid="MIG-a", mig=MigInstance(ONE, 1, 0)))
+    assert find(["nvidia0/gi1"], nameless).missing == ("nvidia0/gi1",)
+
+
+@given(st.integers(0, 999), st.integers(0, 999), st.sampled_from(["", "/vgpu0"]))
+def test_no_number_of_a_slice_leads_to_a_whole_gpu(minor: int, number: int, vgpu: str) -> None:
+    text = f"nvidia{minor}/gi{number}{vgpu}"
+    for gpu in find([text], GKE, whole_node=True).gpus:
+        assert gpu.mig is not None
+        assert gpu.mig.gpu_instance == number
 
 
 def test_two_replicas_of_one_gpu_are_one_gpu_and_are_told_as_shared() -> None:

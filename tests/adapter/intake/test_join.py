@@ -118,6 +118,14 @@ def test_an_instance_that_others_compute_in_is_withheld_unless_the_pod_allows_it
     assert proven((*VISIBLE, shared), allowed)[0] == (shared,)
 
 
+def test_gkes_slice_is_taken_by_the_pods_status_and_never_its_whole_gpu() -> None:
+    holding = Holding(ids=("nvidia0/gi1",), how=STATUS)
+    assert proven((*VISIBLE, INSTANCE), holding)[0] == (INSTANCE,)
+    gpus, said = proven(VISIBLE, holding)
+    assert (gpus, said.how) == (None, None)
+    assert "NVML does not show nvidia0/gi1" in str(said.why)
+
+
 def test_a_split_gpu_is_counted_by_its_instances() -> None:
     seen = (VISIBLE[0], INSTANCE)
     gpus, _ = proven(seen, Holding(of_container=1), scope=wire.CONTAINER)
