@@ -151,7 +151,8 @@ def test_the_wrappers_image_puts_its_command_at_one_place_mounted_or_copied() ->
     (command,) = re.findall(r"value: \[(\S+forescale-sidecar),", example)
     assert str(mounted) == probe.COMMAND == command
     image = pod["volumes"][0]["image"]["reference"]
-    for page in (folder / "kustomization.yaml", MANIFESTS.parent / "docs" / "gpus.md"):
+    wrapped = MANIFESTS / "examples" / "images" / "wrapped.Dockerfile"
+    for page in (folder / "kustomization.yaml", MANIFESTS.parent / "docs" / "gpus.md", wrapped):
         ((source, taken, put),) = re.findall(r"COPY --from=(\S+) (\S+) ([^\s`]+)", page.read_text())
         assert source == image
         assert str(PurePosixPath(put) / in_image.relative_to(taken)) == probe.COMMAND

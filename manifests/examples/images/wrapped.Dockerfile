@@ -2,8 +2,8 @@
 # docker build -f wrapped.Dockerfile -t my-llm-service:1.0-forescale .
 FROM my-llm-service:1.0
 
-# The sidecar with an interpreter of its own, made by scripts/opt.sh.
-COPY --from=forescale-opt:0.1.0 /forescale /opt/forescale
+# The sidecar with an interpreter of its own, made by scripts/opt.sh and scripts/opt.Dockerfile.
+COPY --from=forescale-opt:0.1.0 / /opt/forescale
 EXPOSE 9401
 
 ENTRYPOINT ["/opt/forescale/bin/forescale-sidecar", "run", "--"]
