@@ -26,7 +26,8 @@ NO_ENDPOINT = {
 USAGE = "usage: forescale-sidecar probe-for ENGINE [--wrapper]\n"
 ABOUT = """
 Prints a startup and a readiness probe for a model server's container, as YAML: they pass once its
-model is loaded, and cost no token.
+model is loaded, and cost no token. Where that takes variables in the server's environment (sglang,
+dynamo), they are printed as `env:` and belong to it.
 
   ENGINE     one of {engines}
   --wrapper  exec probes instead, for a server that runs under `forescale-sidecar run`
@@ -92,4 +93,11 @@ readinessProbe:
   periodSeconds: {PERIOD_SECONDS}
   timeoutSeconds: 5
   failureThreshold: 3
-"""
+{_environment(ready)}"""
+
+
+def _environment(ready: Ready) -> str:
+    if not ready.env:
+        return ""
+    lines = [f"  - name: {name}\n    value: '{value}'\n" for name, value in ready.env.items()]
+    return f"# To be added to the container's own: {ready.env_why}.\nenv:\n{''.join(lines)}"

@@ -10,12 +10,17 @@ from sidecar.names import Names, Selector
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The engine's own endpoint that answers 200 once the model is loaded, and costs no token."""
+    """The engine's own endpoint that answers 200 once the model is loaded, and costs no token.
+
+    Where it does so only with certain variables in the server's environment these are `env`, and
+    `env_why` says what would happen without them: such an endpoint is for probes alone.
+    """
 
     port: int
     path: str
-    why: str  # what makes it pass, and what it needs
-    generates: bool = False  # it may cost a token, unless the container is set up for probes
+    why: str  # what makes it pass
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_why: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a row is itself, and so can be hashed

@@ -63,10 +63,11 @@ def _candidate(url: str, port: int, own: list[Row]) -> Candidate:
 def _ready(page: str, row: Row) -> tuple[str, ...]:
     """Return where this engine says that it is ready: at its usual port, or at its page's.
 
-    It is asked without a bearer token, so over https not at all; nor where it may have to generate.
+    It is asked without a bearer token, so over https not at all; nor where it is for probes alone:
+    it may generate, or be another server's than the page's.
     """
     url = urlsplit(page)
-    if not isinstance(row.ready, Ready) or row.ready.generates or url.scheme != "http":
+    if not isinstance(row.ready, Ready) or row.ready.env or url.scheme != "http":
         return ()
     host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or LOOPBACK
     ports = dict.fromkeys((row.ready.port, url.port or 80))

@@ -40,9 +40,9 @@ SGLANG = Row(
     ready=Ready(
         30000,
         "/health",
-        "503 until the warm-up is done; set SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION=false in the"
-        " container, or each probe generates a token",
-        generates=True,
+        "503 until the warm-up is done",
+        env={"SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION": "false"},
+        env_why="without it each probe generates a token",
     ),
     # With priorities there is one more series for each; the one without a priority is the total.
     # Of the queues of disaggregated serving a server fills its own role's.
@@ -232,8 +232,17 @@ DYNAMO = Row(
     port=8000,
     path="/metrics",
     hint="Dynamo's frontend serves /metrics on DYN_HTTP_PORT, a worker only with DYN_SYSTEM_PORT",
-    ready="Dynamo's frontend answers before any worker has a model: probe a worker's /health on"
-    ' DYN_SYSTEM_PORT, with DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS=["generate"]',
+    ready=Ready(
+        8081,
+        "/health",
+        "for a worker's container, 503 until its endpoint `generate` is served; the frontend"
+        " answers before any worker has a model, and is not to be probed for one",
+        env={
+            "DYN_SYSTEM_PORT": "8081",
+            "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]',
+        },
+        env_why="without them a worker has no such port, or does not wait for its model",
+    ),
     pending=either("dynamo_frontend_queued_requests"),
     inflight=either("dynamo_frontend_inflight_requests"),
     finished=either("dynamo_frontend_requests_total"),

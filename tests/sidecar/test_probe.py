@@ -37,6 +37,34 @@ def test_in_wrapper_mode_both_probes_run_our_command_and_leave_it_its_time(
         assert one["timeoutSeconds"] > ready.ANSWER_SECONDS
 
 
+@pytest.mark.parametrize("flags", [[], ["--wrapper"]], ids=["http", "exec"])
+@pytest.mark.parametrize(
+    ("kind", "env"),
+    [
+        ("sglang", {"SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION": "false"}),
+        (
+            "dynamo",
+            {"DYN_SYSTEM_PORT": "8081", "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]'},
+        ),
+    ],
+)
+def test_what_a_probe_needs_in_the_servers_environment_is_printed_to_be_pasted(
+    kind: str, env: dict[str, str], flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe.run([kind, *flags]) == 0
+    printed = capsys.readouterr().out
+    found = yaml.safe_load(printed)
+    assert {one["name"]: one["value"] for one in found["env"]} == env
+    assert "# To be added to the container's own: without" in printed
+
+
+def test_dynamos_probe_is_the_workers_on_the_port_that_its_environment_opens() -> None:
+    (row,) = (row for row in ROWS if row.kind == "dynamo")
+    assert isinstance(row.ready, Ready)
+    assert (row.ready.path, str(row.ready.port)) == ("/health", row.ready.env["DYN_SYSTEM_PORT"])
+    assert row.ready.port != row.port, "the frontend's"
+
+
 @pytest.mark.parametrize("row", WITH, ids=lambda row: row.kind)
 def test_no_probe_asks_for_a_generated_token(row: Row) -> None:
     assert isinstance(row.ready, Ready)
@@ -88,4 +116,4 @@ def test_help_says_what_it_prints_and_for_which_engines(
     assert probe.run(["vllm", "--help"]) == 0
     said = capsys.readouterr()
     assert (said.out.startswith(probe.USAGE), said.err) == (True, "")
-    assert all(word in said.out for word in ("--wrapper", *(row.kind for row in ROWS)))
+    assert all(word in said.out for word in ("--wrapper", "`env:`", *(row.kind for row in ROWS)))

@@ -34,8 +34,10 @@ def test_readiness_is_asked_of_the_pages_own_host_without_a_token(
     assert list(candidate.ready) == asked
 
 
-@pytest.mark.parametrize("row", [table.SGLANG, table.RAY], ids=lambda row: str(row.kind))
-def test_readiness_is_not_asked_where_it_costs_a_token_or_is_none_of_the_model(row: Row) -> None:
+@pytest.mark.parametrize(
+    "row", [table.SGLANG, table.DYNAMO, table.RAY], ids=lambda row: str(row.kind)
+)
+def test_readiness_is_not_asked_where_it_costs_a_token_or_is_another_servers(row: Row) -> None:
     (candidate,) = search.named(row, None)
     assert candidate.ready == ()
 
