@@ -16,6 +16,7 @@ COMMANDS = {
     "why": "why an HPA, a workload or a pod has the figures it has",
     "coldstart": "how long a workload's pods take until they serve",
     "top": "each workload's pods, queue and GPUs on one screen",
+    "suggest": "what a pod is to carry, from live readings, and the HPA for it",
     "doctor": "what keeps HPAs from scaling, and what mends it",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }

@@ -1,0 +1,101 @@
+"""The suggestion: how many requests in flight a pod carries within its latency's objective.
+
+    readings -> the cut that separates those within the objective from those beyond it -> target
+
+A reading is a pod's requests in flight and its latency over the same minute. The cut is the highest
+figure in flight that held, with a reading beyond it below the cut as dear as TAU has a pod too few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from adapter.model.forecast import TAU
+
+ENOUGH_READINGS = 20
+ENOUGH_BEYOND = 3  # one may be a long prompt
+MOST_CONTRADICTING_RATIO = 0.1
+_DEARER = TAU / (1.0 - TAU)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One pod's minute: requests in flight in the mean, and its latency's percentile in seconds."""
+
+    pod: str
+    inflight: float
+    latency_seconds: float
+
+
+class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
+    """What one pod is to carry; `target` is None where no reading says so.
+
+    `doubts` are in words; without any the target is well measured. `contradicting_ratio` is the
+    share of readings on the wrong side of the cut.
+    """
+
+    target: int | None
+    readings: int
+    pods: int
+    beyond: int
+    lowest: float
+    highest: float
+    contradicting_ratio: float
+    doubts: tuple[str, ...]
+
+
+def suggest(readings: Sequence[Reading], objective_seconds: float) -> Suggestion:
+    """Return the suggestion; raise ValueError where there is no reading."""
+    if not readings:
+        raise ValueError("no pod had requests in flight and a latency")
+    ordered = sorted(readings, key=lambda one: one.inflight)
+    late = [one.latency_seconds > objective_seconds for one in ordered]
+    held, wrong = _cut(late)
+    cut = ordered[held - 1].inflight if held else 0.0
+    ratio = wrong / len(ordered)
+    return Suggestion(
+        target=math.floor(cut) or None,
+        readings=len(ordered),
+        pods=len({one.pod for one in ordered}),
+        beyond=sum(late),
+        lowest=ordered[0].inflight,
+        highest=ordered[-1].inflight,
+        contradicting_ratio=ratio,
+        doubts=tuple(_doubts(len(ordered), sum(late), math.floor(cut), ratio)),
+    )
+
+
+def _cut(late: Sequence[bool]) -> tuple[int, int]:
+    """Return how many readings, the lowest first, are below the cheapest cut; how many contradict.
+
+    Of cuts that are as cheap the highest one counts.
+    """
+    good_above, late_below = late.count(False), 0
+    best, found = float(good_above), (0, good_above)
+    for number, is_late in enumerate(late, 1):
+        late_below += is_late
+        good_above -= not is_late
+        cost = _DEARER * late_below + good_above
+        if cost <= best:
+            best, found = cost, (number, late_below + good_above)
+    return found
+
+
+def _doubts(readings: int, beyond: int, target: int, contradicting_ratio: float) -> list[str]:
+    found = []
+    if readings < ENOUGH_READINGS:
+        found.append(f"only {readings} readings: let it look for longer, or at more pods")
+    if not beyond:
+        found.append("none was beyond the objective: more in flight may hold as well")
+    elif beyond < ENOUGH_BEYOND:
+        found.append(f"only {beyond} beyond the objective: look again under more load")
+    if not target:
+        found.append("it was left at any load: the objective is below what a lone request takes")
+    if contradicting_ratio > MOST_CONTRADICTING_RATIO:
+        found.append(
+            f"{contradicting_ratio:.0%} contradict: something beside requests in flight makes"
+            " them wait, such as long prompts or a full KV cache"
+        )
+    return found

@@ -1,0 +1,74 @@
+"""The target is the most in flight that kept the objective, and what is unsure about it is said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.model.suggestion import Reading, suggest
+
+OBJECTIVE = 2.0
+
+
+def readings(*pairs: tuple[float, float]) -> list[Reading]:
+    return [Reading(f"llm-{n % 4}", inflight, wait) for n, (inflight, wait) in enumerate(pairs)]
+
+
+def many(knee: float, most: int = 40) -> list[Reading]:
+    """Requests wait from the knee on."""
+    return readings(*((float(n), 0.1 if n <= knee else 5.0) for n in range(1, most)))
+
+
+def test_the_target_is_the_highest_load_before_the_objective_is_left() -> None:
+    found = suggest(many(24), OBJECTIVE)
+    assert (found.target, found.beyond, found.contradicting_ratio) == (24, 15, 0.0)
+    assert (found.readings, found.pods, found.lowest, found.highest) == (39, 4, 1.0, 39.0)
+    assert found.doubts == ()
+
+
+def test_one_long_prompt_among_idle_pods_moves_no_target() -> None:
+    found = suggest([*many(24, 60), Reading("llm-9", 2.0, 30.0)], OBJECTIVE)
+    assert found.target == 24
+    assert 0 < found.contradicting_ratio < 0.1
+
+
+def test_while_nothing_is_beyond_the_objective_the_target_is_a_lower_bound() -> None:
+    found = suggest(many(100), OBJECTIVE)
+    assert found.target == 39
+    assert found.doubts == ("none was beyond the objective: more in flight may hold as well",)
+
+
+def test_where_every_reading_is_beyond_it_there_is_no_target() -> None:
+    found = suggest(many(0), OBJECTIVE)
+    assert found.target is None
+    assert "left at any load" in found.doubts[0]
+
+
+def test_few_readings_and_those_that_contradict_are_doubted() -> None:
+    doubts = suggest(readings((1.0, 0.1), (9.0, 5.0)), OBJECTIVE).doubts
+    assert [doubt.split(":")[0] for doubt in doubts] == [
+        "only 2 readings",
+        "only 1 beyond the objective",
+    ]
+    mixed = readings(*((float(n), 5.0 if n % 2 else 0.1) for n in range(1, 60)))
+    assert any("contradict" in doubt for doubt in suggest(mixed, OBJECTIVE).doubts)
+
+
+def test_without_a_reading_there_is_nothing_to_suggest() -> None:
+    with pytest.raises(ValueError, match="no pod had requests in flight"):
+        suggest([], OBJECTIVE)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e3)), min_size=1, max_size=60),
+    st.floats(0.01, 100),
+)
+def test_whatever_is_read_the_target_is_one_that_was_seen_and_a_looser_objective_carries_more(
+    pairs: list[tuple[float, float]], objective: float
+) -> None:
+    found = suggest(readings(*pairs), objective)
+    assert found.target is None or 1 <= found.target <= found.highest
+    assert 0.0 <= found.contradicting_ratio <= 1.0
+    looser = suggest(readings(*pairs), 2 * objective)
+    assert (looser.target or 0) >= (found.target or 0)
