@@ -105,6 +105,12 @@ def test_every_command_is_in_the_readme() -> None:
     assert [name for name in COMMANDS if f"forescale {name}" not in README] == []
 
 
+def test_every_page_is_in_the_index() -> None:
+    index = set(re.findall(r"\]\(([\w-]+\.md)", (ROOT / "docs" / "README.md").read_text()))
+    there = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert there - index == set(), "give each a line in docs/README.md"
+
+
 def rows(page: str) -> Iterator[list[str]]:
     """Yield the cells of each row of the page's tables, heads left out."""
     for line in page.splitlines():

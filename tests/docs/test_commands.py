@@ -100,9 +100,3 @@ def test_every_yaml_is_read_and_every_whole_hpa_is_accepted(page: Path) -> None:
         for document in yaml.safe_load_all(block):
             if isinstance(document, dict) and document.get("kind") == "HorizontalPodAutoscaler":
                 hpa_policy.parse(document, tuple(hpa_policy.Kind), values=True)
-
-
-def test_every_page_is_in_the_index() -> None:
-    index = {link.partition("#")[0] for link in pages.links(pages.DOCS / "README.md")}
-    listed = {page.name for page in pages.DOCS.glob("*.md")} - {"README.md"}
-    assert listed - index == set()
