@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -18,15 +19,12 @@ from tests.controlplane.cluster import ControlPlane, KubectlError
 from tests.e2e.llmpods import ROOT
 
 EXAMPLES = ROOT / "manifests" / "examples"
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-    "capabilities": {"drop": ["ALL"]},
-}
-
-
+BASE = ROOT / "manifests" / "base"
+OVERLAYS = ROOT / "manifests" / "overlays"
 COMPONENTS = ROOT / "manifests" / "components"
+
+# What a part is put into: the first as most are, the second as its owner has it where the level
+# `restricted` is enforced.
 BARE = """
 apiVersion: apps/v1
 kind: Deployment
@@ -35,8 +33,15 @@ spec:
   selector: {matchLabels: {app: llm}}
   template:
     metadata: {labels: {app: llm}}
-    spec: {containers: [{name: llm, image: "llm:1", ports: [{containerPort: 8000}]}]}
+    spec:
+      containers:
+        - {name: llm-server, image: "llm:1", ports: [{containerPort: 8000}]}
 """
+KEPT = (
+    "securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true,"
+    " seccompProfile: {type: RuntimeDefault}, capabilities: {drop: [ALL]}}"
+)
+KEEPING = BARE.replace("{name: llm-server,", f"{{name: llm-server, {KEPT},")
 
 # Without ports, and with what a part might write over.
 OWN = """
@@ -54,6 +59,7 @@ spec:
         - name: llm-server
           image: "llm:1"
           env: [{name: HF_TOKEN, value: t}]
+          securityContext: {runAsUser: 1234}
           volumeMounts: [{name: weights, mountPath: /weights}]
 """
 
@@ -78,17 +84,15 @@ async def test_an_example_is_accepted_whole(controlplane: ControlPlane, name: st
 
 
 async def test_the_base_is_accepted_whole(controlplane: ControlPlane) -> None:
-    base = ROOT / "manifests" / "base"
-    await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
-    accepted = await controlplane.kubectl("apply", "-k", str(base), "--dry-run=server")
-    assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, base)))
+    await controlplane.kubectl("apply", "-f", str(BASE / "namespace.yaml"))
+    accepted = await controlplane.kubectl("apply", "-k", str(BASE), "--dry-run=server")
+    assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, BASE)))
 
 
 @pytest.mark.parametrize("name", ["resource-metrics", "fallthrough"])
 async def test_an_overlay_is_accepted_whole(controlplane: ControlPlane, name: str) -> None:
-    base = ROOT / "manifests" / "base"
-    await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
-    overlay = ROOT / "manifests" / "overlays" / name
+    await controlplane.kubectl("apply", "-f", str(BASE / "namespace.yaml"))
+    overlay = OVERLAYS / name
     accepted = await controlplane.kubectl("apply", "-k", str(overlay), "--dry-run=server")
     assert len(accepted.splitlines()) == len(objects_of(await _built(controlplane, overlay)))
 
@@ -107,9 +111,8 @@ async def test_the_base_with_every_component_that_needs_no_foreign_kind_is_accep
     controlplane: ControlPlane, tmp_path: Path
 ) -> None:
     names = ("external-metrics", "hpa-warnings", "inject", "networkpolicy", "prometheus-source")
-    base = ROOT / "manifests" / "base"
-    await controlplane.kubectl("apply", "-f", str(base / "namespace.yaml"))
-    _kustomization(tmp_path, base, *(COMPONENTS / name for name in names))
+    await controlplane.kubectl("apply", "-f", str(BASE / "namespace.yaml"))
+    _kustomization(tmp_path, BASE, *(COMPONENTS / name for name in names))
     accepted = await controlplane.kubectl("apply", "-k", str(tmp_path), "--dry-run=server")
     built = await _built(controlplane, tmp_path)
     assert len(accepted.splitlines()) == len(objects_of(built))
@@ -118,21 +121,28 @@ async def test_the_base_with_every_component_that_needs_no_foreign_kind_is_accep
 
 
 async def test_the_one_file_has_the_objects_that_kubectl_builds(controlplane: ControlPlane) -> None:
-    built = yaml.safe_load_all(await _built(controlplane, ROOT / "manifests" / "base"))
+    built = yaml.safe_load_all(await _built(controlplane, BASE))
     ours = install_manifest.objects()
     assert sorted(map(_text, built)) == sorted(map(_text, ours))
 
 
-async def test_pods_with_our_parts_keep_the_restricted_level_and_the_agents_do_not(
+async def test_pods_as_they_are_shipped_keep_the_restricted_level(
     controlplane: ControlPlane, api: Api, namespace: str, tmp_path: Path
 ) -> None:
-    enforce = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    await api.patch(f"/api/v1/namespaces/{namespace}", enforce)
-    for folder in _templates(tmp_path):
-        for template in _pods(await _built(controlplane, folder)):
+    await _enforce(api, namespace, "restricted")
+    await _account(api, namespace, "forescale-adapter")
+    bare = await _refused(api, namespace, await _put(controlplane, tmp_path, BARE, "sidecar"))
+    assert 'container "llm-server" must set' in bare  # whose part it is
+    assert "forescale" not in bare.replace(namespace, "")
+
+    shipped = [BASE, *OVERLAYS.iterdir(), *(path.parent for path in EXAMPLES.glob("*/kust*"))]
+    assert len(shipped) >= 9
+    for folder in shipped:
+        for template in _templates(await _built(controlplane, folder)):
             assert await _refusal(api, namespace, template) is None, folder
-    agent = _pods(await _built(controlplane, COMPONENTS / "node-agent"))
-    assert "restricted volume types" in str(await _refusal(api, namespace, agent[0]))
+    for own, part in ((KEEPING, "sidecar"), (BARE, "wrapper")):
+        template = await _put(controlplane, tmp_path, own, part)
+        assert await _refusal(api, namespace, template) is None, part
 
 
 async def test_a_part_takes_nothing_from_the_deployment_that_it_is_put_into(
@@ -146,6 +156,7 @@ async def test_a_part_takes_nothing_from_the_deployment_that_it_is_put_into(
         (model,) = spec["containers"]
         assert {"name": "HF_TOKEN", "value": "t"} in model["env"], part
         assert {"name": "weights", "mountPath": "/weights"} in model["volumeMounts"], part
+        assert model["securityContext"]["runAsUser"] == 1234, part
         assert {"name": "weights", "emptyDir": {}} in spec["volumes"], part
         assert spec["resourceClaims"] == [{"name": "nic", "resourceClaimName": "nic"}], part
     _kustomization(
@@ -158,7 +169,7 @@ async def test_a_part_takes_nothing_from_the_deployment_that_it_is_put_into(
 async def test_the_agent_goes_with_the_base_and_its_account_is_told_to_the_adapter(
     controlplane: ControlPlane, tmp_path: Path
 ) -> None:
-    _kustomization(tmp_path, ROOT / "manifests" / "base", COMPONENTS / "node-agent")
+    _kustomization(tmp_path, BASE, COMPONENTS / "node-agent")
     built = list(yaml.safe_load_all(await _built(controlplane, tmp_path)))
     (adapter,) = [o for o in built if o["kind"] == "Deployment"]
     (agent,) = [o for o in built if o["kind"] == "DaemonSet"]
@@ -181,29 +192,46 @@ def _text(one: dict[str, Any]) -> str:
     return json.dumps(one, sort_keys=True)
 
 
-def _templates(folder: Path) -> list[Path]:
-    """Return the examples, and a bare Deployment with the sidecar's component."""
-    (folder / "bare.yaml").write_text(BARE)
-    _kustomization(folder, folder / "bare.yaml", COMPONENTS / "sidecar")
-    names = ("llm-inference", "llm-inference-dra", "llm-inference-wrapper")
-    return [folder, *(EXAMPLES / name for name in names)]
+async def _put(
+    controlplane: ControlPlane, folder: Path, deployment: str, component: str
+) -> dict[str, Any]:
+    """Return the pod template of the Deployment with the component."""
+    (folder / "own.yaml").write_text(deployment)
+    _kustomization(folder, folder / "own.yaml", COMPONENTS / component)
+    (template,) = _templates(await _built(controlplane, folder))
+    return template
 
 
-def _pods(manifest: str) -> list[dict[str, Any]]:
-    """Return the pod templates; the model's own container is made to keep the level, too."""
-    objects = [one for one in yaml.safe_load_all(manifest) if "template" in one.get("spec", {})]
-    templates = [one["spec"]["template"] for one in objects if "containers" in str(one)]
-    for template in templates:
-        for container in template["spec"]["containers"]:
-            container.setdefault("securityContext", RESTRICTED)
-    return [one for one in templates if "containers" in one["spec"]]
+def _templates(manifest: str) -> list[dict[str, Any]]:
+    """Return the pod templates as they are, at least one."""
+    kinds = ("Deployment", "DaemonSet", "StatefulSet", "Job")
+    built = [one for one in yaml.safe_load_all(manifest) if one["kind"] in kinds]
+    assert built
+    return [one["spec"]["template"] for one in built]
+
+
+async def _enforce(api: Api, namespace: str, level: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
+
+
+async def _account(api: Api, namespace: str, name: str) -> None:
+    await api.post(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": name}})
+
+
+async def _refused(api: Api, namespace: str, template: dict[str, Any]) -> str:
+    """Return why it is refused, once the API server has noticed the namespace's label."""
+    for _ in range(100):
+        if why := await _refusal(api, namespace, template):
+            return why
+        await asyncio.sleep(0.1)
+    pytest.fail("after 10 s still accepted")
 
 
 async def _refusal(api: Api, namespace: str, template: dict[str, Any]) -> str | None:
     """Return why the API server would not take the template's pod, None when it would."""
-    metadata = {"generateName": "checked-", "labels": template["metadata"]["labels"]}
-    spec = template["spec"] | {"serviceAccountName": "default"}
-    pod = {"metadata": metadata, "spec": spec}
+    metadata = template["metadata"] | {"generateName": "checked-"}
+    pod = {"metadata": metadata, "spec": template["spec"]}
     try:
         await api.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
     except ApiError as error:

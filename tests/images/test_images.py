@@ -56,6 +56,14 @@ def test_ports_are_those_that_the_manifests_name() -> None:
     assert f"EXPOSE {ports}\n" in stages()["adapter"]
 
 
+def test_the_examples_model_server_runs_as_the_user_that_its_deployment_names() -> None:
+    examples = ROOT / "manifests/examples"
+    deployment = yaml.safe_load((examples / "llm-inference/deployment.yaml").read_text())
+    (model,) = deployment["spec"]["template"]["spec"]["containers"]
+    users = re.findall(r"(?m)^USER (\S+)$", (examples / "images/Dockerfile").read_text())
+    assert users == [str(model["securityContext"]["runAsUser"])]
+
+
 def hadolint(text: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / "hadolint"
     command = [str(program), "-"]
