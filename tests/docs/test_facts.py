@@ -1,0 +1,81 @@
+"""What the pages say of rights, ports and versions is what the manifests and the code have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from adapter.doctor import control
+from adapter.settings import Settings
+from sidecar.settings import Settings as SidecarSettings
+from sidecar.settings import load
+from tests.docs import pages
+
+SECURITY = pages.text(pages.DOCS / "security.md")
+COMPATIBILITY = pages.text(pages.DOCS / "compatibility.md")
+VERSION = re.compile(r"^([a-z.-]+)_(\d+(?:_\d+)*)$")
+# How a row of the table calls an engine whose pages have a version.
+CALLED = {"vllm": "vLLM", "trtllm": "TensorRT-LLM", "nim": "NVIDIA NIM", "tgi": "TGI"}
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    for path in (pages.ROOT / "manifests" / "base").glob("rbac-a*.yaml"):
+        for one in yaml.safe_load_all(path.read_text()):
+            yield from one.get("rules", ())
+
+
+def test_every_right_of_the_adapter_is_on_the_page_and_no_other() -> None:
+    section = SECURITY.partition("## Rights")[2].partition("\nComponents add")[0]
+    had = {resource for rule in rules() for resource in rule["resources"]}
+    told = set(re.findall(r"`([a-z]+)`", section))
+    assert told == had
+
+
+def test_every_port_is_on_the_page() -> None:
+    settings = Settings()
+    sidecar = load([], {}, "0").settings
+    assert isinstance(sidecar, SidecarSettings)
+    told = re.findall(r"(?m)^\| (\d+) \|", SECURITY)
+    assert told == [str(settings.api.port), str(settings.ops.port), str(sidecar.port)]
+
+
+def test_the_versions_of_kubernetes_are_those_that_the_doctor_knows() -> None:
+    section = COMPATIBILITY.partition("## Kubernetes")[2].partition("Tests run on")[0]
+    told = dict(re.findall(r"(?m)^\| (1\.\d+) \| (.*) \|$", section))
+    known = {f"1.{minor}": what for (_, minor), what in control._LATER.items()}
+    oldest = f"1.{control.OLDEST[1]}"
+    assert set(told) == {oldest, *known}
+    assert [version for version, what in known.items() if what not in told[version]] == []
+
+
+def test_what_was_built_for_the_tests_has_its_version_on_the_page() -> None:
+    modules = (pages.ROOT / "tests" / "controlplane" / "go.mod").read_text()
+    chart = (pages.ROOT / "tests" / "helm" / "go.mod").read_text()
+    triton = (pages.ROOT / "tests" / "triton" / "requirements.txt").read_text()
+    wanted = [
+        ("k8s.io/kubernetes v", modules), ("sigs.k8s.io/metrics-server v", modules),
+        ("sigs.k8s.io/custom-metrics-apiserver v", modules), ("helm.sh/helm/v4 v", chart),
+        ("nvidia-pytriton==", triton),
+    ]  # fmt: skip
+    for name, text in wanted:
+        found = re.search(re.escape(name) + r"([\d.]+)", text)
+        assert found is not None, name
+        assert found[1] in COMPATIBILITY, name
+
+
+def test_every_version_of_a_model_servers_page_is_in_the_table() -> None:
+    table = COMPATIBILITY.partition("## Model servers")[2].partition("What each tells")[0]
+    files = (pages.ROOT / "tests" / "sidecar" / "pages").glob("*.txt")
+    matches = [match for match in (VERSION.match(file.stem) for file in files) if match]
+    assert len(matches) > 8
+    lacking = [
+        match[0]
+        for match in matches
+        if not re.search(
+            rf"(?i)\| {CALLED.get(match[1], match[1])} \|.*\b{match[2].replace('_', '.')}\b", table
+        )
+    ]
+    assert lacking == []
