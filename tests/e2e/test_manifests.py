@@ -180,6 +180,31 @@ async def test_the_agent_goes_with_the_base_and_its_account_is_told_to_the_adapt
     assert accounts(settings.intake.node_sources) == {("forescale-agent", "forescale-agent")}
 
 
+async def test_the_agent_is_taken_by_its_own_namespace_and_by_none_that_enforces_restricted(
+    controlplane: ControlPlane, api: Api
+) -> None:
+    manifest = await _built(controlplane, COMPONENTS / "node-agent")
+    objects = list(yaml.safe_load_all(manifest))
+    kinds = {one["kind"] for one in objects}
+    assert kinds == {"Namespace", "ServiceAccount", "ResourceQuota", "DaemonSet"}
+    before = yaml.safe_dump_all(one for one in objects if one["kind"] != "DaemonSet")
+    (own,) = [one["metadata"]["name"] for one in objects if one["kind"] == "Namespace"]
+    (template,) = _templates(manifest)
+    try:
+        await controlplane.kubectl("apply", "-f", "-", stdin=before)
+        accepted = await controlplane.kubectl(
+            "apply", "-f", "-", "--dry-run=server", stdin=manifest
+        )
+        assert len(accepted.splitlines()) == len(objects)
+        await _until_accepted(api, own, template)
+        await _enforce(api, own, "restricted")
+        why = await _refused(api, own, template)
+        assert 'violates PodSecurity "restricted' in why
+        assert "restricted volume types" in why
+    finally:
+        await controlplane.kubectl("delete", "namespace", own, "--wait=false")
+
+
 def _kustomization(folder: Path, resource: Path, *components: Path) -> None:
     named = {
         "resources": [os.path.relpath(resource, folder)],
@@ -226,6 +251,15 @@ async def _refused(api: Api, namespace: str, template: dict[str, Any]) -> str:
             return why
         await asyncio.sleep(0.1)
     pytest.fail("after 10 s still accepted")
+
+
+async def _until_accepted(api: Api, namespace: str, template: dict[str, Any]) -> None:
+    """Wait until it is taken: before its quota was counted for the first time, no pod is."""
+    for _ in range(100):
+        if await _refusal(api, namespace, template) is None:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"after 10 s still refused: {await _refusal(api, namespace, template)}")
 
 
 async def _refusal(api: Api, namespace: str, template: dict[str, Any]) -> str | None:
