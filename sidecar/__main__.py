@@ -45,13 +45,14 @@ def version() -> str:
         return "unknown"
 
 
-def identity_of(settings: Settings) -> Identity:
+def identity_of(settings: Settings, server_started_at: float | None = None) -> Identity:
     """Return what every frame of this process says of itself."""
     return Identity(
         boot=secrets.token_hex(8),
         uid=settings.pod_uid,
         period_seconds=settings.heartbeat_seconds,
         started_at=time.monotonic(),
+        server_started_at=server_started_at,
     )
 
 
@@ -64,7 +65,10 @@ def periods_of(settings: Settings) -> Periods:
 
 
 async def serve_until_told(
-    settings: Settings, environ: Mapping[str, str], scope: str | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    scope: str | None = None,
+    server_started_at: float | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; raise ListenError when the address cannot be had."""
     stop = asyncio.Event()
@@ -77,7 +81,7 @@ async def serve_until_told(
             server = ModelServer(settings, http)
             proof = Proof(settings, environ, scope)
             poller = Poller(
-                identity=identity_of(settings),
+                identity=identity_of(settings, server_started_at),
                 periods=periods_of(settings),
                 server=server,
                 gpus=gpus,
@@ -144,10 +148,12 @@ def run(
     environ: Mapping[str, str] = os.environ,
     scope: str | None = None,
     face: Face = SIDECAR,
+    server_started_at: float | None = None,
 ) -> int:
     """Run the sidecar as a program; return 2 for bad settings, 1 when it cannot listen.
 
-    `scope` is wire.CONTAINER inside the model's own container, wire.NODE for a node agent.
+    `scope` is wire.CONTAINER inside the model's own container, wire.NODE for a node agent;
+    `server_started_at` is time.monotonic() when our wrapper started the model server.
     """
     try:
         loaded = load(arguments, environ, version(), face)
@@ -157,7 +163,7 @@ def run(
     log.configure(loaded.settings.log_level)
     announce(loaded)
     try:
-        asyncio.run(serve_until_told(loaded.settings, environ, scope))
+        asyncio.run(serve_until_told(loaded.settings, environ, scope, server_started_at))
     except serve.ListenError as error:
         log.event(logging.ERROR, str(error))
         return EXIT_CANNOT_LISTEN

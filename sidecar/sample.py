@@ -51,6 +51,7 @@ class Identity:
     uid: str | None
     period_seconds: float
     started_at: float
+    server_started_at: float | None = None  # the model server, where our wrapper started it
 
 
 def frame(
@@ -82,6 +83,7 @@ def frame(
             engine_listening_age_seconds=_age(life.listening_at, now),
             engine_loading_age_seconds=_age(life.loading_at, now),
             engine_first_served_age_seconds=_age(life.served_at, now),
+            server_started_age_seconds=_age(identity.server_started_at, now),
         ),
         backlog=backlog,
     )

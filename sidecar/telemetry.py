@@ -172,6 +172,7 @@ def _phase_metrics(phases: Phases) -> Iterator[Metric]:
         labels=["phase"],
     )
     for phase, age in (
+        ("server_started", phases.server_started_age_seconds),
         ("sidecar_started", phases.sidecar_started_age_seconds),
         ("engine_listening", phases.engine_listening_age_seconds),
         ("engine_loading", phases.engine_loading_age_seconds),

@@ -147,6 +147,7 @@ class Phases(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     engine_listening_age_seconds: float | None = None  # it took a connection
     engine_loading_age_seconds: float | None = None  # it listened and had no figures yet
     engine_first_served_age_seconds: float | None = None  # its counters had moved
+    server_started_age_seconds: float | None = None  # by our wrapper; None without it
 
 
 class Backlog(msgspec.Struct, frozen=True, omit_defaults=True):

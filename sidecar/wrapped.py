@@ -18,14 +18,22 @@ FIRST_TO_GO = "1000"
 
 
 def run(arguments: list[str]) -> int:
-    """Run the sidecar; the first argument is the wrapper's process id: it ends when that ends."""
-    wrapper, *given = arguments
+    """Run the sidecar; it ends when the wrapper ends, whose process id is the first argument.
+
+    The second is time.monotonic() when that started the model server: one clock for a container.
+    """
+    wrapper, server_started_at, *given = arguments
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != int(wrapper):  # it ended before it could be listened to
         return 0
-    return program.run(given, scope=wire.CONTAINER, face=flags.WRAPPER)
+    return program.run(
+        given,
+        scope=wire.CONTAINER,
+        face=flags.WRAPPER,
+        server_started_at=float(server_started_at),
+    )
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         log.event(logging.ERROR, "the command cannot be started", why=str(error))
         return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
-    sampler = Sampler(flags)
+    sampler = Sampler(flags, server_started_at=time.monotonic())
     code = follow(server, sampler)
     sampler.end()
     return code
@@ -155,8 +155,8 @@ def reaped() -> list[tuple[int, int]]:
 class Sampler:
     """The sidecar as a child: started again with back-off, given up when its settings are wrong."""
 
-    def __init__(self, flags: list[str]) -> None:
-        self._flags = flags
+    def __init__(self, flags: list[str], *, server_started_at: float) -> None:
+        self._arguments = [str(os.getpid()), str(server_started_at), *flags]
         self._pid: int | None = None
         self._given_up = False
         self._backoff = Backoff(first_seconds=1.0, most_seconds=60.0)
@@ -169,7 +169,7 @@ class Sampler:
         # Allocators and shims of the model's image are for the model.
         environ = {k: v for k, v in os.environb.items() if k != b"LD_PRELOAD"}
         try:
-            command = interpreter.command(SAMPLER, str(os.getpid()), *self._flags)
+            command = interpreter.command(SAMPLER, *self._arguments)
             self._pid = spawn(command, environ, apart=True)
         except OSError as error:
             self._failed(str(error))

@@ -11,6 +11,7 @@ _NAMED = 3  # pods named on one line; -o json has all
 # As the phases of `/why` are named, in words.
 _PHASES = {
     "container_started": "container up",
+    "server_started": "server started",
     "sidecar_started": "sidecar up",
     "engine_listening": "listening",
     "engine_loading": "loading",

@@ -25,6 +25,7 @@ def told(frame: wire.Frame, at: float) -> Word:
 
 def _phases(told: wire.Phases, at: float) -> Phases:
     ages = (
+        told.server_started_age_seconds,
         told.sidecar_started_age_seconds,
         told.engine_listening_age_seconds,
         told.engine_loading_age_seconds,

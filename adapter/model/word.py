@@ -11,9 +11,10 @@ class Phases(msgspec.Struct, frozen=True, gc=False):
     """When each step of a start was first seen, on the adapter's monotonic clock; None before it.
 
     Those of the model server are of its present life. One that listens only once its model is
-    loaded, as vLLM does, is never seen loading.
+    loaded, as vLLM does, is never seen loading. Who started it is known of our wrapper alone.
     """
 
+    server_started: float | None = None
     sidecar_started: float | None = None
     engine_listening: float | None = None
     engine_loading: float | None = None

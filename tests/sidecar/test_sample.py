@@ -42,6 +42,9 @@ def test_a_frame_says_ages_not_times() -> None:
     found = frame(SAMPLE, identity, seq=7, now=11.5, life=Life())
     assert found.age_seconds == Ages(engine=1.5, gpu=2.5)
     assert found.phases == Phases(sidecar_started_age_seconds=7.5)
+    wrapped = replace(identity, server_started_at=3.5)
+    ages = frame(SAMPLE, wrapped, seq=7, now=11.5, life=Life()).phases
+    assert ages == Phases(sidecar_started_age_seconds=7.5, server_started_age_seconds=8.0)
     assert (found.boot, found.uid, found.seq, found.period_seconds) == ("b", "u", 7, 2.0)
     assert found.backlog is None
 

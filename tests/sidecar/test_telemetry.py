@@ -50,7 +50,7 @@ FULL = EngineReading(
     },
     dims={"model": "demo", "lora": "adapter", "role": "prefill"},
 )
-PHASES = Phases(100.0, 40.0, 60.0, 60.0, 20.0)
+PHASES = Phases(100.0, 40.0, 60.0, 60.0, 20.0, 101.0)
 
 
 def full() -> Frame:
@@ -122,6 +122,7 @@ def test_an_estimated_queue_is_marked_as_one() -> None:
 def test_each_phase_that_began_says_how_long_ago() -> None:
     found = {k: v for k, v in series(full()).items() if k.startswith("forescale_sidecar_phase")}
     assert found == {
+        "forescale_sidecar_phase_age_seconds{phase=server_started}": 101.0,
         "forescale_sidecar_phase_age_seconds{phase=sidecar_started}": 100.0,
         "forescale_sidecar_phase_age_seconds{phase=engine_listening}": 60.0,
         "forescale_sidecar_phase_age_seconds{phase=engine_loading}": 60.0,

@@ -183,6 +183,7 @@ async def test_a_sampler_that_crashes_is_started_again_and_the_server_goes_on(
     port = flags[3]
     async with running(*RUN, *flags, "--", "sleep", "60") as process:
         await until(lambda: heard(port), START_SECONDS)
+        before = await sample(port)
         (first,) = family(process, "sidecar.wrapped")
         (nvml,) = family(process, "sidecar.child")
         first.kill()
@@ -196,6 +197,18 @@ async def test_a_sampler_that_crashes_is_started_again_and_the_server_goes_on(
         assert [gpu.uuid for gpu in frame.visible] == gpus.uuids
         assert frame.attribution is not None
         assert frame.attribution.scope == wire.CONTAINER
+        assert began(before) < began(frame), "the server's start is that of the server"
+
+
+def began(frame: Frame | None) -> float:
+    """Return how long the server has run, which started before the sampler."""
+    assert frame is not None
+    assert frame.phases is not None
+    ages = frame.phases
+    assert ages.server_started_age_seconds is not None
+    assert ages.sidecar_started_age_seconds is not None
+    assert ages.sidecar_started_age_seconds < ages.server_started_age_seconds < START_SECONDS * 3
+    return ages.server_started_age_seconds
 
 
 async def heard(port: str) -> bool:
@@ -276,7 +289,7 @@ BOTH_ENDED = """
 import os, sys
 from sidecar import wrapper
 server = wrapper.spawn(["sh", "-c", "exit 43"], {"PATH": os.environ["PATH"]})
-sampler = wrapper.Sampler([])
+sampler = wrapper.Sampler([], server_started_at=0.0)
 sampler._pid = wrapper.spawn(["sh", "-c", "kill -9 $$"], {"PATH": os.environ["PATH"]})
 for pid in (server, sampler._pid):
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

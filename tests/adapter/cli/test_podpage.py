@@ -33,6 +33,7 @@ def test_a_pod_that_is_near_is_named_once_for_all_its_metrics() -> None:
 def test_one_pod_tells_its_start_step_by_step_and_several_do_not() -> None:
     steps = (
         Phase("container_started", 1_700_000_000.0),
+        Phase("server_started", 1_700_000_001.0),
         Phase("engine_listening", 1_700_000_003.2),
         Phase("engine_loading", 1_700_000_003.2),
         Phase("engine_ready", 1_700_000_065.0),
@@ -41,7 +42,7 @@ def test_one_pod_tells_its_start_step_by_step_and_several_do_not() -> None:
     )
     started = pod("a", phases=steps)
     assert "\n".join(podpage.start([story(started), story(started)])) == (
-        "start: container up 2023-11-14T22:13:20Z, listening +3 s, loading +3 s, ready +65 s,"
-        " first request served +71 s, of a newer adapter +72 s"
+        "start: container up 2023-11-14T22:13:20Z, server started +1 s, listening +3 s,"
+        " loading +3 s, ready +65 s, first request served +71 s, of a newer adapter +72 s"
     )
     assert podpage.start([story(started, pod("b"))]) == podpage.start([story(pod("c"))]) == []

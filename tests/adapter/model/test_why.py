@@ -74,13 +74,14 @@ def test_a_loading_pod_is_left_out_in_the_words_of_its_source() -> None:
 def test_a_pod_tells_how_it_started_and_what_is_about_to_be_full() -> None:
     world = World(serving_pod("a"))
     world.say = {"a": {"pending": 1.0}}
-    phases = Phases(START - 599.0, START - 590.0, None, START - 510.0, START - 500.0)
+    phases = Phases(START - 599.5, START - 599.0, START - 590.0, None, START - 510.0, START - 500.0)
     world.word = {"a": Word(phases, near_oom=True, near_oom_why="the KV cache is\x1b full")}
     world.advance(3)
     (pod,) = story(world).pods
     assert pod.near_oom == "the KV cache is  full"
     assert pod.phases == (
         Phase("container_started", WALL - 600),
+        Phase("server_started", WALL - 599.5),
         Phase("sidecar_started", WALL - 599),
         Phase("engine_listening", WALL - 590),
         Phase("engine_ready", WALL - 510),
