@@ -76,7 +76,7 @@ class Loop:
         self.starting = Starting()
         self._start_gauges = StartGauges(metrics)
         self._pod_gauges = PodGauges(metrics)
-        self._foresight = Foresight()
+        self.foresight = Foresight()
         self._forecast_gauges = ForecastGauges(metrics)
         self._reading_gauges = ReadingGauges(metrics)
         self.snapshot: Snapshot | None = None
@@ -152,7 +152,7 @@ class Loop:
         def horizon(workload: Workload, age_seconds: float) -> Horizon:
             return self.starting.horizon(workload, decided.wall, age_seconds=age_seconds)
 
-        foreseen = self._foresight.look(decided, horizon)
+        foreseen = self.foresight.look(decided, horizon)
         self._forecast_gauges.show(foreseen)
         return dataclasses.replace(decided, foreseen=foreseen) if foreseen else decided
 

@@ -24,6 +24,7 @@ from adapter.errors import KubeError
 from adapter.intake import apiservice, requestheader
 from adapter.intake.checkpoint import Checkpoint
 from adapter.intake.fleetwatch import FleetWatch
+from adapter.intake.kept import Demands, Starts
 from adapter.intake.kube import Kube
 from adapter.intake.lease import Lease
 from adapter.intake.objectqueries import ObjectQueries
@@ -159,7 +160,7 @@ def _remarks(core: Core, cluster: Cluster | None = None) -> Remarks:
 def _keep_cold_starts(core: Core, spawn: Spawn, stack: AsyncExitStack, shards: Shards) -> None:
     kept = core.settings.cold_start
     if kept.checkpoint:
-        learnt = core.loop.starting.learnt
+        learnt = (Starts(core.loop.starting.learnt), Demands(core.loop.foresight))
         checkpoint = Checkpoint(learnt, shards, kept.period_seconds, core.metrics)
         spawn(checkpoint.run())
         stack.push_async_callback(checkpoint.leave)  # before the client closes

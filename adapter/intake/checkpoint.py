@@ -1,4 +1,4 @@
-"""The keeping of cold starts: read once at the start, written rarely, by one replica for all.
+"""The keeping of what was learnt: read once at the start, written rarely, by one replica for all.
 
 Nothing waits for it: while it cannot be read or written, the adapter serves with what it has seen.
 """
@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from adapter.errors import BadCheckpoint, IntakeError, KubeError
+from adapter.intake.kept import Kept
 from adapter.intake.shards import Shards
-from adapter.model import checkpoint
-from adapter.model.coldstart import ColdStarts
-from adapter.model.sighting import Key, Start
+from adapter.model.checkpoint import SHARDS
 from adapter.telemetry import Metrics, Once, event, log, warn
 
 RETRY_SECONDS = 5.0
-# 4,096 keys of 50 starts are 0.1 to 0.4 s on the event loop; so many are less than 9 ms.
-KEYS_A_STEP = 100
 LEAVE_SECONDS = 5.0  # of the 30 until a pod is killed; its queries drain for five before
 
 
@@ -28,18 +25,18 @@ class Checkpoint:
 
     def __init__(
         self,
-        learnt: ColdStarts,
+        kept: Sequence[Kept],
         shards: Shards,
         period_seconds: float,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._learnt = learnt
+        self._kept = kept
         self._shards = shards
         self._period_seconds = period_seconds
         self._results = metrics.cold_start_checkpoints
         self._clock = clock
-        self._written: dict[int, str] = {}  # what lies there, as far as we know
+        self._written: dict[tuple[str, int], str] = {}  # what lies there, as far as we know
         self._has_read = False
         self._once = Once(warn)
 
@@ -58,18 +55,16 @@ class Checkpoint:
 
         Nothing is written before all could be read: less would take the place of more.
         """
-        texts = {number: await self._shards.read(number) for number in range(checkpoint.SHARDS)}
-        found: dict[Key, tuple[Start, ...]] = {}
-        for number, text in texts.items():
-            if text is not None:
-                self._written[number] = text
-                found |= await asyncio.to_thread(self._decoded, number, text)
-        for keys in _steps(list(found)):
-            self._learnt.restore({key: found[key] for key in keys})
-            await asyncio.sleep(0)
+        texts = {
+            (kept.name, number): await self._shards.read(number, kept.name)
+            for kept in self._kept
+            for number in range(SHARDS)
+        }
+        self._written = {place: text for place, text in texts.items() if text is not None}
+        counts = {kept.name: await self._taken(kept) for kept in self._kept}
         self._has_read = True
         self._results.labels("read").inc()
-        event("cold_starts_read", workloads=len(found))
+        event("cold_starts_read", **counts)
 
     async def save(self) -> None:
         """Write the shards that have changed, if it is this replica that writes.
@@ -78,9 +73,11 @@ class Checkpoint:
         """
         if not await self._shards.may_write():
             return
-        for number, text in enumerate(await asyncio.to_thread(self._encoded, await self._copied())):
-            if text != self._written.get(number, checkpoint.EMPTY):
-                await self._done(partial(self._write, number, text), f"shard {number}")
+        for kept in self._kept:
+            for number, text in enumerate(await kept.texts(self._clock())):
+                if text != self._written.get((kept.name, number), kept.empty):
+                    write = partial(self._write, number, kept.name, text)
+                    await self._done(write, f"{kept.name} of shard {number}")
 
     async def leave(self) -> None:
         """Write a last time, and let another replica write at once; `run` has ended before.
@@ -100,29 +97,23 @@ class Checkpoint:
 
         await self._done(bounded)
 
-    async def _write(self, number: int, text: str) -> None:
-        await self._shards.write(number, text)
-        self._written[number] = text
+    async def _taken(self, kept: Kept) -> int:
+        """Take in what was read of one kind, and return how much that was."""
+        count = 0
+        for number in range(SHARDS):
+            text = self._written.get((kept.name, number))
+            try:
+                count += await kept.take(text, self._clock()) if text is not None else 0
+            except BadCheckpoint as error:
+                self._results.labels("broken").inc()
+                why = f"{error}; its workloads are learnt anew"
+                warn("cold_starts_broken", what=kept.name, shard=number, why=why)
+        return count
+
+    async def _write(self, number: int, what: str, text: str) -> None:
+        await self._shards.write(number, what, text)
+        self._written[what, number] = text
         self._results.labels("written").inc()
-
-    async def _copied(self) -> dict[Key, tuple[Start, ...]]:
-        """Return all that was learnt, as it is; it is learnt on while others have their turn."""
-        found: dict[Key, tuple[Start, ...]] = {}
-        for keys in _steps(self._learnt.keys()):
-            found |= self._learnt.learnt(keys)
-            await asyncio.sleep(0)
-        return found
-
-    def _decoded(self, number: int, text: str) -> dict[Key, tuple[Start, ...]]:
-        try:
-            return checkpoint.decode(text, self._clock())
-        except BadCheckpoint as error:
-            self._results.labels("broken").inc()
-            warn("cold_starts_broken", shard=number, why=f"{error}; its workloads are learnt anew")
-            return {}
-
-    def _encoded(self, learnt: Mapping[Key, Sequence[Start]]) -> tuple[str, ...]:
-        return checkpoint.encode(learnt, self._clock())
 
     async def _done(self, work: Callable[[], Awaitable[None]], what: str = "checkpoint") -> bool:
         try:
@@ -139,8 +130,3 @@ class Checkpoint:
         if self._once.clear(what):
             event("cold_starts_kept_again", what=what)
         return True
-
-
-def _steps(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    for first in range(0, len(keys), KEYS_A_STEP):
-        yield keys[first : first + KEYS_A_STEP]

@@ -1,4 +1,7 @@
-"""The shards: where a checkpoint's texts lie, as ConfigMaps of our namespace or as files."""
+"""The shards: where a checkpoint's texts lie, as ConfigMaps of our namespace or as files.
+
+A shard has a text of each kind of what was learnt: cold starts, and demands.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,26 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
-from adapter.cluster import Cluster
+from adapter.cluster import Cluster, Json
 from adapter.errors import IntakeError, KubeError, StartupError
 from adapter.intake.lease import Lease
 from adapter.model.checkpoint import MAX_SHARD_BYTES
 
 NAME = "forescale-cold-starts"  # manifests/base grants these names
-_KEY = "starts"
 _NOT_FOUND = 404
 _HEAD_BYTES = 200  # what a shard has beside its JSON, rounded up
 
 
 class Shards(Protocol):
-    """Texts by number; every call raises KubeError or IntakeError, and ends within a deadline."""
+    """Texts by number and by what they are of.
 
-    async def read(self, number: int) -> str | None:
+    Every call raises KubeError or IntakeError, and ends within a deadline.
+    """
+
+    async def read(self, number: int, what: str) -> str | None:
         """Return a text; None where there is none."""
 
-    async def write(self, number: int, text: str) -> None:
+    async def write(self, number: int, what: str, text: str) -> None:
         """Put a text in place of what is there."""
 
     async def may_write(self) -> bool:
@@ -42,23 +47,24 @@ class ConfigMaps:
         self._lease = lease
         self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
 
-    async def read(self, number: int) -> str | None:
+    async def read(self, number: int, what: str) -> str | None:
         try:
             found = await self._cluster.get(f"{self._collection}/{NAME}-{number}")
         except KubeError as error:
             if error.code != _NOT_FOUND:
                 raise
             return None
-        return str((found.get("data") or {}).get(_KEY, ""))
+        text = (found.get("data") or {}).get(what)
+        return None if text is None else str(text)
 
-    async def write(self, number: int, text: str) -> None:
-        data = {"data": {_KEY: text}}
+    async def write(self, number: int, what: str, text: str) -> None:
+        data = {"data": {what: text}}
         try:
             await self._cluster.patch(f"{self._collection}/{NAME}-{number}", data)
         except KubeError as error:
             if error.code != _NOT_FOUND:
                 raise
-            await self._create(number, text)
+            await self._create(number, data)
 
     async def may_write(self) -> bool:
         return await self._lease.held()
@@ -66,14 +72,14 @@ class ConfigMaps:
     async def leave(self) -> None:
         await self._lease.release()
 
-    async def _create(self, number: int, text: str) -> None:
+    async def _create(self, number: int, data: Json) -> None:
         metadata = {
             "name": f"{NAME}-{number}",
             "namespace": self._namespace,
             "labels": {"app.kubernetes.io/managed-by": "forescale"},
         }
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-        await self._cluster.create(self._collection, body | {"data": {_KEY: text}})
+        await self._cluster.create(self._collection, body | data)
 
 
 class Folder:
@@ -84,11 +90,11 @@ class Folder:
         if not self._path.is_dir():
             raise StartupError(f"coldStart.folder: {path} is no directory; create it, or unset it")
 
-    async def read(self, number: int) -> str | None:
-        return await asyncio.to_thread(self._read, self._file(number))
+    async def read(self, number: int, what: str) -> str | None:
+        return await asyncio.to_thread(self._read, self._file(number, what))
 
-    async def write(self, number: int, text: str) -> None:
-        await asyncio.to_thread(self._write, self._file(number), text)
+    async def write(self, number: int, what: str, text: str) -> None:
+        await asyncio.to_thread(self._write, self._file(number, what), text)
 
     async def may_write(self) -> bool:
         return True
@@ -96,8 +102,8 @@ class Folder:
     async def leave(self) -> None:
         """Do nothing: there is no other."""
 
-    def _file(self, number: int) -> Path:
-        return self._path / f"{NAME}-{number}"
+    def _file(self, number: int, what: str) -> Path:
+        return self._path / f"{NAME}-{number}.{what}"
 
     @staticmethod
     def _read(file: Path) -> str | None:

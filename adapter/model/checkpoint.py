@@ -103,15 +103,7 @@ def encode(learnt: Learnt, now: float) -> tuple[str, ...]:
 
 def decode(text: str, now: float) -> dict[Key, tuple[Start, ...]]:
     """Return what a shard holds; raise BadCheckpoint saying what is wrong with it."""
-    head, _, body = text.partition("\n")
-    mark, _, rest = head.partition(" ")
-    version, _, digest = rest.partition(" ")
-    if mark != _MARK:
-        raise BadCheckpoint("it is no checkpoint of cold starts")
-    if version != VERSION:
-        raise BadCheckpoint(f"its version is `{version[:20]}`, this release reads {VERSION}")
-    if digest != _digest(body):
-        raise BadCheckpoint("its checksum is another: it was changed, or cut off")
+    body = opened(text, _MARK, VERSION, "cold starts")
     try:
         found = msgspec.json.decode(body, type=tuple[_Kept, ...])
     except (msgspec.DecodeError, RecursionError) as error:
@@ -128,7 +120,30 @@ def decode(text: str, now: float) -> dict[Key, tuple[Start, ...]]:
 
 def shard_of(key: Key) -> int:
     """Return the shard of a workload, whatever its template."""
-    return zlib.crc32(f"{key.namespace}/{key.owner}".encode()) % SHARDS
+    return shard_of_workload(key.namespace, key.owner)
+
+
+def shard_of_workload(namespace: str, name: str) -> int:
+    return zlib.crc32(f"{namespace}/{name}".encode()) % SHARDS
+
+
+def sealed(body: str, mark: str, version: str) -> str:
+    """Return a shard's text: the body below a line of mark, version and checksum."""
+    return f"{mark} {version} {_digest(body)}\n{body}"
+
+
+def opened(text: str, mark: str, version: str, what: str) -> str:
+    """Return the body of a shard's text; raise BadCheckpoint where it is another, or changed."""
+    head, _, body = text.partition("\n")
+    said, _, rest = head.partition(" ")
+    of_version, _, digest = rest.partition(" ")
+    if said != mark:
+        raise BadCheckpoint(f"it is no checkpoint of {what}")
+    if of_version != version:
+        raise BadCheckpoint(f"its version is `{of_version[:20]}`, this release reads {version}")
+    if digest != _digest(body):
+        raise BadCheckpoint("its checksum is another: it was changed, or cut off")
+    return body
 
 
 def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
@@ -141,7 +156,7 @@ def _text(shard: Iterable[tuple[Key, Sequence[Start]]]) -> str:
         size += len(part) + 1
         parts[msgspec.structs.astuple(key)] = part.decode()
     body = f"[{','.join(parts[key] for key in sorted(parts))}]"
-    return f"{_MARK} {VERSION} {_digest(body)}\n{body}"
+    return sealed(body, _MARK, VERSION)
 
 
 def _in_turn(shard: Iterable[tuple[Key, Sequence[Start]]]) -> list[tuple[Key, Sequence[Start]]]:

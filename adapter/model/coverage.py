@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 Figures = NDArray[np.float64]
 
 NEARLY = 1.01  # of a forecast: a hundredth short is no shortage
@@ -25,6 +27,12 @@ class Coverage:
         over = (forecast - outcome) / max(outcome, 1e-9)
         self._over[row] = np.where(known, np.clip(over, -1.0, 100.0), np.nan)
         self._next += 1
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over what is kept of it: of the excess the means."""
+        self._next = memo.whole(self._next)
+        memo.flags(self._enough)
+        memo.means(self._over)
 
     def of(self, rung: int, fewest: int) -> tuple[float, float] | None:
         """Return the share covered and the mean excess over the outcome, or None of too few."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
 from adapter.model.regression import Regression
 from adapter.model.season import Season
 
@@ -46,6 +48,15 @@ def _share(seconds: float) -> float:
 _SHARES = np.array([_share(180.0), _share(600.0), _share(_SLOW_SECONDS)])
 
 
+class Levels(NamedTuple):
+    """The exponential means [3], Holt's level and trend, and the usual size."""
+
+    means: Figures
+    holt: float
+    trend: float
+    usual: float
+
+
 class Experts:
     """Owns the levels of one demand; `features` [RUNGS, _FEATURES] are the regression's."""
 
@@ -70,9 +81,31 @@ class Experts:
         self._levels[:] = 0.0
         self._trend = 0.0
 
+    def memorise(self, memo: Memo) -> None:
+        """Hand over all of it."""
+        self._season.memorise(memo)
+        self._regression.memorise(memo)
+        memo.figures(self._levels)
+        self._begun = bool(memo.whole(self._begun))
+        self._holt, self._trend = memo.real(self._holt) or 0.0, memo.real(self._trend) or 0.0
+        self._usual = memo.real(self._usual) or 0.0
+
+    @property
+    def levels(self) -> Levels:
+        """Where the levels and the trend are now."""
+        return Levels(self._levels.copy(), self._holt, self._trend, self._usual)
+
+    @levels.setter
+    def levels(self, found: Levels) -> None:
+        self._levels, (_, self._holt, self._trend, self._usual) = found[0].copy(), found
+
     def add(self, now: float, value: float) -> None:
         """Take in the mean demand of the tick that ended at `now`."""
         self._season.add(now - TICK_SECONDS / 2, value)
+        self.follow(value)
+
+    def follow(self, value: float) -> None:
+        """Move the levels and the trend by the mean demand of one tick."""
         if not self._begun:
             self._begun = True
             self._levels += value

@@ -28,6 +28,8 @@ from adapter.model.experts import (
 )
 from adapter.model.foreseen import Doubt, Reckoning
 from adapter.model.hedge import Hedge
+from adapter.model.lately import Lately
+from adapter.model.memo import Memo
 from adapter.model.panic import Panic
 from adapter.model.past import Past
 from adapter.model.residuals import LOG_CAP, LOG_FLOOR, Residuals
@@ -85,6 +87,7 @@ class Forecaster:
         self._tick = -1
         self._total, self._count, self._ticks = 0.0, 0, 0
         self._before: tuple[int, float] | None = None
+        self._lately = Lately()
         self._at = -math.inf
 
     def observe(self, now: float, demand: float | None) -> None:
@@ -102,6 +105,31 @@ class Forecaster:
         self._panic.add(now, demand, float(self._margins.size[0, 0]))
         if now >= (tick + 1) * TICK_SECONDS:
             self._close()
+
+    @property
+    def at(self) -> float:
+        """When its last reading was."""
+        return self._at
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether enough is known to forecast."""
+        return self._ticks >= ENOUGH_TICKS
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over what is kept of it: what is on its way is predicted anew.
+
+        Two hours of demand are kept for that, half-minute by half-minute, beside what was learnt.
+        """
+        self._tick, self._ticks = memo.whole(self._tick), memo.whole(self._ticks)
+        self._total, self._count = memo.real(self._total) or 0.0, memo.whole(self._count)
+        self._at = memo.real(self._at) or 0.0
+        tick = memo.whole(self._before[0] if self._before else 0)
+        value = memo.real(self._before[1] if self._before else None)
+        self._before = None if value is None else (tick, value)
+        learnt = (self._experts, self._margins, self._last_margin, self._hedge)
+        for part in (self._lately, *learnt, self._coverage, self._panic):
+            part.memorise(memo)
 
     def predicted(self, horizon_seconds: float) -> float | None:
         """Return the most that is forecast from a minute up to the horizon; None before any."""
@@ -154,7 +182,7 @@ class Forecaster:
         return Reckoning(leader, weights[leader], expected, ratio)
 
     def _distrust(self, horizon_seconds: float, now: float) -> tuple[Doubt, str] | None:
-        if self._ticks < ENOUGH_TICKS:
+        if not self.is_warm:
             minutes = self._ticks * TICK_SECONDS / 60
             return Doubt.YOUNG, f"{minutes:.0f} of 30 minutes known"
         if now < self._at:
@@ -190,11 +218,28 @@ class Forecaster:
         now = (tick + 1) * TICK_SECONDS
         self._experts.add(now, value)
         before, self._before = self._before, (tick, value)
+        self._lately.add(tick, value, before[0] if before else None)
         outcome = None
         if before is not None and before[0] == tick - 1:
             outcome = (before[1] + value) / 2.0  # the minute that ends now
             self._learn(tick, outcome)
         self._predict(tick, now, value if outcome is None else outcome)
+
+    def replay(self) -> None:
+        """Predict anew what the last ticks predicted, whose outcomes are to come.
+
+        After that it goes on as the one that was remembered would have.
+        """
+        if self._before is None:
+            return
+        newest, levels = self._before[0], self._experts.levels
+        self._experts.resume()
+        for tick, value, outcome in self._lately.until(newest):
+            self._experts.follow(value)
+            if tick == newest:
+                self._experts.levels = levels  # which are of all that was before
+            if tick >= newest - LADDER_TICKS.max():
+                self._predict(tick, (tick + 1) * TICK_SECONDS, outcome)
 
     def _learn(self, tick: int, outcome: float) -> None:
         known = self._past.known(tick)

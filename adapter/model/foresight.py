@@ -53,8 +53,8 @@ Horizons = Callable[[Workload, float], Horizon]  # workload, age of the reading 
 class _Demand:
     """What is known of one demand; times are monotonic seconds."""
 
-    def __init__(self, now: float) -> None:
-        self.forecaster = Forecaster()
+    def __init__(self, now: float, forecaster: Forecaster | None = None) -> None:
+        self.forecaster = forecaster or Forecaster()
         self.present = 0.0
         self.at = -math.inf  # of the last complete total
         self.due = -math.inf
@@ -70,7 +70,16 @@ class Foresight:
         self._wishes: dict[TotalKey, tuple[Mode, float]] = {}  # and one pod's worth
         self._demands: dict[TotalKey, _Demand] = {}
         self._without_room: dict[TotalKey, Foreseen] = {}
+        self._recalled: dict[TotalKey, Forecaster] = {}  # until the next look
         self._epoch: float | None = None
+
+    def forecasters(self) -> list[tuple[TotalKey, Forecaster]]:
+        """Return what was learnt of each demand, of those that nobody asks for now, too."""
+        return [(key, one.forecaster) for key, one in self._demands.items()]
+
+    def recall(self, key: TotalKey, forecaster: Forecaster) -> None:
+        """Go on with what was learnt before a restart; whoever is warm already needs none of it."""
+        self._recalled[key] = forecaster
 
     def look(self, snapshot: Snapshot, horizons: Horizons) -> Mapping[TotalKey, Foreseen]:
         """Take in the totals whose turn it is; return what is foreseen of all that ask.
@@ -80,6 +89,7 @@ class Foresight:
         if snapshot.fleet is not self._fleet:
             self._fleet = snapshot.fleet
             self._wishes = wishes(snapshot.fleet.ordered)
+        self._take_back(snapshot.at)
         self._admit(snapshot.at)
         demands, wished = self._demands.items(), self._wishes
         due = (key for key, one in demands if one.due <= snapshot.at and key in wished)
@@ -97,6 +107,18 @@ class Foresight:
             if (one := self._demands.get(key))
         }
         return known | self._without_room
+
+    def _take_back(self, now: float) -> None:
+        """Take in what was recalled, as far as there is room."""
+        counts = Counter(key.namespace for key in self._demands)
+        for key, forecaster in self._recalled.items():
+            known = self._demands.get(key)
+            if known is not None and not known.forecaster.is_warm:
+                known.forecaster = forecaster
+            elif known is None and self._has_room(key.namespace, counts, []):
+                self._demands[key] = _Demand(now, forecaster)
+                counts[key.namespace] += 1
+        self._recalled.clear()
 
     def _admit(self, now: float) -> None:
         """Make room for new wishes, as far as there is any; forget what nobody wants for long."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 Figures = NDArray[np.float64]
 
 STEP = 0.03  # on a loss in units of its own mean
@@ -24,6 +26,11 @@ class Hedge:
         self._tau = tau
         self._mean_loss = np.full(rungs, np.nan)
         self.weights = np.full((experts, rungs), 1.0 / experts)
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over all of it."""
+        memo.figures(self._mean_loss, gaps=True)
+        memo.figures(self.weights)
 
     def combine(self, predictions: Figures) -> Figures:
         """Return the weighted mean [rungs] of predictions [experts, rungs]."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from adapter.model.memo import Memo
+
 RATIO = 1.5  # of the mean of 10 s to that of 180 s
 SIGMAS = 3.0
 LEAST_SECONDS = 60.0
@@ -25,6 +27,12 @@ class Panic:
         self._fast = self._slow = 0.0
         self._burst_at: float | None = None
         self._highest = 0.0
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over all of it."""
+        self._at, self._burst_at = memo.real(self._at), memo.real(self._burst_at)
+        self._fast, self._slow = memo.real(self._fast) or 0.0, memo.real(self._slow) or 0.0
+        self._highest = memo.real(self._highest) or 0.0
 
     def add(self, now: float, reading: float, sigma: float) -> None:
         """Take in a reading; `sigma` is the usual size of a minute's log-ratio."""

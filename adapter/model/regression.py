@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 Figures = NDArray[np.float64]
 
 FORGETTING = 0.9997  # a weight halves in 19 h of half-minutes
@@ -25,6 +27,11 @@ class Regression:
         """`first`: the weights [features] to begin with."""
         self._weights = np.tile(first, (horizons, 1))
         self._inverse = np.tile(np.eye(len(first)) * _SPREAD, (horizons, 1, 1))
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over all of it."""
+        memo.figures(self._weights)
+        memo.figures(self._inverse)
 
     def predict(self, features: Figures) -> Figures:
         """Return [horizons] for the features [horizons, features]."""

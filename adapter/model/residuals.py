@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 Figures = NDArray[np.float64]
 
 KEPT_SECONDS = 86_400.0
@@ -41,6 +43,13 @@ class Residuals:
         self._seen = np.zeros(shape)
         self._ticks, self._stored = 0, 0
         self.quantile = np.full(shape, _FIRST_QUANTILE)
+
+    def memorise(self, memo: Memo) -> None:
+        """Hand over what is kept of it: of the ring its tails."""
+        for array in (self._recent, self._long, self._seen, self.quantile):
+            memo.figures(array)
+        self._ticks, self._stored = memo.whole(self._ticks), memo.whole(self._stored)
+        memo.tails(self._ring[: self._stored])
 
     @property
     def size(self) -> Figures:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 SLOT_SECONDS = 600.0
 SLOTS = 144
 DAYS = 7
@@ -37,6 +39,15 @@ class Season:
         self._total += value
         self._count += 1
 
+    def memorise(self, memo: Memo) -> None:
+        """Hand over what is kept of it; the profile follows from that."""
+        self._slot = memo.whole(self._slot or 0) or None
+        self._total = memo.real(self._total) or 0.0
+        self._count = memo.whole(self._count)
+        memo.figures(self._slots, gaps=True)
+        if self._slot is not None:
+            self._tell(self._slot)
+
     def at(self, times: Figures) -> Figures:
         """Return the usual demand at these times; NaN where no day told it yet."""
         place = times / SLOT_SECONDS - 0.5  # a mean stands in the middle of its slot
@@ -56,6 +67,9 @@ class Season:
             self._slots[missed % size] = np.nan
         self._slot, self._total, self._count = slot, 0.0, 0
         self._slots[slot % size] = np.nan  # a week ago makes room
+        self._tell(slot)
+
+    def _tell(self, slot: int) -> None:
         self._profile = self._usual(slot)
         around = np.stack([np.roll(self._profile, by) for by in (-1, 0, 1)])
         self._peaks = np.fmax.reduce(around, axis=0)

@@ -11,11 +11,13 @@ import pytest
 
 from adapter.intake import checkpoint as module
 from adapter.intake.checkpoint import Checkpoint
+from adapter.intake.kept import KEYS_A_STEP, Demands, Starts
 from adapter.intake.kube import Kube
 from adapter.intake.lease import Lease
 from adapter.intake.shards import NAME, ConfigMaps
 from adapter.model.checkpoint import SHARDS, shard_of
 from adapter.model.coldstart import ColdStarts
+from adapter.model.foresight import Foresight
 from adapter.model.sighting import Key, Start
 from adapter.telemetry import Metrics
 from tests.adapter.intake.test_shards import CONFIG_MAPS, NAMESPACE
@@ -39,8 +41,10 @@ class Replica:
         self.metrics = Metrics()
         lease = Lease(kube, NAMESPACE, NAME, holder=name, seconds=900)
         shards = ConfigMaps(kube, NAMESPACE, lease)
+        self.foresight = Foresight()
+        learnt = (Starts(self.learnt), Demands(self.foresight))
         self.checkpoint = Checkpoint(
-            self.learnt, shards, PERIOD_SECONDS, self.metrics, clock=lambda: NOW
+            learnt, shards, PERIOD_SECONDS, self.metrics, clock=lambda: NOW
         )
 
     def count(self, result: str) -> float:
@@ -166,15 +170,15 @@ async def test_a_write_that_fails_is_tried_again_after_a_period(
 async def test_others_have_their_turn_while_much_is_taken_in(kube: Kube) -> None:
     first, second = Replica(kube, "a"), Replica(kube, "b")
     await first.checkpoint.restore()
-    for n in range(10 * module.KEYS_A_STEP):
+    for n in range(10 * KEYS_A_STEP):
         first.learnt.learn(Key("default", f"Deployment/{n}", ""), start("one"))
     await first.checkpoint.save()
     work, seen = asyncio.create_task(second.checkpoint.restore()), [0]
     while not work.done():
         seen.append(len(second.learnt.keys()))
         await asyncio.sleep(0)
-    assert len(second.learnt.keys()) == 10 * module.KEYS_A_STEP
-    assert max(b - a for a, b in pairwise(seen)) <= module.KEYS_A_STEP
+    assert len(second.learnt.keys()) == 10 * KEYS_A_STEP
+    assert max(b - a for a, b in pairwise(seen)) <= KEYS_A_STEP
 
 
 async def test_a_shard_that_cannot_be_written_stops_no_other_and_is_told_once(

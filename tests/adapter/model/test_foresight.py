@@ -8,13 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner, Pod
+from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Doubt, Foreseen, Mode
 from adapter.model.foresight import MAX_DEMANDS, MAX_PER_NAMESPACE, Foresight, wishes
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target
-from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
 INFLIGHT = Target(DEMANDS["inflight"], 16_000)
 
@@ -248,3 +250,45 @@ def test_what_nobody_wants_any_more_makes_room_for_what_somebody_does() -> None:
     seen = foresight.look(later.advance(20), horizon)
     assert {key.namespace for key in seen} == {"new"}
     assert len(seen) == 2
+
+
+def warm(world: World) -> Forecaster:
+    """Return one that has learnt for an hour."""
+    found, now = Forecaster(), WALL + world.now - START
+    for ago in range(3_600, 0, -30):
+        found.observe(now - ago, 40.0)
+    return found
+
+
+def test_what_was_recalled_takes_the_place_of_what_has_just_begun() -> None:
+    world = world_of(Mode.ACT)
+    live(world, 60)
+    ((key, _),) = world.foresight.forecasters()
+    before = warm(world)
+    world.foresight.recall(key, before)
+    world.advance(6)
+    assert world.foresight.forecasters() == [(key, before)]
+    world.foresight.recall(key, warm(world))
+    world.advance(6)
+    assert world.foresight.forecasters() == [(key, before)]
+
+
+def test_what_was_recalled_of_a_workload_without_pods_waits_and_makes_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapter.model.foresight.MAX_DEMANDS", 2)
+    world = world_of(None)
+    live(world, 60)
+    view = METRICS["llm_inference_inflight_requests"].view
+    keys = [
+        TotalKey("default", "Deployment.apps", name, "llm_inference_inflight_requests", view)
+        for name in ("at-night", "other", "beyond")
+    ]
+    for key in keys:
+        world.foresight.recall(key, warm(world))
+    world.advance(6)
+    assert [key for key, _ in world.foresight.forecasters()] == keys[:2]
+    for name in world.pods:
+        world.change(name, forecast=Mode.ACT)
+    world.advance(6)
+    assert [key.name for key, _ in world.foresight.forecasters()] == ["other", DEPLOYMENT]

@@ -14,6 +14,7 @@ from adapter.loop import Loop
 from adapter.model.batch import Batch, Buckets, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, Agg, View
 from adapter.model.fleet import Fleet, Object, Owner, Pod
+from adapter.model.foresight import Foresight
 from adapter.model.selector import EVERYTHING, Selector, parse
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.model.source import Dims
@@ -69,6 +70,10 @@ class World:
         self._loop = Loop(
             Model(hold_seconds=HOLD_SECONDS), self._fleet, self, lambda _: self.asked, Metrics()
         )
+
+    @property
+    def foresight(self) -> Foresight:
+        return self._loop.foresight
 
     @property
     def snapshot(self) -> Snapshot | None:
