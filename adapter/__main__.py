@@ -26,7 +26,9 @@ from adapter.load import load
 from adapter.loop import Loop
 from adapter.model.asked import Asked
 from adapter.model.owners import Owners
+from adapter.model.queried import Board
 from adapter.model.snapshot import Snapshot
+from adapter.model.starting import Starting
 from adapter.ops import server as ops
 from adapter.ops.coldstart import ColdStart
 from adapter.ops.probes import Parts, Probes
@@ -100,11 +102,9 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         )
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
-        why = Why(lambda: loop.snapshot, query.choice, lambda: objects.board)
         status = Status(lambda: loop.snapshot, loop.starting, probes)
-        top = Top(lambda: loop.snapshot)
-        pages: tuple[ops.Page, ...] = (why, top, ColdStart(loop.starting), *status.pages())
-        runner, port = await ops.start(settings.ops, probes, metrics, *pages)
+        shown = pages(lambda: loop.snapshot, loop.starting, lambda: objects.board, status)
+        runner, port = await ops.start(settings.ops, probes, metrics, *shown)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -126,6 +126,17 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             await _answer(core, around, spawn, stop)
         for task in tasks:
             task.cancel()
+
+
+def pages(
+    read: Callable[[], Snapshot | None],
+    starting: Starting,
+    board: Callable[[], Board],
+    status: Status,
+) -> tuple[ops.Page, ...]:
+    """Return every page of the ops port, beside its probes and /metrics."""
+    why = Why(read, query.choice, board)
+    return (why, Top(read), ColdStart(starting), *status.pages())
 
 
 def _apply(core: Core, settings: Settings) -> None:

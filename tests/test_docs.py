@@ -7,16 +7,40 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from aiohttp import web
+
+from adapter import __main__ as composition
+from adapter.api.answers import Answers
+from adapter.api.fallthrough import Fallthrough
+from adapter.api.resource import Resource
+from adapter.api.server import Server
 from adapter.cli.entry import COMMANDS
+from adapter.errors import AnswerError
+from adapter.intake.upstream import UpstreamClient
+from adapter.model.asked import Asked
+from adapter.model.queried import NOTHING
+from adapter.model.starting import Starting
 from adapter.model.target import SERVED
+from adapter.ops import server as ops
+from adapter.ops.probes import Probes
+from adapter.ops.status import Status
+from adapter.settings import Behind
 from adapter.telemetry import Metrics
 from scripts import settings_page, settings_schema
-from sidecar import wire
+from sidecar import fetch, serve, wire
+from sidecar.attribute import claim
+from sidecar.gpu import Gpus
+from sidecar.modelserver import ModelServer
+from sidecar.poll import Periods, Poller
+from sidecar.sample import Identity
+from sidecar.settings import load as load_sidecar
+from sidecar.streams import Streams
 from sidecar.telemetry import HISTOGRAMS, Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 README = (ROOT / "README.md").read_text()
+API_PAGE = (ROOT / "docs" / "api.md").read_text()
 METRICS_PAGE = (ROOT / "docs" / "metrics.md").read_text()
 TRUTH_PAGE = (ROOT / "docs" / "truth.md").read_text()
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
@@ -99,6 +123,92 @@ def test_the_settings_page_is_what_the_code_says() -> None:
 
 def test_the_settings_schema_is_what_the_code_says() -> None:
     assert settings_schema.PAGE.read_text() == settings_schema.text(), "run `make docs`"
+
+
+def of_api() -> web.Application:
+    """The API server with all that may stand behind it."""
+
+    async def nothing() -> str:
+        return ""
+
+    behind = UpstreamClient("behind", Behind(url="https://a.b"), trust=nothing, token=nothing)
+    metrics = Metrics()
+    answers = Answers(
+        read=lambda: None, asked=Asked(), now=lambda: 0.0, metrics=metrics, stall_seconds=5.0
+    )
+    return Server(
+        answers,
+        auth=None,
+        metrics=metrics,
+        ready=lambda: None,
+        now=lambda: 0.0,
+        resource=Resource(behind, lambda: None),
+        fallthrough=Fallthrough(behind),
+    ).app
+
+
+def of_ops() -> web.Application:
+    """The ops port with every page."""
+    probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
+    starting = Starting()
+    status = Status(lambda: None, starting, probes)
+    shown = composition.pages(lambda: None, starting, lambda: NOTHING, status)
+    return ops.application(probes, Metrics(), *shown)
+
+
+async def of_sidecar() -> web.Application:
+    """The sidecar, which the wrapper and the agent are too."""
+    async with fetch.session(1.0) as http:
+        poller = Poller(
+            identity=Identity("boot", "uid-1", 2.0, 0.0),
+            periods=Periods(1.0, 2.0, 2.0),
+            server=ModelServer(load_sidecar(["--engine", "none"], {}, "0").settings, http),
+            gpus=Gpus(1.0),
+            proven=lambda: claim((), None),
+        )
+        telemetry = Telemetry("0", poller.frame)
+        return serve.application(poller, Streams(telemetry), telemetry)
+
+
+def served(app: web.Application) -> set[str]:
+    """The router's paths as people read them: `/a/{name}{slash}` is `/a/NAME`."""
+    paths = (route.resource.canonical for route in app.router.routes() if route.resource)
+    return {
+        re.sub(r"{\w+}", lambda it: it[0][1:-1].upper(), p.replace("{slash}", "")) for p in paths
+    }
+
+
+def documented(title: str) -> list[list[str]]:
+    """The cells of the rows of one part of the API's page."""
+    (part,) = re.findall(rf"^## {title}.*?\n(.*?)(?=^## |\Z)", API_PAGE, re.DOTALL | re.MULTILINE)
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
+
+
+def paths_of(title: str) -> set[str]:
+    return {path for cells in documented(title) for path in re.findall(r"`([^`]+)`", cells[0])}
+
+
+async def test_every_path_of_the_adapter_is_documented_and_none_that_is_gone() -> None:
+    assert paths_of("The adapter's API") == served(of_api())
+    assert paths_of("The adapter's ops port") == served(of_ops())
+
+
+async def test_every_path_of_the_sidecar_is_documented_and_none_that_is_gone() -> None:
+    assert paths_of("The sidecar") == served(await of_sidecar())
+
+
+def kinds_of(error: type[AnswerError]) -> list[type[AnswerError]]:
+    kinds = error.__subclasses__()
+    return [*kinds, *(deeper for kind in kinds for deeper in kinds_of(kind))]
+
+
+def test_every_error_of_an_answer_is_documented_with_its_code_and_reason() -> None:
+    said = [tuple(cells[:3]) for cells in documented("Errors")]
+    assert sorted(said) == sorted(
+        (kind.__name__, str(kind.code), kind.reason) for kind in kinds_of(AnswerError)
+    )
+    assert all(len(cells) == 5 and all(cells) for cells in documented("Errors"))
 
 
 def test_every_command_is_in_the_readme() -> None:
