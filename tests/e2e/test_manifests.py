@@ -205,6 +205,33 @@ async def test_the_agent_is_taken_by_its_own_namespace_and_by_none_that_enforces
         await controlplane.kubectl("delete", "namespace", own, "--wait=false")
 
 
+async def test_the_certificate_of_cert_manager_is_the_one_that_is_mounted_and_served(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    _kustomization(tmp_path, BASE, COMPONENTS / "cert-manager")
+    built = list(yaml.safe_load_all(await _built(controlplane, tmp_path)))
+    (service,) = [one["metadata"] for one in built if one["kind"] == "Service"]
+    (pod,) = [one["spec"]["template"]["spec"] for one in built if one["kind"] == "Deployment"]
+    made = {o["metadata"]["name"]: o["spec"] for o in built if o["kind"] == "Certificate"}
+    issuers = {o["metadata"]["name"]: o["spec"] for o in built if o["kind"] == "Issuer"}
+
+    (adapter,) = pod["containers"]
+    assert adapter["args"][0] == "adapter"
+    settings, _ = load(adapter["args"][1:], {})
+    (mount,) = [m for m in adapter["volumeMounts"] if m["mountPath"] == settings.tls.folder]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    (leaf,) = [c for c in made.values() if c["secretName"] == volume["secret"]["secretName"]]
+
+    # kube-apiserver asks for this name, whatever the address.
+    assert f"{service['name']}.{service['namespace']}.svc" in leaf["dnsNames"]
+    signed_by = issuers[leaf["issuerRef"]["name"]]["ca"]["secretName"]
+    (authority,) = [one for one in made.values() if one["secretName"] == signed_by]
+    assert authority["isCA"]
+    assert "selfSigned" in issuers[authority["issuerRef"]["name"]]
+    spaces = {o["metadata"]["namespace"] for o in built if o["kind"] in ("Certificate", "Issuer")}
+    assert spaces == {service["namespace"]}
+
+
 def _kustomization(folder: Path, resource: Path, *components: Path) -> None:
     named = {
         "resources": [os.path.relpath(resource, folder)],

@@ -208,6 +208,21 @@ def test_a_total_asked_for_the_first_time_counts_held_pods() -> None:
     assert world.total(PENDING) == 100.0
 
 
+def test_the_mean_of_a_held_pod_goes_on_to_its_last_value_while_its_time_stands() -> None:
+    world = fleet_of(2, pending=0.0)
+    world.advance(40)
+    world.say["llm-0"] = {"pending": 15.0}
+    world.advance(1)
+    silence(world, "llm-0")
+    means = []
+    for _ in range(20):
+        world.advance(1)
+        found = world.answer(PENDING)
+        assert found.taken_at[0] == WALL + 41
+        means.append(found.milli[0] / 1000)
+    assert means == [float(min(second, 15)) for second in range(2, 22)]
+
+
 def test_a_value_that_was_withheld_does_not_come_back_in_a_mean() -> None:
     world = fleet_of(1, pending=500.0)
     world.advance(60)
