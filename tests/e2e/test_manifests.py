@@ -222,8 +222,10 @@ async def test_the_certificate_of_cert_manager_is_the_one_that_is_mounted_and_se
     (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
     (leaf,) = [c for c in made.values() if c["secretName"] == volume["secret"]["secretName"]]
 
+    api = settings.api
+    assert (api.service, api.namespace) == (service["name"], service["namespace"])
     # kube-apiserver asks for this name, whatever the address.
-    assert f"{service['name']}.{service['namespace']}.svc" in leaf["dnsNames"]
+    assert f"{api.service}.{api.namespace}.svc" in leaf["dnsNames"]
     signed_by = issuers[leaf["issuerRef"]["name"]]["ca"]["secretName"]
     (authority,) = [one for one in made.values() if one["secretName"] == signed_by]
     assert authority["isCA"]
