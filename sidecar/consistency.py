@@ -13,7 +13,9 @@ ENGINE_NONE = "none"
 
 def problems(values: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with these settings together, by the names of `Settings`."""
-    named = [name for name in (*custom.FIGURES, *custom.HISTOGRAMS) if values[name]]
+    named = [
+        name for name in (*custom.FIGURES, *custom.HISTOGRAMS, custom.ESTIMATE) if values[name]
+    ]
     flags = [f"--{name.replace('_', '-')}" for name in named]
     return [
         *_general(values),

@@ -23,6 +23,8 @@ FIGURES = {
     "engine_preemptions": "counter of requests put back",
 }
 HISTOGRAMS = {"engine_ttft": TTFT, "engine_queue_time": QUEUE_TIME}
+ESTIMATE = "engine_estimate"
+MAX_ESTIMATE_CHARACTERS = 200  # an adapter cuts what is longer
 
 
 def names(text: str) -> Names:
@@ -35,8 +37,15 @@ def histogram(text: str) -> Names:
     return either(text.removesuffix("_bucket")) if text else ()
 
 
-def row(values: Mapping[str, Names], model_label: str) -> Row:
-    """Return the row of these names."""
+def words(text: str) -> str:
+    """Return the words that say what the queue stands in for; raise ValueError."""
+    if text.isprintable() and len(text) <= MAX_ESTIMATE_CHARACTERS:
+        return text
+    raise ValueError(f"is no short text; give one line of at most {MAX_ESTIMATE_CHARACTERS}")
+
+
+def row(values: Mapping[str, Names], model_label: str, estimate: str | None = None) -> Row:
+    """Return the row of these names; `estimate` says why its queue is a stand-in."""
     return Row(
         kind=KIND,
         port=0,
@@ -53,6 +62,7 @@ def row(values: Mapping[str, Names], model_label: str) -> Row:
         preemptions=values["engine_preemptions"],
         histograms={key: values[name] for name, key in HISTOGRAMS.items() if values[name]},
         model_label=model_label,
+        estimate=estimate or None,
     )
 
 

@@ -100,6 +100,7 @@ FIELDS = (
     ),
     Field("engine-ttft", "engine_ttft", custom.histogram, "", "its histogram: first token"),
     Field("engine-queue-time", "engine_queue_time", custom.histogram, "", "its histogram: waiting"),
+    Field("engine-estimate", custom.ESTIMATE, custom.words, "", "why its queue is a stand-in"),
     Field("engine-model-label", "engine_model_label", label, "model", "its label of the model"),
     Field("engine-port", "engine_port", port, None, "with --engine connections: its port"),
     Field("engine-slots", "engine_slots", count, "1", "requests it serves at once, for that"),
@@ -165,11 +166,11 @@ def load(
 
 def _with_row(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values with the names of a custom engine as one row."""
-    label = values.pop("engine_model_label")
+    label, estimate = values.pop("engine_model_label"), values.pop(custom.ESTIMATE)
     given = {name: values.pop(name) for name in (*custom.FIGURES, *custom.HISTOGRAMS)}
     is_custom = values["engine"] == custom.KIND
     values["engine_port"] = values["engine_port"] or connections.PORTS.get(values["engine"])
-    return {**values, "engine_row": custom.row(given, label) if is_custom else None}
+    return {**values, "engine_row": custom.row(given, label, estimate) if is_custom else None}
 
 
 def _given(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 from sidecar import engines
 from sidecar.settings import Settings, SettingsError, load
 from sidecar.wire import Histogram
 
+PAGE_OF_ENGINES = (Path(__file__).parents[2] / "docs" / "engines.md").read_text()
 URL = "http://127.0.0.1:7000/stats"
 CUSTOM = ("--engine", "custom", "--engine-url", URL)
 PAGE = b"""\
@@ -57,6 +62,48 @@ def test_running_is_what_is_in_flight_and_does_not_wait() -> None:
     found = engines.parse_by(b"waiting 3\nall 10\n", (row,)).reading
     assert found is not None
     assert (found.pending, found.running) == (3.0, 7.0)
+
+
+# As Istio's Envoy and the endpoint picker print them.
+ENVOY = b"""\
+envoy_cluster_upstream_rq_active{cluster_name="inbound|8000||"} 9
+envoy_cluster_upstream_rq_active{cluster_name="xds-grpc"} 1
+envoy_cluster_upstream_rq_pending_active{cluster_name="inbound|8000||"} 2
+envoy_cluster_upstream_rq_pending_active{cluster_name="xds-grpc"} 5
+"""
+PICKER = b"""\
+inference_extension_flow_control_queue_size{fairness_id="a",priority="0",inference_pool="p"} 3
+inference_extension_flow_control_queue_size{fairness_id="b",priority="0",inference_pool="p"} 4
+"""
+
+
+@pytest.mark.parametrize(("page", "queue"), [(ENVOY, (2.0, 9.0)), (PICKER, (7.0, None))])
+def test_the_documented_commands_read_a_routers_gauge_and_label_it_an_estimate(
+    page: bytes, queue: tuple[float, float | None]
+) -> None:
+    metric = re.compile(rb"\w+").match(page)
+    assert metric
+    block = next(b for b in PAGE_OF_ENGINES.split("```") if metric[0].decode() in b)
+    row = load(shlex.split(block, comments=True), {}, "0").settings.engine_row
+    assert row is not None
+    found = engines.parse_by(page, (row,)).reading
+    assert found is not None
+    assert (found.pending, found.running) == queue
+    assert found.estimate
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "two\nlines"])
+def test_the_words_of_an_estimate_are_one_short_line(text: str) -> None:
+    (said,) = problems(*CUSTOM, "--engine-pending", "x", "--engine-estimate", text)
+    assert "is no short text; give one line of at most 200" in said
+
+
+def test_a_queue_of_ones_own_is_no_estimate_unless_it_is_said() -> None:
+    row = settings("--engine-pending", "waiting").engine_row
+    assert row is not None
+    assert row.estimate is None
+    (said,) = problems("--engine", "vllm", "--engine-estimate", "the router's")
+    assert said == "--engine-estimate: has a meaning only with --engine custom"
 
 
 def test_a_custom_engine_needs_its_page_and_its_queue() -> None:
