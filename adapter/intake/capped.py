@@ -22,6 +22,9 @@ SMALL_PAGE_BYTES = 256 * 1024
 
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
 
+# llama.cpp answers 501 where others answer 404: its page is switched off.
+_NO_PAGE = (404, 501)
+
 Large = Callable[[], AbstractAsyncContextManager[None]]  # waits for a place among the large pages
 
 
@@ -97,7 +100,7 @@ def _check(answer: aiohttp.ClientResponse, asked: str) -> None:
     if 300 <= answer.status < 400:  # noqa: PLR2004 - the range is the name
         raise NoPage(f"{asked} redirects, which is not followed", "redirect")
     if answer.status != 200:  # noqa: PLR2004 - the only good answer
-        failure = "no_page" if answer.status == 404 else "status"  # noqa: PLR2004
+        failure = "no_page" if answer.status in _NO_PAGE else "status"
         raise NoPage(f"{asked} answers {answer.status}", failure)
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise NoPage(f"{asked} answers compressed, which was not asked for", "compressed")

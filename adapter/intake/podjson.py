@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from adapter.errors import IntakeError
-from adapter.intake import allocation, pages
+from adapter.intake import allocation, leaders, pages
 from adapter.intake.annotations import (
     CONTAINER,
     SOURCE_LABEL,
@@ -22,16 +22,11 @@ from adapter.intake.annotations import (
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
-from adapter.model.owners import LEADER_WORKER_SET
 from adapter.model.quantity import parse_milli
 from adapter.model.sighting import Startup
 
 PORT_NAME = "forescale"
-LWS = "leaderworkerset.sigs.k8s.io"
-# Set by the LeaderWorkerSet controller.
-LEADER_WORKER_SET_LABEL = f"{LWS}/name"
 _LONGEST = 317  # characters: a kind (63), a dot and its group (253); names are shorter
-MAX_SIZE_DIGITS = 4
 USUAL_WAITS = ("", "ContainerCreating", "PodInitializing")
 
 Json = Mapping[str, Any]
@@ -57,12 +52,13 @@ def pod(raw: Json) -> Pod:
         namespace=namespace,
         name=name,
         labels=metadata.get("labels") or {},
-        owners=tuple(filter(None, (controller(metadata), _leader_worker_set(metadata)))),
+        owners=tuple(filter(None, (controller(metadata), leaders.leader_worker_set(metadata)))),
         phase=status.get("phase") or "Pending",
         terminating=bool(metadata.get("deletionTimestamp")),
         ip=status.get("podIP") or None,
         port=port,
         model_ready=bool(running.get("ready")),
+        model_probed=_is_probed(raw, container),
         model_started_at=_unix(started),
         ready_changed_at=_unix(ready.get("lastTransitionTime")),
         source=source,
@@ -81,7 +77,7 @@ def pod(raw: Json) -> Pod:
         ends=spec.get("restartPolicy", "Always") != "Always",
         target=target(noted),
         forecast=forecast(noted),
-        **_group(metadata),
+        **leaders.group(metadata),
     )
 
 
@@ -124,13 +120,6 @@ def controller(metadata: Json) -> Owner | None:
     return None
 
 
-def _leader_worker_set(metadata: Json) -> Owner | None:
-    """Return the set of a leader; a worker is none of its replicas but a part of one."""
-    labels = metadata.get("labels") or {}
-    name, rank = labels.get(LEADER_WORKER_SET_LABEL), labels.get(f"{LWS}/worker-index", "0")
-    return Owner(LEADER_WORKER_SET.qualified, name) if name and rank == "0" else None
-
-
 def model_container(raw: Json) -> str:
     """Return the container that serves the model: annotated, or asking for a GPU, or the first."""
     noted = _mapping(raw, "metadata").get("annotations") or {}
@@ -144,19 +133,10 @@ def model_container(raw: Json) -> str:
     return str((plain or containers or [{}])[0].get("name", ""))
 
 
-def _group(metadata: Json) -> dict[str, Any]:
-    """Return the pod's place in its LeaderWorkerSet group; nothing where it is in none."""
-    labels = metadata.get("labels") or {}
-    name, index = labels.get(f"{LWS}/name"), labels.get(f"{LWS}/group-index")
-    rank, size = labels.get(f"{LWS}/worker-index"), _size(metadata)
-    if not (name and index and rank and rank.isdecimal()) or size < 2:  # noqa: PLR2004 - no group
-        return {}
-    return {"group": f"{name}/{index}", "rank": int(rank), "group_size": size}
-
-
-def _size(metadata: Json) -> int:
-    said = str((metadata.get("annotations") or {}).get(f"{LWS}/size", "0"))
-    return int(said) if said.isdecimal() and len(said) <= MAX_SIZE_DIGITS else 0
+def _is_probed(raw: Json, name: str) -> bool:
+    """Return whether the container is ready by a probe's word: without one it is once it runs."""
+    found = (one for one in _containers(raw, ("containers",)) if one.get("name") == name)
+    return any(one.get("readinessProbe") or one.get("startupProbe") for one in found)
 
 
 def _source(

@@ -40,7 +40,8 @@ class Scrape:
     """Asks for one pod's pages every period until it is cancelled.
 
     `deliver` gets the Reading of every answer, `fail` the reason in words of every other try,
-    with a Reading that says in which state the model server must then be.
+    with a Reading that says in which state the model server must then be. `is_ready` tells whether
+    a probe of the kubelet's says at present that the model is loaded.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Scrape:
         settings: Intake,
         metrics: Metrics,
         *,
+        is_ready: Callable[[], bool],
         deliver: Callable[[ScrapeTarget, tuple[Reading, ...]], None],
         fail: Callable[[ScrapeTarget, str, tuple[Reading, ...]], None],
     ) -> None:
@@ -57,6 +59,7 @@ class Scrape:
         self._reader = reader
         self._settings = settings
         self._metrics = metrics
+        self._is_ready = is_ready
         self._deliver = deliver
         self._fail = fail
         self._once = Once(warn)
@@ -117,12 +120,18 @@ class Scrape:
                 lambda body: engines.parse(body, asked.engine),
             )
         except NoPage as error:
-            hint = _hint(asked) if error.failure in ("no_page", "redirect") else ""
-            return NoPage(f"{error}{hint}", error.failure)
+            return self._explained(error, asked)
         self._cost_seconds += cost
         if found.reading is None:
             return NoPage(f"{there} has none of the metric names of {asked.engine}", "no_engine")
         return self._sound(found.reading, found.problems)
+
+    def _explained(self, error: NoPage, asked: MetricsPage) -> NoPage:
+        """Say what would give the page; of one that is closed, that no waiting does."""
+        if error.failure == "no_server" and self._is_ready():
+            return NoPage(f"{error}, yet the pod's probe passes{_hint(asked)}", "closed")
+        hint = _hint(asked) if error.failure in ("no_page", "redirect") else ""
+        return NoPage(f"{error}{hint}", error.failure)
 
     def _sound(self, reading: wire.EngineReading, problems: Sequence[str]) -> wire.EngineReading:
         """Return the reading with its page's unusable figures, which are None in it, in words."""
@@ -150,9 +159,10 @@ class Scrape:
     def _missing(self, error: NoPage, now: float) -> None:
         """Say in which state a server without a page must be.
 
-        Nothing listens: the model is being loaded. It answers with an error, and has not answered
-        otherwise before: the same. It takes connections and is late: it is busy, and to call that
-        loading would take an overloaded pod out of every total; so would a network that fails.
+        Nothing listens: the model is being loaded, unless a probe says that it is. It answers with
+        an error, and has not answered otherwise before: the same. It takes connections and is late:
+        it is busy, and to call that loading would take an overloaded pod out of every total; so
+        would a network that fails.
         """
         if error.failure == "no_server":
             self._answered = False

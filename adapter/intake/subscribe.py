@@ -138,7 +138,8 @@ class Subscriber:
             return stream.run(first_delay_seconds)
         of_pages = (self._pages, settings, metrics)
         if isinstance(target, ScrapeTarget):
-            scrape = Scrape(target, *of_pages, deliver=self._take, fail=self._miss)
+            ready = functools.partial(self._is_ready, target.uid)
+            scrape = Scrape(target, *of_pages, is_ready=ready, deliver=self._take, fail=self._miss)
             return scrape.run(first_delay_seconds)
         wards = functools.partial(self._wards, target.uid)
         exporter = Exporter(target, *of_pages, wards=wards, deliver=self._take, fail=self._miss)
@@ -147,6 +148,11 @@ class Subscriber:
     def _wards(self, uid: str) -> Mapping[nodesource.PodKey, Pod]:
         speaker = self._fleet.node_sources.get(uid)
         return nodesource.wards(self._fleet, speaker) if speaker is not None else {}
+
+    def _is_ready(self, uid: str) -> bool:
+        """Return whether a probe says, by the pod's status, that its model is loaded."""
+        pod = self._fleet.pods.get(uid)
+        return pod is not None and pod.model_ready and pod.model_probed
 
     def _reader(self, uid: str) -> Read:
         if uid in self._fleet.node_sources:

@@ -104,6 +104,7 @@ class Pod(msgspec.Struct, frozen=True):
     ip: str | None = None
     port: int | None = None
     model_ready: bool = False
+    model_probed: bool = False  # a probe says whether it is ready: else it is once it runs
     model_started_at: float | None = None
     ready_changed_at: float | None = None  # Ready.lastTransitionTime
     source: SourceKind | None = SourceKind.SIDECAR

@@ -62,6 +62,24 @@ def pod_json(*, ready: bool = True, since: str = "2026-01-01T00:01:00Z") -> dict
     }
 
 
+@pytest.mark.parametrize(
+    ("place", "probe", "expected"),
+    [
+        (1, "readinessProbe", True),
+        (1, "startupProbe", True),
+        (1, "livenessProbe", False),
+        (0, "readinessProbe", False),  # another container's
+    ],
+)
+def test_a_probe_of_the_models_own_container_says_whether_it_is_ready(
+    *, place: int, probe: str, expected: bool
+) -> None:
+    raw = pod_json()
+    assert not pod(raw).model_probed
+    raw["spec"]["containers"][place][probe] = {"httpGet": {"path": "/health", "port": 8000}}
+    assert pod(raw).model_probed is expected
+
+
 def test_a_pod_carries_what_the_model_needs() -> None:
     found = pod(pod_json())
     assert (found.uid, found.name, found.ip, found.port) == ("u1", "llm-1", "10.1.2.3", 9401)

@@ -113,6 +113,46 @@ async def test_where_nothing_listens_the_model_is_loading_until_its_page_answers
             await collect(subscriber, lambda b: figures(b)[-1:] == [ZERO])
 
 
+@pytest.mark.parametrize("known", [{}, {"model_ready": True}, {"model_probed": True}])
+async def test_a_closed_page_is_loading_while_no_probe_says_otherwise(
+    known: dict[str, bool],
+) -> None:
+    batch = await heard(scraped(1, **known), has_reading)
+    assert batch.readings[0].model is ModelState.LOADING
+    assert batch.troubles["u1"].endswith("refuses connections")
+
+
+async def test_a_closed_page_of_a_ready_pod_is_told_with_its_flag_and_is_not_loading() -> None:
+    metrics = Metrics()
+    pages = (MetricsPage("triton", 1, "/metrics"),)
+    found = scraped(pages=pages, model_probed=True)
+    async with Subscriber(SETTINGS, metrics) as subscriber:
+        subscriber.follow(only(found))
+        assert (await collect(subscriber, has_reading)).readings[0].model is ModelState.LOADING
+        ready = structs.replace(found, model_ready=True)  # what the next word of the watch says
+        subscriber.follow(only(found).of([ready], 2))
+        batch = await collect(subscriber, has_reading, 30)
+    assert batch.readings[0].model is ModelState.FAILING
+    assert figures(batch) == [{}]
+    assert (
+        ":1/metrics refuses connections, yet the pod's probe passes: Triton"
+        in (batch.readings[0].why["engine"])
+    )
+    count = metrics.registry.get_sample_value
+    assert count("forescale_adapter_scrapes_total", {"result": "closed"}) == 1.0
+
+
+async def test_a_page_that_is_switched_off_is_none_of_a_model_that_loads() -> None:
+    async def off(_: web.Request) -> web.Response:
+        return web.Response(status=501)
+
+    async with listening(answering(off)) as port:
+        asked = (MetricsPage("llama.cpp", port, "/metrics"),)
+        batch = await heard(scraped(pages=asked), has_reading)
+    assert batch.readings[0].model is ModelState.FAILING
+    assert "answers 501: llama.cpp's server serves /metrics only" in batch.troubles["u1"]
+
+
 ZERO = {"pending": 0.0, "running": 2.0, "inflight": 2.0}
 
 
@@ -358,6 +398,7 @@ async def test_what_nobody_foresaw_costs_one_scrape_and_not_the_next() -> None:
             PageReader(session),
             SETTINGS,
             Metrics(),
+            is_ready=lambda: False,
             deliver=deliver,
             fail=lambda _, why, __: failed.append(why),
         )
