@@ -160,7 +160,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
 
 class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What was learnt of cold starts, kept over restarts of all replicas."""
+    """What was learnt of cold starts and of demands, kept over restarts of all replicas."""
 
     checkpoint: bool = True
     """Keep it in ConfigMaps of api.namespace; off: after a start, living pods alone teach."""

@@ -126,6 +126,19 @@ async def test_a_broken_shard_is_told_once_learnt_anew_and_costs_no_other(
     assert third.uids() == ["two"]
 
 
+async def test_broken_demands_cost_no_cold_start_of_the_same_shard(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    first, second = Replica(kube, "a"), Replica(kube, "b")
+    await first.checkpoint.restore()
+    first.learnt.learn(KEY, start("one"))
+    await first.checkpoint.save()
+    data = server.get(CONFIG_MAPS, SHARD)["data"] | {"demands": "forescale-demands 0 x"}
+    server.put(CONFIG_MAPS, {"metadata": {"name": SHARD}, "data": data})
+    await second.checkpoint.restore()
+    assert (second.uids(), second.count("broken")) == (["one"], 1)
+
+
 async def test_nothing_is_written_before_all_could_be_read(
     kube: Kube,
     server: FakeApiServer,
