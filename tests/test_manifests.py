@@ -11,6 +11,7 @@ import yaml
 
 from adapter.load import load
 from adapter.model.catalogue import METRICS
+from adapter.model.target import FORECASTS
 from adapter.settings import Settings
 from scripts import chart_schema, install_manifest
 from sidecar import probe
@@ -60,9 +61,10 @@ def test_warnings_of_hpas_know_every_metric_that_has_a_total() -> None:
     policy = next(yaml.safe_load_all(text))
     lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
     totals = yaml.safe_load(lists["totals"])
-    assert sorted(totals) == sorted(name for name, one in METRICS.items() if one.totals)
+    summed = [name for name, one in METRICS.items() if one.totals]
+    assert sorted(totals) == sorted([*summed, *FORECASTS])
     without = yaml.safe_load(lists["withoutTotals"])
-    assert sorted([*totals, *without]) == sorted(METRICS)
+    assert sorted([*totals, *without]) == sorted([*METRICS, *FORECASTS])
 
 
 def test_monitors_find_the_ports_that_the_manifests_name() -> None:
@@ -116,7 +118,8 @@ def test_warnings_of_hpas_know_every_percentage_and_every_metric_without_a_total
         if one["kind"] == "ValidatingAdmissionPolicy"
     ]
     lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
-    percentages = {name for name, one in METRICS.items() if one.unit.startswith("percent")}
+    served = METRICS | {name: METRICS[metric] for name, metric in FORECASTS.items()}
+    percentages = {name for name, one in served.items() if one.unit.startswith("percent")}
     assert set(yaml.safe_load(lists["percentages"])) == percentages
     without = {name for name, one in METRICS.items() if not one.totals}
     assert set(yaml.safe_load(lists["withoutTotals"])) == without

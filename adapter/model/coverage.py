@@ -10,6 +10,9 @@ from adapter.model.memo import Memo
 Figures = NDArray[np.float64]
 
 NEARLY = 1.01  # of a forecast: a hundredth short is no shortage
+# A forecast is served at three times the present at most. What it was beyond that has cost nothing,
+# and counted in full, five minutes of an overload would outweigh the hours after it.
+MOST_EXCESS = 2.0
 
 
 class Coverage:
@@ -25,7 +28,7 @@ class Coverage:
         row = self._next % len(self._enough)
         self._enough[row] = np.where(known, outcome <= forecast * NEARLY, np.nan)
         over = (forecast - outcome) / max(outcome, 1e-9)
-        self._over[row] = np.where(known, np.clip(over, -1.0, 100.0), np.nan)
+        self._over[row] = np.where(known, np.clip(over, -1.0, MOST_EXCESS), np.nan)
         self._next += 1
 
     def memorise(self, memo: Memo) -> None:

@@ -154,7 +154,7 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [resource], hasty) == [RESOURCE, LULL]
     assert await _warnings(api, [cpu], hasty) == []
     known: dict[str, list[str]] = {"llm-inference": [PENDING], "llm-inference-resource": [RESOURCE]}
-    for folder in sorted(EXAMPLES.iterdir()):
+    for folder in sorted(found.parent for found in EXAMPLES.glob("*/kustomization.yaml")):
         built = yaml.safe_load_all(await controlplane.kubectl("kustomize", str(folder)))
         (hpa,) = [one for one in built if one["kind"] == "HorizontalPodAutoscaler"]
         found = await _warnings(api, hpa["spec"]["metrics"], hpa["spec"].get("behavior"))
