@@ -57,6 +57,10 @@ class Foreign(FetchError):
         super().__init__(why, "no_engine")
 
 
+class Unfilled(Foreign):
+    """A metrics page without the names, as before a first request: the server has no other one."""
+
+
 class Unmeasured(NoPage):
     """A server that has its model, and no page with its names: it is not loading."""
 
@@ -142,11 +146,16 @@ class ModelServer:
     async def _try_each(
         self, pages: Iterable[Candidate]
     ) -> list[tuple[Candidate, Page | FetchError]]:
-        """Look at one server's pages in turn; only one that is not there leads to the next."""
+        """Look at one server's pages in turn; only one that is not there leads to the next.
+
+        Before its first request trtllm-serve's page is empty, and its JSON is not to be read then.
+        """
         tries: Tried = []
         for candidate in pages:
-            tries.append((candidate, await self._try(candidate)))
-            if isinstance(tries[-1][1], JsonPage) or not isinstance(tries[-1][1], NoPage | Foreign):
+            found = await self._try(candidate)
+            tries.append((candidate, found))
+            last = isinstance(found, JsonPage | Unfilled)
+            if last or not isinstance(found, NoPage | Foreign):
                 break
         return tries
 
@@ -161,7 +170,9 @@ class ModelServer:
         found = engines.parse_by(page, candidate.rows)
         if found.reading:
             return found
-        return self._wait(candidate, await self._explained(candidate, self._foreign(candidate)))
+        kind = Unfilled if page.lstrip()[:1] in (b"", b"#") else Foreign
+        why = kind(self._without_names(candidate))
+        return self._wait(candidate, await self._explained(candidate, why))
 
     async def _explained(self, candidate: Candidate, error: FetchError) -> FetchError:
         """Say what the page needs where the server is ready without it."""
@@ -223,11 +234,11 @@ class ModelServer:
         servers = dict.fromkeys(urlsplit(one.url).netloc for one in self._candidates)
         return f"nothing listens where an engine would: {', '.join(servers)}"
 
-    def _foreign(self, candidate: Candidate) -> Foreign:
+    def _without_names(self, candidate: Candidate) -> str:
         if self._kind != ENGINE_NONE:
-            return Foreign(f"{candidate.url} has none of the metric names of {self._kind}")
+            return f"{candidate.url} has none of the metric names of {self._kind}"
         offer = connections.offer(urlsplit(candidate.url).port or 80)
-        return Foreign(
+        return (
             f"{candidate.url} has none of the metric names of any known engine;"
             f" if it is the model server's, {offer}"
         )

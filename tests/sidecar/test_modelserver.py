@@ -463,6 +463,19 @@ async def test_a_foreign_server_is_asked_again_only_after_a_while_and_json_later
     assert asked.count("p8000_metrics") == 120 / modelserver.JSON_SECONDS
 
 
+@pytest.mark.parametrize("page", ["", "# HELP python_info x\n# TYPE python_info gauge\n"])
+async def test_records_beside_a_metrics_page_that_is_not_filled_yet_are_left_to_their_reader(
+    page: str,
+) -> None:
+    pages = {"p8000_prometheus__metrics": page, "p8000_metrics": "json"}
+    async with at_engines_ports(**pages) as (host, asked), fetch.session(2) as http:
+        known = searching(http, host, clock := Clock())
+        for _ in range(3):
+            assert (await known.read()).reading.state is EngineState.NONE
+            clock.now += modelserver.JSON_SECONDS
+    assert set(asked) == {"p8000_prometheus__metrics"}
+
+
 async def test_a_model_that_starts_beside_a_foreign_server_is_found_at_the_next_tick() -> None:
     clock = Clock()
     app = web.Application()
