@@ -28,9 +28,11 @@ from adapter.model.asked import Asked
 from adapter.model.owners import Owners
 from adapter.model.queried import Board
 from adapter.model.snapshot import Snapshot
+from adapter.model.spending import Spending
 from adapter.model.starting import Starting
 from adapter.ops import server as ops
 from adapter.ops.coldstart import ColdStart
+from adapter.ops.cost import Cost
 from adapter.ops.probes import Parts, Probes
 from adapter.ops.status import Status
 from adapter.ops.top import Top
@@ -103,7 +105,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
         status = Status(lambda: loop.snapshot, loop.starting, probes)
-        shown = pages(lambda: loop.snapshot, loop.starting, lambda: objects.board, status)
+        read, board = lambda: loop.snapshot, lambda: objects.board
+        shown = pages(read, loop.starting, loop.spending, board, status)
         runner, port = await ops.start(settings.ops, probes, metrics, *shown)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
@@ -131,12 +134,13 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
 def pages(
     read: Callable[[], Snapshot | None],
     starting: Starting,
+    spending: Spending,
     board: Callable[[], Board],
     status: Status,
 ) -> tuple[ops.Page, ...]:
     """Return every page of the ops port, beside its probes and /metrics."""
     why = Why(read, query.choice, board)
-    return (why, Top(read), ColdStart(starting), *status.pages())
+    return (why, Top(read), ColdStart(starting), Cost(spending), *status.pages())
 
 
 def _apply(core: Core, settings: Settings) -> None:

@@ -24,6 +24,7 @@ from adapter.model.latency import Trails
 from adapter.model.rates import Meters
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.source import Source, fold, stand
+from adapter.model.spending import Spending
 from adapter.model.starting import Horizon, Starting
 from adapter.model.window import Window
 from adapter.podgauges import PodGauges
@@ -74,6 +75,7 @@ class Loop:
         self._debuts: dict[str, debut.Debut] = {}
         self._exits = exits.Tally()
         self.starting = Starting()
+        self.spending = Spending()
         self._start_gauges = StartGauges(metrics)
         self._pod_gauges = PodGauges(metrics)
         self.foresight = Foresight()
@@ -145,6 +147,8 @@ class Loop:
         self._pod_gauges.show(self.snapshot)
         self.starting.look(fleet, standings, self._sources, wall, now)
         self._start_gauges.turn(self.starting, wall)
+        yield
+        self.spending.look(decided)
 
     def _foreseen(self, decided: Snapshot) -> Snapshot:
         """Return the Snapshot with what is foreseen of its totals."""

@@ -19,6 +19,7 @@ from adapter.errors import AnswerError
 from adapter.intake.upstream import UpstreamClient
 from adapter.model.asked import Asked
 from adapter.model.queried import NOTHING
+from adapter.model.spending import Spending
 from adapter.model.starting import Starting
 from adapter.model.target import SERVED
 from adapter.ops import server as ops
@@ -152,7 +153,7 @@ def of_ops() -> web.Application:
     probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
     starting = Starting()
     status = Status(lambda: None, starting, probes)
-    shown = composition.pages(lambda: None, starting, lambda: NOTHING, status)
+    shown = composition.pages(lambda: None, starting, Spending(), lambda: NOTHING, status)
     return ops.application(probes, Metrics(), *shown)
 
 

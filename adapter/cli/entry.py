@@ -17,6 +17,7 @@ COMMANDS = {
     "coldstart": "how long a workload's pods take until they serve",
     "top": "each workload's pods, queue and GPUs on one screen",
     "suggest": "what a pod is to carry, from live readings, and the HPA for it",
+    "cost": "what each workload's GPUs did, and what that costs",
     "doctor": "what keeps HPAs from scaling, and what mends it",
     "uninstall": "delete the APIServices, before the adapter is deleted",
 }

@@ -30,6 +30,13 @@ SHARED_ANNOTATION = "forescale.dev/shared-gpu"
 SHARING_LABELS = ("nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy")
 
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+# Karpenter, EKS, GKE and AKS, and what a spot node has there.
+SPOT_LABELS = {
+    "karpenter.sh/capacity-type": "spot",
+    "eks.amazonaws.com/capacityType": "SPOT",
+    "cloud.google.com/gke-spot": "true",
+    "kubernetes.azure.com/scalesetpriority": "spot",
+}
 
 
 class Kind(StrEnum):
@@ -150,6 +157,7 @@ def node(raw: Json) -> Node:
         product=labels.get(PRODUCT_LABEL) or None,
         created_at=datetime.fromisoformat(created).timestamp() if created else None,
         takes_pods=not spec.get("unschedulable"),
+        spot=any(labels.get(label) == value for label, value in SPOT_LABELS.items()),
     )
 
 

@@ -11,7 +11,7 @@ import http
 
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
-from adapter.intake.allocation import GPU_RESOURCE, PRODUCT_LABEL, SHARING_LABELS, Kind
+from adapter.intake.allocation import GPU_RESOURCE, PRODUCT_LABEL, SHARING_LABELS, SPOT_LABELS, Kind
 from adapter.intake.roster import Roster
 from adapter.intake.shelf import key_of
 from adapter.telemetry import Once, event, warn
@@ -88,7 +88,7 @@ def _node(raw: Json) -> Json:
     metadata, status = raw.get("metadata") or {}, raw.get("status") or {}
     labels = metadata.get("labels") or {}
     capacity = status.get("capacity") or {}
-    kept = (*SHARING_LABELS, PRODUCT_LABEL)
+    kept = (*SHARING_LABELS, PRODUCT_LABEL, *SPOT_LABELS)
     return {
         "metadata": {
             "name": metadata.get("name"),

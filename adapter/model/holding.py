@@ -35,3 +35,4 @@ class Node(msgspec.Struct, frozen=True):
     product: str | None = None  # by GPU feature discovery
     created_at: float | None = None  # Unix seconds
     takes_pods: bool = True  # it is not cordoned
+    spot: bool = False  # its provider may take it away at any time, and it costs less

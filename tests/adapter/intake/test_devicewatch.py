@@ -100,10 +100,12 @@ async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_asked(
         server.answering.set()
 
 
-async def test_a_nodes_age_product_and_cordon_reach_the_fleet(
+async def test_a_nodes_age_product_cordon_and_price_class_reach_the_fleet(
     kube: Kube, server: FakeApiServer
 ) -> None:
-    raw = node("8", **{"nvidia.com/gpu.product": "H100", "team": "a"})
+    raw = node(
+        "8", **{"nvidia.com/gpu.product": "H100", "cloud.google.com/gke-spot": "true", "team": "a"}
+    )
     raw["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     raw["spec"] = {"unschedulable": True}
     server.put(PATHS[Kind.NODE], raw)
@@ -111,5 +113,5 @@ async def test_a_nodes_age_product_and_cordon_reach_the_fleet(
     async with watching(kube, roster) as watch:
         await watch.looked(10.0)
         assert roster.fleet().nodes == {
-            "node-a": Node(None, 8, "H100", 1_767_225_600.0, takes_pods=False)
+            "node-a": Node(None, 8, "H100", 1_767_225_600.0, takes_pods=False, spot=True)
         }

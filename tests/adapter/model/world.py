@@ -15,6 +15,7 @@ from adapter.model.batch import Batch, Buckets, Column, ModelState, Origin, Poin
 from adapter.model.catalogue import METRICS, Agg, View
 from adapter.model.fleet import Fleet, Object, Owner, Pod
 from adapter.model.foresight import Foresight
+from adapter.model.holding import Node
 from adapter.model.selector import EVERYTHING, Selector, parse
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
 from adapter.model.source import Dims
@@ -55,6 +56,7 @@ class World:
         self.now = START
         self.pods = {pod.name: pod for pod in pods}
         self.selectors: dict[Object, tuple[Selector, ...]] = {}
+        self.nodes: dict[str, Node] = {}
         self.say: dict[str, Mapping[str, float]] = {}
         self.model: dict[str, ModelState] = {}
         self.why: dict[str, Mapping[str, str]] = {}
@@ -141,7 +143,7 @@ class World:
         return Batch(tuple(readings), self.troubles)
 
     def _fleet(self) -> Fleet:
-        return Fleet.of(self.pods.values(), by_selector=self.selectors)
+        return Fleet.of(self.pods.values(), by_selector=self.selectors, nodes=self.nodes)
 
     def _reading(self, name: str) -> Reading:
         return Reading(

@@ -1,0 +1,79 @@
+"""`forescale cost`: what each workload's GPUs did, in GPU-hours and in the user's own prices."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from adapter.cli import costpage, prices, reach
+from adapter.cli.failure import failed
+from adapter.cli.reach import Page
+from adapter.errors import KubeError, SettingsError, StartupError
+from adapter.model.spending import HOURS
+from adapter.ops.cost import Cost, Costs
+
+
+def run(argv: Sequence[str]) -> int:
+    """Return 0 with the figures on standard output, 1 when there are none or nobody answers."""
+    chosen = _parser().parse_args(argv)
+    try:
+        table = prices.read(chosen.prices) if chosen.prices else prices.NONE
+        costs = asyncio.run(_costs(chosen))
+    except SettingsError as error:
+        shape = "currency: EUR, perGpuHour: {NVIDIA-H100-80GB-HBM3: {onDemand: 4.1, spot: 1.6}}"
+        return failed(str(error), f"docs/cost.md has an example: {shape}", 2)
+    except StartupError as error:
+        return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
+    except KubeError as error:
+        where = "kubectl get pods shows what holds GPUs"
+        return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
+    json = msgspec.json.encode(costs).decode()
+    text = json if chosen.output == "json" else costpage.text(costs, table, chosen.night)
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="forescale cost",
+        description="Shows the GPU-hours that each workload has held since the adapter began to"
+        " listen: those in which its GPUs worked, did nothing, waited for a model, or are unknown.",
+        allow_abbrev=False,
+    )
+    made.add_argument("workload", metavar="WORKLOAD", nargs="?", default="",
+                      help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
+    made.add_argument("-A", "--all-namespaces", action="store_true")
+    made.add_argument("--prices", default="", metavar="FILE",
+                      help="YAML: what a GPU-hour costs, by product (docs/cost.md)")  # fmt: skip
+    made.add_argument("--night", type=_hours, default=(22, 6), metavar="FROM-TO",
+                      help="whole hours of UTC (default: 22-6)")  # fmt: skip
+    reach.add_options(made)
+    return made
+
+
+def _hours(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    both = [int(one) for one in (first, last) if one.isascii() and one.isdigit()]
+    if not dash or len(both) != 2 or max(both) > HOURS or both[0] == both[1]:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"`{text}` is no night: write two hours, such as 22-6")
+    return both[0] % HOURS, both[1] % HOURS
+
+
+async def _costs(chosen: argparse.Namespace) -> Costs:
+    if chosen.adapter:
+        return await _asked(reach.at(chosen.adapter), chosen)
+    async with reach.cluster(chosen.kubeconfig) as kube:
+        page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
+        return await _asked(page, chosen)
+
+
+async def _asked(page: Page, chosen: argparse.Namespace) -> Costs:
+    kind, _, name = chosen.workload.rpartition("/")
+    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
+    if not chosen.all_namespaces:
+        query["namespace"] = chosen.namespace
+    return msgspec.convert(await page(Cost.path, query), Costs, strict=False)
