@@ -5,6 +5,8 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 export UV_PYTHON_DOWNLOADS := never
+# Where it is set, each of four test workers and every process that they start compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 ONLY ?=
 
