@@ -13,7 +13,7 @@ from adapter.model import prospect
 from adapter.model.asked import Asked
 from adapter.model.catalogue import METRICS, Agg, Metric
 from adapter.model.desired import asked, key_of, targets_of
-from adapter.model.owners import Kind
+from adapter.model.owners import EVERYWHERE, Kind
 from adapter.model.queried import NOTHING, Board, Key
 from adapter.model.selector import Selector
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
@@ -181,9 +181,10 @@ def _check(metric: Metric, kind: Kind, agg: Agg) -> None:
 
 
 def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:
+    where = f" in namespace {shown(namespace)}" if namespace != EVERYWHERE else ""
     return NotFound(
-        f"{kind.kind} {shown(name)} in namespace {shown(namespace)} has no pod with a source: label"
-        " its pod template forescale.dev/source; a workload that is scaled to 0 has none"
+        f"{kind.kind} {shown(name)}{where} has no pod with a source: label its pod template"
+        " forescale.dev/source; a workload that is scaled to 0 has none"
     )
 
 

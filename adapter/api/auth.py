@@ -20,6 +20,7 @@ from adapter.api.reviews import DEADLINE_SECONDS, Reviews
 from adapter.api.turns import CALLER
 from adapter.cluster import Cluster, Json
 from adapter.errors import Forbidden, NotFound, Unauthorized
+from adapter.model.owners import NODE
 
 # Every new token costs the API server a call, so strangers with random ones are held off early; new
 # rights are asked for by known callers only: 400/s are 2,000 HPAs with three metrics each. Each
@@ -75,15 +76,18 @@ def path_alone(request: web.Request) -> Attributes:
 
 
 def metric_of(group: str) -> Policy:
-    """Return the policy of metrics: verb get on resource/metric of the API group."""
+    """Return the policy of metrics: verb get on resource/metric of the API group.
+
+    The path of a node outside of any namespace has neither that nor a resource.
+    """
 
     def policy(request: web.Request) -> Attributes:
         place = request.match_info
         return Attributes(
-            namespace=place["namespace"],
+            namespace=place.get("namespace", ""),
             group=group,
             version=place["version"],
-            resource=place["resource"],
+            resource=place.get("resource", NODE.path),
             name=place["name"],
             subresource=place["metric"],
         )

@@ -16,7 +16,7 @@ from adapter.api.values import Subject
 from adapter.errors import BadRequest, NotFound, NoValue
 from adapter.model.catalogue import GROUP, Agg, Metric
 from adapter.model.desired import targets_of
-from adapter.model.owners import NAMESPACE, Kind, Owners
+from adapter.model.owners import EVERYWHERE, NAMESPACE, NODE, Kind, Owners
 from adapter.model.queried import Key
 from adapter.model.selector import EVERYTHING
 from adapter.model.snapshot import Answer, Snapshot, TotalKey
@@ -26,6 +26,8 @@ _NAMESPACE = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}/namespaces/{{namespace}
 PATH = f"{_NAMESPACE}/{{resource}}/{{name}}/{{metric}}{{slash:/?}}"
 # How a client asks for a metric of the namespace itself.
 NAMESPACE_PATH = f"{_NAMESPACE}/metrics/{{metric}}{{slash:/?}}"
+# A node is in no namespace; an HPA asks for it within its own all the same, at PATH.
+NODE_PATH = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}/{NODE.path}/{{name}}/{{metric}}{{slash:/?}}"
 PODS = "pods"
 _IN_THE_QUERY = "a metric that is a query has none: write it in there"
 # How one object's value is asked for, as it is or as it is forecast.
@@ -41,7 +43,7 @@ class Custom:
         self._owners = owners
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one GET of either path; raise an AnswerError where there is no value."""
+        """Answer one GET of any of the paths; raise an AnswerError where there is no value."""
         return self._answers.respond(request, self._build)
 
     def _build(self, snapshot: Snapshot, request: web.Request) -> bytes:
@@ -51,7 +53,7 @@ class Custom:
         self, snapshot: Snapshot, place: Mapping[str, str], parameters: Mapping[str, str]
     ) -> bytes:
         """Return the encoded MetricValueList of one place in the URL space."""
-        kind, namespace = self._kind(place), place["namespace"]
+        kind, namespace = self._kind(place), place.get("namespace", EVERYWHERE)
         name = place.get("name", namespace)
         if kinds := self._answers.board().kinds(place["metric"]):
             return self._queried(snapshot, place, parameters, kinds)
@@ -77,10 +79,11 @@ class Custom:
         kinds: Sequence[Kind],
     ) -> bytes:
         """Answer for a metric that is a query, which has neither pods nor views."""
-        metric, namespace, kind = place["metric"], place["namespace"], self._kind(place)
+        metric, kind = place["metric"], self._kind(place)
         if kind is None or kind not in kinds:
             served = ", ".join(kind.path for kind in kinds)
             raise NotFound(f"{shown(metric)} is a query's, and served for {served} alone")
+        namespace = place["namespace"]  # no query is of what is in none
         name = place.get("name", namespace)
         queries.refuse_choices(name, parameters, _IN_THE_QUERY)
         found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, name))
@@ -91,12 +94,12 @@ class Custom:
         self, snapshot: Snapshot, place: Mapping[str, str], parameters: Mapping[str, str]
     ) -> bytes:
         """Answer how many replicas a workload needs; of `*` for those that have a target."""
-        kind, namespace = self._kind(place), place["namespace"]
-        if kind is None or kind is NAMESPACE:
+        kind = self._kind(place)
+        if kind is None or not kind.namespaced:
             raise NotFound(
                 f"{DESIRED_REPLICAS} is a workload's: ask with a metric of type Object or External"
             )
-        name = place["name"]
+        namespace, name = place["namespace"], place["name"]
         queries.refuse_choices(name, parameters, _BY_THE_TARGET)
         names = [name]
         if name == "*":
@@ -112,12 +115,12 @@ class Custom:
         """Return the kind that is asked for, None for pods."""
         resource = place.get("resource")
         if resource is None:
-            return NAMESPACE
+            return NODE if "name" in place else NAMESPACE
         if resource == PODS:
             return None
-        kind = self._owners.by_path.get(resource)
+        kind = NODE if resource == NODE.path else self._owners.by_path.get(resource)
         if kind is None:
-            served = ", ".join((PODS, *self._owners.by_path))
+            served = ", ".join((PODS, *self._owners.by_path, NODE.path))
             raise NotFound(f"{shown(resource)} have no metrics here; served are those of {served}")
         return kind
 
@@ -172,6 +175,5 @@ def _key(metric: Metric, query: Query, kind: Kind, namespace: str, name: str) ->
 def _subject(group_version: str, metric: str, kind: Kind | None, namespace: str) -> Subject:
     if kind is None:
         return Subject(group_version, metric, namespace, "Pod", "v1")
-    # A namespace is in no namespace.
-    inside = None if kind is NAMESPACE else namespace
+    inside = namespace if kind.namespaced else None
     return Subject(group_version, metric, inside, kind.kind, kind.api_version)

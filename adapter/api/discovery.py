@@ -13,7 +13,7 @@ import msgspec
 from adapter.api.resource import GROUP as RESOURCE_GROUP
 from adapter.api.resource import VERSION as RESOURCE_VERSION
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, GROUP, METRICS, VERSIONS
-from adapter.model.owners import KNOWN, NAMESPACE, Kind, Owners
+from adapter.model.owners import KNOWN, NAMESPACE, NODE, Kind, Owners
 from adapter.model.target import DESIRED_REPLICAS, FORECASTS
 
 Queried = tuple[tuple[str, Kind], ...]
@@ -88,6 +88,7 @@ class Documents:
         )
 
 
+_OUTSIDE = (NAMESPACE, NODE)
 # As metrics-server has it.
 _RESOURCE_METRICS = (
     {
@@ -140,15 +141,14 @@ def resources_with(
 
 
 def _ours(owners: Owners, queried: Queried) -> list[dict[str, object]]:
-    # A namespace is in no namespace.
-    outside = f"{NAMESPACE.path}/"
+    outside = tuple(f"{kind.path}/" for kind in _OUTSIDE)
     names = (*_names(owners), *(f"{kind.path}/{name}" for name, kind in queried))
     return [metric(name, namespaced=not name.startswith(outside)) for name in names]
 
 
 def _names(owners: Owners) -> Iterable[str]:
     yield from (f"pods/{name}" for name in (*METRICS, *FORECASTS))
-    for parent in (*owners.by_path, NAMESPACE.path):
+    for parent in (*owners.by_path, *(kind.path for kind in _OUTSIDE)):
         yield from (f"{parent}/{name}" for name in _of_objects())
     yield from (
         f"{parent}/{name}" for parent in owners.by_path for name in (*FORECASTS, DESIRED_REPLICAS)

@@ -213,6 +213,7 @@ def _metrics(answers: Answers, owners: Owners) -> list[Route]:
     of_namespace = policies.metric_of_namespace(GROUP)
     return [
         Route("custom", custom.PATH, objects, policies.metric_of(GROUP)),
+        Route("custom_node", custom.NODE_PATH, objects, policies.metric_of(GROUP)),
         Route("custom_namespace", custom.NAMESPACE_PATH, objects, of_namespace),
         Route("external", external.PATH, outside, policies.external_metric(EXTERNAL_GROUP)),
     ]

@@ -18,6 +18,7 @@ from adapter.intake import gpus as of_pod
 from adapter.intake.frames import Drop
 from adapter.model.batch import Origin, Reading
 from adapter.model.fleet import Fleet, Pod
+from adapter.model.selection import NOBODY
 from sidecar import wire
 
 Account = tuple[str, str]  # namespace, service account
@@ -52,7 +53,7 @@ def wards(fleet: Fleet, speaker: Pod) -> Mapping[PodKey, Pod]:
     """
     if speaker.node is None:
         return {}
-    there = fleet.by_node.get(speaker.node, ())
+    there = fleet.by_node.get(speaker.node, NOBODY).pods
     return {
         (pod.namespace, pod.name): pod
         for pod in there

@@ -22,6 +22,7 @@ from adapter.intake.annotations import (
 from adapter.model import exits
 from adapter.model.fleet import Exit, MetricsPage, Owner, Pod, Remark, SourceKind
 from adapter.model.gpuusage import GPU_RESOURCE
+from adapter.model.owners import NODE
 from adapter.model.quantity import parse_milli
 from adapter.model.sighting import Startup
 
@@ -115,8 +116,10 @@ def controller(metadata: Json) -> Owner | None:
             group = reference.get("apiVersion", "").rpartition("/")[0]
             kind = ".".join(filter(None, (reference.get("kind", ""), group)))
             name = reference.get("name", "")
-            # The API server takes any length; a name that no object can have is no owner.
-            return Owner(kind, name) if len(name) <= _LONGEST and len(kind) <= _LONGEST else None
+            # The API server takes any length; a name that no object can have is no owner. Nor is
+            # the node that a static pod lies on: all else that runs there would be its workload.
+            is_owner = max(len(kind), len(name)) <= _LONGEST and kind != NODE.qualified
+            return Owner(kind, name) if is_owner else None
     return None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adapter.model.foreseen import Mode
 from adapter.model.holding import NOTHING, Holding, Node
-from adapter.model.owners import NAMESPACE
+from adapter.model.owners import EVERYWHERE, NAMESPACE, NODE
 from adapter.model.selection import NOBODY, QUORUM_PERCENT, Group
 from adapter.model.selector import Selector
 from adapter.model.sighting import UNTOLD, Startup
@@ -167,7 +167,7 @@ class Fleet(msgspec.Struct, frozen=True):
     by_owner: Mapping[Object, Sequence[int]] = {}  # places
     by_selector: Mapping[Object, Sequence[Selector]] = {}  # objects that choose pods by labels
     version: int = 0
-    by_node: Mapping[str, Sequence[Pod]] = {}
+    by_node: Mapping[str, Group] = {}
     node_sources: Mapping[str, Pod] = {}  # by UID
     by_group: Mapping[tuple[str, str], tuple[Pod, ...]] = {}  # (namespace, group)
     nodes: Mapping[str, Node] = {}  # by name, where they can be watched
@@ -189,14 +189,14 @@ class Fleet(msgspec.Struct, frozen=True):
         found = {pod.uid: pod for pod in pods}
         work = (pod for pod in found.values() if pod.source is not SourceKind.NODE)
         ordered = tuple(sorted(work, key=lambda pod: (pod.namespace, pod.name)))
-        by_node: dict[str, list[Pod]] = {}
+        by_node: dict[str, list[int]] = {}
         by_group: dict[tuple[str, str], list[Pod]] = {}
         by_namespace: dict[str, list[int]] = {}
         by_owner: dict[Object, list[int]] = {}
         for place, pod in enumerate(ordered):
             by_namespace.setdefault(pod.namespace, []).append(place)
             if pod.node is not None:
-                by_node.setdefault(pod.node, []).append(pod)
+                by_node.setdefault(pod.node, []).append(place)
             if pod.group is not None:
                 by_group.setdefault((pod.namespace, pod.group), []).append(pod)
             for owner in pod.owners:
@@ -208,7 +208,7 @@ class Fleet(msgspec.Struct, frozen=True):
             by_owner,
             by_selector,
             version,
-            by_node,
+            {name: _group(ordered, places) for name, places in by_node.items()},
             {uid: pod for uid, pod in found.items() if pod.source is SourceKind.NODE},
             {key: tuple(group) for key, group in by_group.items()},
             nodes,
@@ -241,7 +241,10 @@ class Fleet(msgspec.Struct, frozen=True):
         return group
 
     def owned(self, namespace: str, kind: str, name: str) -> Group:
-        """Return the pods of one object; `kind` is qualified, as in Owner."""
+        """Return the pods of one object; `kind` is qualified, as in Owner.
+
+        Of a node those of the namespace, or of all where that is EVERYWHERE.
+        """
         key = (namespace, Owner(kind, name))
         group = self._owned.get(key)
         if group is None:
@@ -254,10 +257,15 @@ class Fleet(msgspec.Struct, frozen=True):
         """Return the names of the namespace's objects of a kind that have pods here, in order."""
         known = {*self.by_owner, *self.by_selector}
         names = {owner.name for where, owner in known if (where, owner.kind) == (namespace, kind)}
+        if kind == NODE.qualified:
+            names = {*self.by_node}
         return sorted(name for name in names if self.owned(namespace, kind, name).pods)
 
     def _found(self, key: Object) -> Group:
         namespace, owner = key
+        if owner.kind == NODE.qualified:
+            there = self.by_node.get(owner.name, NOBODY)
+            return there if namespace == EVERYWHERE else there.within(namespace)
         whole = self.by_namespace.get(namespace, NOBODY)
         if owner.kind == NAMESPACE.qualified:
             return whole if owner.name == namespace else NOBODY

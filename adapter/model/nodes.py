@@ -9,6 +9,7 @@ import msgspec
 
 from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.model.holding import Node
+from adapter.model.selection import NOBODY
 
 
 class Room(NamedTuple):
@@ -32,7 +33,7 @@ class Rooms(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, fleet: Fleet) -> Rooms:
         free = {
-            name: node.capacity - _held(fleet.by_node.get(name, ()))
+            name: node.capacity - _held(fleet.by_node.get(name, NOBODY).pods)
             for name, node in fleet.nodes.items()
             if node.capacity and node.takes_pods
         }

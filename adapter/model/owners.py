@@ -9,12 +9,16 @@ import msgspec
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind of object; `group` is empty for the core group."""
+    """One kind of object; `group` is empty for the core group.
+
+    What is not `namespaced` is in no namespace, and its metrics are listed so.
+    """
 
     kind: str
     resource: str
     group: str
     version: str
+    namespaced: bool = True
 
     @property
     def qualified(self) -> str:
@@ -38,7 +42,10 @@ SERVICE = Kind("Service", "services", "", "v1")
 INGRESS = Kind("Ingress", "ingresses", "networking.k8s.io", "v1")
 LEADER_WORKER_SET = Kind("LeaderWorkerSet", "leaderworkersets", "leaderworkerset.x-k8s.io", "v1")
 # Asked for in a form of its own, and not within itself.
-NAMESPACE = Kind("Namespace", "namespaces", "", "v1")
+NAMESPACE = Kind("Namespace", "namespaces", "", "v1", namespaced=False)
+# Its pods are those that run on it: of all namespaces, or of the one that it is asked for in.
+NODE = Kind("Node", "nodes", "", "v1", namespaced=False)
+EVERYWHERE = ""  # in place of a namespace
 BUILT_IN = (DEPLOYMENT, STATEFUL_SET, REPLICA_SET, SERVICE, INGRESS, LEADER_WORKER_SET)
 
 

@@ -49,6 +49,10 @@ class Group:
         """Return the one of that name, or none."""
         return self._only([n for n, found in enumerate(self.names) if found == name])
 
+    def within(self, namespace: str) -> Group:
+        """Return those of one namespace."""
+        return self._only([n for n, pod in enumerate(self.pods) if pod.namespace == namespace])
+
     def read(self) -> Group:
         """Return those that have a source of their own: of the others nothing but GPUs is known."""
         if self._read is None:

@@ -20,6 +20,7 @@ KIND = "InferenceService"
 KIND_GROUP = "e2e.forescale.dev"
 ARGUMENTS = ["--external-enabled", "true"]
 ARGUMENTS += ["--api-object-kinds", f"inferenceservices.v1.{KIND_GROUP}={KIND}"]
+NODE = "gpu-node-0"
 SERVICE = "llm-inference-service"
 RAW = {"stat": "raw"}  # the last reading: a mean would take its window to get there
 
@@ -48,6 +49,7 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
         "Deployment": PODS * BUSY / (PODS + 1),
         "Service": BUSY,  # the mean, for a target of type Value
         "Namespace": PODS * BUSY / (PODS + 1),
+        "Node": PODS * BUSY / (PODS + 1),
         GPU.upper(): PODS * BUSY / (PODS + 1),
     }
     await _told_why(scene)
@@ -57,7 +59,7 @@ async def _told_why(scene: Scene) -> None:
     """`forescale why` shows pods and arithmetic of every one of these metrics."""
     text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
     blocks = [block.splitlines() for block in text.split("\n\n")[1:]]
-    assert len(blocks) == 4, text
+    assert len(blocks) == 5, text
     total = f"{PODS * BUSY} in total / {TARGET} per pod x {PODS + 1} = 1.00, within"
     by_value = f"{BUSY} / {BUSY} = 1.00, within"
     for lines, (of, words) in zip(
@@ -66,6 +68,7 @@ async def _told_why(scene: Scene) -> None:
             (f"of Deployment {DEPLOYMENT}", total),
             (f"of Service {SERVICE}", by_value),
             (f"of Namespace {scene.namespace}", total),
+            (f"of Node {NODE}", total),
             (f"External (stat=raw,workload={DEPLOYMENT})", total),
         ),
         strict=True,
@@ -87,9 +90,14 @@ async def _ask_for_every_kind(scene: Scene) -> None:
         f"inferenceservices.{KIND_GROUP}/chat",
         "deployments.apps/*",
         "metrics",
+        f"nodes/{NODE}",
     ):
         (item,) = (await scene.raw(_path(scene, place)))["items"]
         assert quantity(item["value"]) == PODS * BUSY, place
+    everywhere = f"/apis/custom.metrics.k8s.io/v1beta2/nodes/{NODE}/{GPU}"
+    (item,) = (await scene.raw(f"{everywhere}?metricLabelSelector=stat%3Draw"))["items"]
+    assert quantity(item["value"]) >= PODS * BUSY  # other namespaces' pods count, too
+    assert item["describedObject"] == {"kind": "Node", "name": NODE, "apiVersion": "v1"}
     (item,) = (await scene.raw(_path(scene, f"services/{SERVICE}", agg="max")))["items"]
     assert quantity(item["value"]) == BUSY
     assert item["describedObject"]["kind"] == "Service"
@@ -164,6 +172,7 @@ async def _autoscale(scene: Scene) -> None:
             _object("apps/v1", "Deployment", DEPLOYMENT, divided),
             _object("v1", "Service", SERVICE, as_it_is, agg="mean"),
             _object("v1", "Namespace", scene.namespace, divided),
+            _object("v1", "Node", NODE, divided),
             {"type": "External", "external": {"metric": external, "target": divided}},
         ],
     }

@@ -25,6 +25,7 @@ from adapter.settings import ObjectQuery, Prometheus
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
+INFLIGHT = "llm_inference_inflight_requests"
 PENDING = "llm_inference_pending_requests"
 BUSY = "nvidia_gpu_utilization"
 BYTES = "nvidia_gpu_memory_used_bytes"
@@ -177,6 +178,40 @@ def test_a_namespace_is_all_its_pods_and_is_in_no_namespace(asking: Asking) -> N
         asking(f"other/{PENDING}")
 
 
+def test_a_node_is_what_runs_on_it_in_the_namespace_that_asks_or_in_all(asking: Asking) -> None:
+    asking.world.change("llm-0", node="gpu-0")
+    asking.world.change("llm-1", node="gpu-0", namespace="other")
+    asking.world.advance()
+    path = f"nodes/gpu-0/{PENDING}"
+    assert asking.values(f"default/{path}") == {"gpu-0": "4"}
+    assert asking.values(f"other/{path}") == {"gpu-0": "1500m"}
+    assert asking.values(f"other/nodes/*/{PENDING}") == {"gpu-0": "1500m"}
+    place = {"version": "v1beta2", "name": "gpu-0", "metric": PENDING}
+    for name in ("gpu-0", "*"):
+        snapshot = asking.answers.snapshot()
+        (item,) = json.loads(asking.custom.answer(snapshot, place | {"name": name}, {}))["items"]
+        assert item["value"] == "5500m"
+        assert item["describedObject"] == {"kind": "Node", "name": "gpu-0", "apiVersion": "v1"}
+    with pytest.raises(NotFound, match="Node `gpu-1` in namespace `default` has no pod"):
+        asking(f"default/nodes/gpu-1/{PENDING}")
+    with pytest.raises(NotFound, match="Node gpu-0 is not forecast: only the topmost owner"):
+        asking(f"default/nodes/gpu-0/{INFLIGHT}_forecast")
+
+
+def test_a_silent_pod_lowers_no_nodes_total(asking: Asking) -> None:
+    for name in ("llm-0", "llm-1"):
+        asking.world.change(name, node="gpu-0")
+    place = {"version": "v1beta2", "name": "gpu-0", "metric": PENDING}
+    asking.world.advance()
+    asking.custom.answer(asking.answers.snapshot(), place, {})
+    asking.world.asked = set(asking.asked.totals(asking.world.now))
+    asking.world.advance()
+    del asking.world.say["llm-0"]
+    asking.world.advance(100)
+    (item,) = json.loads(asking.custom.answer(asking.answers.snapshot(), place, {}))["items"]
+    assert item["value"] == "5500m"
+
+
 def test_eight_pods_at_ninety_are_720_and_a_mean_where_that_is_asked_for() -> None:
     world = World(*(serving_pod(f"llm-{number}") for number in range(8)))
     world.say = {name: {"gpu_busy_percent": 90.0} for name in world.pods}
@@ -259,7 +294,7 @@ def test_an_unknown_pod_is_not_found_and_told_why(asking: Asking) -> None:
 
 def test_an_unknown_kind_is_answered_with_the_known_ones(asking: Asking) -> None:
     with pytest.raises(NotFound, match=r"pods, deployments\.apps, statefulsets\.apps"):
-        asking(f"default/nodes/gpu-0/{PENDING}")
+        asking(f"default/jobs/gpu-0/{PENDING}")
 
 
 def test_an_owner_takes_no_label_selector(asking: Asking) -> None:

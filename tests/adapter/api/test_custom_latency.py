@@ -129,8 +129,8 @@ def test_one_of_two_models_of_a_server_is_read_by_its_label_and_asked_for_by_its
 
 
 def test_a_resource_that_has_no_latency_is_not_found(asking: Asking) -> None:
-    with pytest.raises(NotFound, match=r"nodes. have no metrics here"):
-        asking(f"default/nodes/a/{TTFT}")
+    with pytest.raises(NotFound, match=r"jobs. have no metrics here"):
+        asking(f"default/jobs/a/{TTFT}")
 
 
 def test_the_answer_is_json_a_client_can_read(asking: Asking) -> None:

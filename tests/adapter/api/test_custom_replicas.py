@@ -128,9 +128,11 @@ def test_a_service_has_the_replicas_of_its_pods(asking: Asking) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [f"default/pods/*/{DESIRED_REPLICAS}", f"default/{DESIRED_REPLICAS}"]
+    "path",
+    [f"default/pods/*/{DESIRED_REPLICAS}", f"default/{DESIRED_REPLICAS}"]
+    + [f"default/nodes/gpu-0/{DESIRED_REPLICAS}"],
 )
-def test_pods_and_namespaces_have_no_replicas(asking: Asking, path: str) -> None:
+def test_pods_namespaces_and_nodes_have_no_replicas(asking: Asking, path: str) -> None:
     with pytest.raises(NotFound, match="of type Object or External"):
         asking(path)
 

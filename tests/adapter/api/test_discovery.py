@@ -30,7 +30,7 @@ def test_every_metric_is_listed_for_pods_and_for_owners(version: str) -> None:
     listed = document(f"{GROUP}/{version}")
     assert listed["groupVersion"] == f"custom.metrics.k8s.io/{version}"
     names = [resource["name"] for resource in listed["resources"]]
-    parents = ["namespaces", *(kind.path for kind in BUILT_IN)]
+    parents = ["namespaces", "nodes", *(kind.path for kind in BUILT_IN)]
     assert "deployments.apps" in parents
     assert "services" in parents
     of_objects = [f"{parent}/{name}" for parent in parents for name in WHOLE]
@@ -48,7 +48,8 @@ def test_a_resource_can_only_be_read_one_by_one_and_has_the_scope_of_its_parent(
     # parent with both kinds of scope makes the whole group version stale.
     for resource in document(f"{GROUP}/{version}")["resources"]:
         assert resource["verbs"] == ["get"]
-        assert resource["namespaced"] is not resource["name"].startswith("namespaces/")
+        parent = resource["name"].partition("/")[0]
+        assert resource["namespaced"] is (parent not in ("namespaces", "nodes"))
         assert resource["kind"] == "MetricValueList"
         assert resource["singularName"] == ""
 

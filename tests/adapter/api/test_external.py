@@ -158,3 +158,20 @@ async def test_a_namespaces_own_metric_asks_about_the_resource_metrics(serving: 
     attributes = serving.apiserver.reviewed[-1]["resourceAttributes"]
     assert (attributes["verb"], attributes["resource"]) == ("get", "metrics")
     assert (attributes["name"], attributes["subresource"]) == (BUSY, "")
+
+
+async def test_a_node_is_asked_about_where_it_is_asked_for(serving: Serving) -> None:
+    """A right in one namespace opens that namespace's part of a node, and never the whole."""
+    serving.world.change("llm-0", node="gpu-0")
+    serving.world.advance()
+    serving.apiserver.allows = lambda spec: spec["resourceAttributes"]["namespace"] == "default"
+    base = "/apis/custom.metrics.k8s.io/v1beta2"
+    code, _, body = await serving.proxied("hpa", path=f"{base}/namespaces/default/nodes/*/{BUSY}")
+    assert (code, json.loads(body)["items"][0]["value"]) == (200, "50")
+    assert (await serving.proxied("hpa", path=f"{base}/nodes/gpu-0/{BUSY}"))[0] == 403
+    attributes = serving.apiserver.reviewed[-1]["resourceAttributes"]
+    assert (attributes["namespace"], attributes["resource"]) == ("", "nodes")
+    assert (attributes["name"], attributes["subresource"]) == ("gpu-0", BUSY)
+    serving.apiserver.allows = lambda _: True
+    code, _, body = await serving.proxied("admin", path=f"{base}/nodes/gpu-0/{BUSY}/")
+    assert json.loads(body)["items"][0]["describedObject"]["kind"] == "Node"

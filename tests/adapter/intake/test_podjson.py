@@ -436,6 +436,12 @@ def test_an_owner_of_a_name_that_no_object_can_have_is_none() -> None:
     assert controller({"ownerReferences": [owner("J" * 10_000, "a")]}) is None
 
 
+def test_the_node_of_a_static_pod_is_no_owner_of_it() -> None:
+    node = {"apiVersion": "v1", "kind": "Node", "name": "gpu-0", "controller": True}
+    assert controller({"ownerReferences": [node]}) is None
+    assert controller({"ownerReferences": [node | {"apiVersion": "example.com/v1"}]}) is not None
+
+
 @pytest.mark.parametrize(
     ("said", "ends"),
     [({}, False), ({"restartPolicy": "Always"}, False), ({"restartPolicy": "Never"}, True)],

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from adapter.model import fleet as fleets
 from adapter.model.fleet import MAX_SELECTORS, Fleet, Owner, Pod
+from adapter.model.owners import EVERYWHERE
 from adapter.model.selector import EVERYTHING, parse
 from tests.adapter.model.world import serving_pod
 
@@ -94,6 +95,22 @@ def test_a_namespace_is_all_its_pods() -> None:
     fleet = Fleet.of([serving_pod("a"), serving_pod("b", namespace="other")])
     assert fleet.owned("default", "Namespace", "default").names == ("a",)
     assert fleet.owned("default", "Namespace", "other").names == ()
+
+
+def test_a_node_is_the_pods_on_it_everywhere_or_of_one_namespace() -> None:
+    pods = [
+        serving_pod("a", node="gpu-0"),
+        serving_pod("b", node="gpu-0", namespace="other"),
+        serving_pod("c", node="gpu-1"),
+        serving_pod("d"),
+    ]
+    fleet = Fleet.of(pods)
+    assert fleet.owned(EVERYWHERE, "Node", "gpu-0").names == ("a", "b")
+    assert fleet.owned("default", "Node", "gpu-0").names == ("a",)
+    assert fleet.owned("other", "Node", "gpu-1").names == ()
+    assert fleet.owned(EVERYWHERE, "Node", "gpu-2").names == ()
+    assert fleet.objects(EVERYWHERE, "Node") == ["gpu-0", "gpu-1"]
+    assert fleet.objects("other", "Node") == ["gpu-0"]
 
 
 NAMES = st.sampled_from("abcdefgh")
