@@ -22,6 +22,7 @@ BENCHES = {
     "coldstart": "how often the next start is within the learnt P90 (15 seconds)",
     "rolling": "20 rolling restarts and 10 new CAs under the queries of an HPA (12 minutes)",
     "replay": "late requests and GPU-hours with and without the forecast (10 minutes)",
+    "sensitivity": "the forecast by cold start, target and pool size (4 minutes)",
     "hpas": "5,000 HPAs of two metrics each, 2,000 pods stream (4 minutes)",
     "growth": "what a replica costs from 100 to 10,000 pods, as a plot (6 minutes)",
     "api": "list queries against the Go library's adapter, 1 to 1,000 pods (10 minutes)",
