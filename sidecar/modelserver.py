@@ -168,7 +168,7 @@ class ModelServer:
         except FetchError as error:
             return self._wait(candidate, await self._explained(candidate, error))
         found = engines.parse_by(page, candidate.rows)
-        if found.reading:
+        if found.reading and (found.is_known or _is_at_home(found.reading.kind, candidate)):
             return found
         kind = Unfilled if page.lstrip()[:1] in (b"", b"#") else Foreign
         why = kind(self._without_names(candidate))
@@ -242,3 +242,12 @@ class ModelServer:
             f"{candidate.url} has none of the metric names of any known engine;"
             f" if it is the model server's, {offer}"
         )
+
+
+def _is_at_home(kind: str, candidate: Candidate) -> bool:
+    """Return whether the page is where this engine has its own.
+
+    Elsewhere a name without a queue, such as `request_success_total`, may be anybody's, and a
+    reading of it would call a model ready that is still loading.
+    """
+    return any(row.kind == kind for row in candidate.own)

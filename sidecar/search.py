@@ -23,19 +23,21 @@ _HINTS = {OLLAMA: f"Ollama has no page; {connections.offer(OLLAMA)}"}
 class Candidate:
     """One page to look at: the rows to look for there, and what to say when it is not there.
 
-    `ready` are URLs of which one answers 200 where the server has its model, page or none.
+    `ready` are URLs of which one answers 200 where the server has its model, page or none. `own`
+    are the rows whose place this is: another row is known there by the names of its queue alone.
     """
 
     url: str
     rows: tuple[Row, ...]
     hint: str
     ready: tuple[str, ...] = ()
+    own: tuple[Row, ...] = ()
 
 
 def named(row: Row, url: str | None) -> tuple[Candidate, ...]:
     """Return the one page of an engine that is named."""
     page = url or _url(LOOPBACK, row.port, row.path)
-    return (Candidate(page, (row,), row.hint, _ready(page, row)),)
+    return (Candidate(page, (row,), row.hint, _ready(page, row), (row,)),)
 
 
 def anywhere(host: str = LOOPBACK) -> tuple[Candidate, ...]:
@@ -57,26 +59,29 @@ def _candidate(url: str, port: int, own: list[Row]) -> Candidate:
     apart = [row for row in own if isinstance(row.ready, Ready) and row.ready.port != port]
     ready = tuple(dict.fromkeys(one for row in apart for one in _ready(url, row)))
     hint = hints or _HINTS.get(port, "is its page elsewhere?")
-    return Candidate(url, (*own, *others), hint, ready)
+    return Candidate(url, (*own, *others), hint, ready, tuple(own))
 
 
 def _ready(page: str, row: Row) -> tuple[str, ...]:
-    """Return where this engine says that it is ready: at its usual port, or at its page's.
+    """Return where this engine says that it is ready: at its page's port, or at one of its own.
 
-    It is asked without a bearer token, so over https not at all; nor where it is for probes alone:
-    it may generate, or be another server's than the page's.
+    A server with one port for both has moved with its page: what its usual port serves then is
+    another one. It is asked without a bearer token, so over https not at all; nor where it is for
+    probes alone: it may generate, or be another server's than the page's.
     """
     url = urlsplit(page)
     if not isinstance(row.ready, Ready) or row.ready.env or url.scheme != "http":
         return ()
     host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or LOOPBACK
-    ports = dict.fromkeys((row.ready.port, url.port or 80))
+    apart = (row.ready.port,) if row.ready.port != row.port else ()
+    ports = dict.fromkeys((*apart, url.port or 80))
     return tuple(_url(host, port, row.ready.path) for port in ports)
 
 
 def at(url: str) -> tuple[Candidate, ...]:
     """Return the one page of an engine that its names will tell."""
-    return (Candidate(url, engines.rows_of(AUTO), "is --engine-url its metrics page?"),)
+    rows = engines.rows_of(AUTO)
+    return (Candidate(url, rows, "is --engine-url its metrics page?", own=rows),)
 
 
 def _url(host: str, port: int, path: str) -> str:

@@ -49,17 +49,16 @@ _FIELD_LINE = re.compile(rb"^DCGM_FI_[^\n]*", re.MULTILINE)
 _LABELED = re.compile(rb"^(DCGM_FI_[A-Z0-9_]+)\{([^\n]*)\}([^\n}]*)$", re.MULTILINE)
 _LABEL = re.compile(rb'(\w+)="((?:[^"\\\n]|\\.)*)"')
 
-# How the labels of the holder are spelled: on a page that went through another scraper, on the
-# exporter's own, and on its own with --use-old-namespace. The first that is there counts.
-_HOLDERS = (
-    ("exported_namespace", "exported_pod"),
-    ("namespace", "pod"),
-    ("pod_namespace", "pod_name"),
-)
+# How the labels of the holder are spelled: by default, and with --use-old-namespace.
+_HOLDERS = (("namespace", "pod"), ("pod_namespace", "pod_name"))
 
 _READ_LABELS = frozenset(
     label.encode() for label in ("UUID", "uuid", "GPU_I_ID", "vgpu", *itertools.chain(*_HOLDERS))
 )
+# Labels of a pod stand among the exporter's own, and whoever names them may name one as those are.
+# Then nobody knows which is true: the line says no more than that somebody has this GPU.
+_ONE_MEANING = {b"uuid": b"UUID", b"pod_name": b"pod", b"pod_namespace": b"namespace"}
+_CONTESTED = b'contested="1"'
 
 PodKey = tuple[str, str]  # namespace, name
 Slot = tuple[str, str]  # GPU UUID, MIG instance id or ""
@@ -90,11 +89,12 @@ def read(page: bytes) -> Page:
     virtual: set[Slot] = set()
     for name, sample in _samples(found):
         slot, holder = _slot(sample.labels), _holder(sample.labels)
-        if slot is None or holder is None:
+        if slot is None:
             continue
-        figures.setdefault((holder, slot), _Gpu()).take(name, sample.value)
-        if sample.labels.get("vgpu"):
+        if sample.labels.get("vgpu") or sample.labels.get("contested"):
             virtual.add(slot)
+        if holder is not None:
+            figures.setdefault((holder, slot), _Gpu()).take(name, sample.value)
     holders = Counter(slot for _, slot in figures)
     shared = virtual | {slot for slot, count in holders.items() if count > 1}
     return Page(
@@ -139,9 +139,17 @@ def _problems(found: Exposition, gpus: Iterable[_Gpu]) -> tuple[str, ...]:
 
 
 def _lean(line: re.Match[bytes]) -> bytes:
-    """Return the line with the labels alone that are read here."""
-    kept = (pair[0] for pair in _LABEL.finditer(line[2]) if pair[1] in _READ_LABELS)
-    return b"%b{%b}%b" % (line[1], b",".join(kept), line[3])
+    """Return the line with the labels alone that are read here, without a holder if contested."""
+    pairs = [(pair[1], pair[0]) for pair in _LABEL.finditer(line[2]) if pair[1] in _READ_LABELS]
+    if len({_ONE_MEANING.get(name, name) for name, _ in pairs}) == len(pairs):
+        return b"%b{%b}%b" % (line[1], b",".join(text for _, text in pairs), line[3])
+    uuids = [text for name, text in pairs if _ONE_MEANING.get(name, name) == b"UUID"]
+    instances = [text for name, text in pairs if name == b"GPU_I_ID"] or [b'GPU_I_ID=""']
+    slots = itertools.product(uuids, instances)
+    return b"\n".join(
+        b"%b{%b,%b,%b}%b" % (line[1], uuid, instance, _CONTESTED, line[3])
+        for uuid, instance in slots
+    )
 
 
 def _samples(found: Exposition) -> Iterable[tuple[str, Sample]]:

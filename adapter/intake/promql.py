@@ -132,7 +132,10 @@ class _Gpu:
         return ours if self._where is None else f"{ours} or {_renamed(theirs)}"
 
     def _of(self, field: str) -> str:
-        return f'DCGM_FI_DEV_{field}{{namespace=~{self._where},exported_pod!=""}}'
+        # Where a tenant labels its pod `exported_pod`, and exporters tell pods' labels, Prometheus
+        # moves the exporter's own out of its way: whoever holds that GPU, it is not who it says.
+        own = "".join(f',exported_exported_{label}=""' for label in ("namespace", "pod"))
+        return f'DCGM_FI_DEV_{field}{{namespace=~{self._where},exported_pod!=""{own}}}'
 
 
 def _renamed(vector: str) -> str:

@@ -491,7 +491,7 @@ async def test_a_model_that_starts_beside_a_foreign_server_is_found_at_the_next_
     await runner.cleanup()
 
 
-async def test_a_page_without_a_queue_does_not_end_the_search_for_the_model() -> None:
+async def test_a_name_of_an_engine_on_anothers_page_calls_no_model_ready() -> None:
     clock = Clock()
     app = web.Application()
     app.router.add_get("/metrics", Scripted().handle)
@@ -505,7 +505,7 @@ async def test_a_page_without_a_queue_does_not_end_the_search_for_the_model() ->
         clock.now += 1.0
         after = await known.read()
     await runner.cleanup()
-    assert (before.reading.pending, before.reading.finished_total) == (None, 7.0)
+    assert (before.reading.state, before.reading.finished_total) == (EngineState.NONE, None)
     assert (after.reading.kind, after.reading.pending) == ("vllm", 1.0)
 
 

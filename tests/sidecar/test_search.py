@@ -34,6 +34,11 @@ def test_readiness_is_asked_of_the_pages_own_host_without_a_token(
     assert list(candidate.ready) == asked
 
 
+def test_what_serves_the_usual_port_says_nothing_of_a_server_that_has_moved_with_its_page() -> None:
+    (candidate,) = search.named(table.VLLM, "http://127.0.0.1:8001/metrics")
+    assert candidate.ready == ("http://127.0.0.1:8001/health",)
+
+
 @pytest.mark.parametrize(
     "row", [table.SGLANG, table.DYNAMO, table.RAY], ids=lambda row: str(row.kind)
 )

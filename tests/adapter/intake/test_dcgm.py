@@ -78,16 +78,36 @@ def test_a_blank_is_no_value_and_leaves_the_other_gpus_figures() -> None:
     [
         'namespace="default",pod="llm-0"',
         'pod_namespace="default",pod_name="llm-0",container_name="c"',
-        'namespace="gpu-operator",pod="exporter",exported_namespace="default",exported_pod="llm-0"',
     ],
 )
 def test_the_holder_is_read_in_every_spelling(labels: str) -> None:
     assert one(f'DCGM_FI_DEV_GPU_UTIL{{UUID="GPU-x",{labels}}} 50\n').keys() == {LLM_0}
 
 
-def test_an_exported_holder_that_is_empty_is_none_though_the_exporter_is_named() -> None:
-    labels = 'namespace="gpu-operator",pod="exporter",exported_namespace="",exported_pod=""'
-    assert one(f'DCGM_FI_DEV_GPU_UTIL{{UUID="GPU-x",{labels}}} 50\n') == {}
+def test_a_pods_labels_give_its_gpu_to_nobody_else() -> None:
+    line = (
+        'DCGM_FI_DEV_GPU_UTIL{exported_namespace="default",exported_pod="llm-0",UUID="GPU-evil"'
+        ',namespace="evil",pod="attacker"} 100\n'
+    )
+    assert one(line).keys() == {("evil", "attacker")}
+
+
+@pytest.mark.parametrize(
+    "label", ['pod="llm-0"', 'namespace="default"', 'pod_name="llm-0"', 'UUID="GPU-x"', 'uuid="z"']
+)
+def test_labels_that_contradict_the_exporters_cost_their_own_gpu_alone(label: str) -> None:
+    evil = f'DCGM_FI_DEV_GPU_UTIL{{{label},UUID="GPU-e",namespace="evil",pod="attacker"}} 100\n'
+    mine = 'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-x",namespace="default",pod="llm-0"} 7\n'
+    found = dcgm.read((evil + mine).encode())
+    assert found.problems == ()
+    assert [(pod, gpu.busy_percent) for pod, (gpu,) in found.gpus.items()] == [(LLM_0, 7.0)]
+    assert found.shared == ({LLM_0: "GPU-x"} if "GPU-x" in label else {})
+
+
+def test_whoever_hides_its_name_on_a_gpu_shares_it_all_the_same() -> None:
+    evil = 'DCGM_FI_DEV_GPU_UTIL{pod="a",UUID="GPU-x",namespace="evil",pod="attacker"} 100\n'
+    mine = 'DCGM_FI_DEV_GPU_UTIL{UUID="GPU-x",namespace="default",pod="llm-0"} 100\n'
+    assert dcgm.read((evil + mine).encode()).shared == {LLM_0: "GPU-x"}
 
 
 def test_a_gpu_of_two_pods_or_of_a_replica_is_shared() -> None:

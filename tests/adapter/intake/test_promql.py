@@ -39,6 +39,7 @@ def test_what_a_pod_says_of_another_counts_from_the_exporters_namespaces_alone()
     assert "exported_pod" not in promql.figures()["busy_percent"](promql.level, None)
     query = promql.figures({"gpu-operator", 'a"} or vector(1)'})["busy_percent"](promql.level, None)
     assert 'DCGM_FI_DEV_GPU_UTIL{namespace=~"a\\"} or vector(1)|gpu-operator",' in query
+    assert 'exported_exported_namespace="",exported_exported_pod=""}' in query  # a tenant's labels
     assert query.startswith("avg by (namespace, pod) (nvidia_gpu_utilization_ratio) * 100 or max")
 
 
