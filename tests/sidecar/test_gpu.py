@@ -139,38 +139,41 @@ async def test_a_stopped_child_is_killed_and_reaped(owner: Gpus, gpus: FakeGpus)
     assert await started(owner) != pid
 
 
-@pytest.mark.process
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="asyncio waits there within the event loop")
-async def test_two_children_that_no_signal_ends_are_joined_by_no_third_until_they_end(
-    gpus: FakeGpus,
-) -> None:
-    now = 0.0
-    owner, pids = Gpus(TIMEOUT_SECONDS, clock=lambda: now), []
-    with ExitStack() as stack:
-        for _ in range(MAX_LINGERING):
-            pids.append(await started(owner))
-            stack.enter_context(unkillable.held(pids[-1]))
-            gpus.hang(MEMORY)
-            assert (await owner.read()).gpus is None
-            gpus.heal()
-            now += 1000.0
+# What is held here is killed and traced, so a zombie that only its tracer can reap. From 3.12 on
+# asyncio reaps on the event loop and would wait there; who hangs in the driver is no zombie.
+if sys.version_info < (3, 12):
 
-        async def killed() -> bool:
-            return all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in pids)
+    @pytest.mark.process
+    async def test_two_children_that_no_signal_ends_are_joined_by_no_third_until_they_end(
+        gpus: FakeGpus,
+    ) -> None:
+        now = 0.0
+        owner, pids = Gpus(TIMEOUT_SECONDS, clock=lambda: now), []
+        with ExitStack() as stack:
+            for _ in range(MAX_LINGERING):
+                pids.append(await started(owner))
+                stack.enter_context(unkillable.held(pids[-1]))
+                gpus.hang(MEMORY)
+                assert (await owner.read()).gpus is None
+                gpus.heal()
+                now += 1000.0
 
-        await until(killed)
-        said = "2 NVML processes hang in the driver and cannot be ended"
-        assert (await owner.read()).why == said
-        assert owner.child_pid is None
-        began = time.monotonic()
+            async def killed() -> bool:
+                return all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in pids)
+
+            await until(killed)
+            said = "2 NVML processes hang in the driver and cannot be ended"
+            assert (await owner.read()).why == said
+            assert owner.child_pid is None
+            began = time.monotonic()
+            await owner.close()
+            assert time.monotonic() - began < 3 * TERMINATE_SECONDS + 0.5
+            assert (await owner.read()).why == said
+        for pid in pids:
+            await gone(pid)
+        assert await started(owner) not in pids
         await owner.close()
-        assert time.monotonic() - began < 3 * TERMINATE_SECONDS + 0.5
-        assert (await owner.read()).why == said
-    for pid in pids:
-        await gone(pid)
-    assert await started(owner) not in pids
-    await owner.close()
-    assert psutil.Process().children() == []
+        assert psutil.Process().children() == []
 
 
 async def test_without_the_library_the_reason_is_in_words_and_no_child_stays(owner: Gpus) -> None:
