@@ -47,16 +47,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _stories(chosen: argparse.Namespace) -> Stories:
-    if chosen.adapter:
-        return await _asked(reach.at(chosen.adapter), chosen)
-    async with reach.cluster(chosen.kubeconfig) as kube:
-        page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
+    async with reach.chosen_page(chosen) as page:
         return await _asked(page, chosen)
 
 
 async def _asked(page: Page, chosen: argparse.Namespace) -> Stories:
-    kind, _, name = chosen.workload.rpartition("/")
-    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
-    if not chosen.all_namespaces:
-        query["namespace"] = chosen.namespace
-    return msgspec.convert(await page(ColdStart.path, query), Stories, strict=False)
+    return msgspec.convert(
+        await page(ColdStart.path, reach.of_workloads(chosen)), Stories, strict=False
+    )

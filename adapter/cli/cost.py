@@ -64,16 +64,9 @@ def _hours(text: str) -> tuple[int, int]:
 
 
 async def _costs(chosen: argparse.Namespace) -> Costs:
-    if chosen.adapter:
-        return await _asked(reach.at(chosen.adapter), chosen)
-    async with reach.cluster(chosen.kubeconfig) as kube:
-        page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
+    async with reach.chosen_page(chosen) as page:
         return await _asked(page, chosen)
 
 
 async def _asked(page: Page, chosen: argparse.Namespace) -> Costs:
-    kind, _, name = chosen.workload.rpartition("/")
-    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
-    if not chosen.all_namespaces:
-        query["namespace"] = chosen.namespace
-    return msgspec.convert(await page(Cost.path, query), Costs, strict=False)
+    return msgspec.convert(await page(Cost.path, reach.of_workloads(chosen)), Costs, strict=False)

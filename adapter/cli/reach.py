@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,6 +57,23 @@ def add_options(parser: ArgumentParser, namespace: str = "default") -> None:
         help="ops port of an adapter, such as http://127.0.0.1:8080")  # fmt: skip
     add("--adapter-namespace", default=default.namespace, help="(%(default)s)")
     add("--adapter-service", default=default.service, help="(%(default)s)")
+
+
+@asynccontextmanager
+async def chosen_page(chosen: Namespace) -> AsyncIterator[Page]:
+    """Yield how to ask the adapter that the options of `add_options` name; raise as `cluster`."""
+    if chosen.adapter:
+        yield at(chosen.adapter)
+        return
+    async with cluster(chosen.kubeconfig) as kube:
+        yield through(kube, chosen.adapter_namespace, chosen.adapter_service)
+
+
+def of_workloads(chosen: Namespace) -> dict[str, str]:
+    """Return the query for `[KIND/]NAME`, or for all of the namespace, or of every one (-A)."""
+    kind, _, name = chosen.workload.rpartition("/")
+    query = {"name": name, "kind": WORKLOADS.get(kind.lower(), kind)}
+    return query if chosen.all_namespaces else query | {"namespace": chosen.namespace}
 
 
 def _url(text: str) -> str:

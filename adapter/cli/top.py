@@ -59,20 +59,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _answer(chosen: argparse.Namespace) -> Answer:
-    if chosen.adapter:
-        return await _asked(reach.at(chosen.adapter), chosen)
-    async with reach.cluster(chosen.kubeconfig) as kube:
-        page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
+    async with reach.chosen_page(chosen) as page:
         return await _asked(page, chosen)
 
 
 async def _asked(page: Page, chosen: argparse.Namespace) -> Answer:
-    kind, _, name = chosen.workload.rpartition("/")
-    query = {"name": name, "kind": reach.WORKLOADS.get(kind.lower(), kind)}
-    if not chosen.all_namespaces:
-        query["namespace"] = chosen.namespace
+    query = reach.of_workloads(chosen)
     loads = msgspec.convert(await page(Top.path, query), Loads, strict=False)
-    if not name or len(loads.workloads) != 1:
+    if not query["name"] or len(loads.workloads) != 1:
         return Answer(loads)
     (one,) = loads.workloads
     place = {"namespace": one.namespace, "kind": one.kind, "name": one.name}
