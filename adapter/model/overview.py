@@ -14,6 +14,7 @@ import numpy as np
 from adapter.errors import NoValue
 from adapter.model import excuses
 from adapter.model.catalogue import METRICS, RAW, Agg, Metric, View
+from adapter.model.desired import asked
 from adapter.model.fleet import Fleet, Object, Owner, Standing
 from adapter.model.foreseen import Foreseen
 from adapter.model.rows import NO_ROW, NONE
@@ -41,12 +42,25 @@ class Left(msgspec.Struct, frozen=True):
     why: str
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """What one target asks for; figures are None where its total has no value, and why.
+
+    `acting_milli` is the total as it is divided: a forecast that acts may have raised it.
+    """
+
+    target: Target
+    total_milli: int | None
+    acting_milli: int | None
+    replicas: int | None
+    why: str | None
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One workload. Each of its pods counts once: served, held, loading or omitted.
 
     `observed` and `smoothed` are its total of `demand`, as last read and in the metric's own view;
     figures are None where a query would get none, `why` says why. `target` is what one pod is to
-    carry, in the metric's unit; `desired` how many pods that asks for.
+    carry, in the metric's unit; `desired` what all targets ask for, as it is served.
     """
 
     workload: Object
@@ -65,6 +79,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     desired: int | None
     foreseen: Foreseen | None
     left: tuple[Left, ...]
+    asks: tuple[Ask, ...] = ()  # one for each target
 
     @property
     def left_more(self) -> int:
@@ -107,7 +122,8 @@ def fair(objects: Sequence[Object], most: int = MAX_WORKLOADS) -> list[Object]:
 def row(snapshot: Snapshot, workload: Object) -> Row:
     """Return one workload's row; its pods are those of the Snapshot's fleet."""
     group = group_of(snapshot.fleet, workload)
-    targets = strictest(pod.target for pod in group.pods)
+    living = (pod for pod in group.pods if snapshot.standings[pod.uid] is not Standing.ENDED)
+    targets = strictest(pod.target for pod in living)
     metric = _demand(snapshot, group, targets)
     levels = snapshot.levels(RAW, metric.series, group.places)
     serving = snapshot.serving[group.places]
@@ -118,7 +134,7 @@ def row(snapshot: Snapshot, workload: Object) -> Row:
     observed, _ = _value(snapshot, workload, metric, RAW)
     smoothed, why = _value(snapshot, workload, metric, metric.view)
     target = next((one for one in targets if one.metric == metric.name), None)
-    key = TotalKey(workload[0], workload[1].kind, workload[1].name, metric.name, metric.view)
+    asks = tuple(_ask(snapshot, workload, one) for one in targets)
     return Row(
         workload=workload,
         replicas=len(group.pods) - standings[Standing.ENDED],
@@ -133,9 +149,10 @@ def row(snapshot: Snapshot, workload: Object) -> Row:
         pending=_value(snapshot, workload, PENDING, PENDING.view)[0],
         gpu_percent=_value(snapshot, workload, GPU, GPU.view, Agg.MEAN)[0],
         target=target.milli / 1000 if target else None,
-        desired=_desired(target, smoothed),
-        foreseen=snapshot.foreseen.get(key),
+        desired=_desired(asks),
+        foreseen=snapshot.foreseen.get(_key(workload, metric)),
         left=_left(snapshot, metric, group, np.flatnonzero(~known).tolist()),
+        asks=asks,
     )
 
 
@@ -199,10 +216,24 @@ def _value(
     return answer.milli[0] / 1000, None
 
 
-def _desired(target: Target | None, smoothed: float | None) -> int | None:
-    if target is None or smoothed is None:
-        return None
-    return target.replicas(round(1000 * smoothed))
+def _key(workload: Object, metric: Metric) -> TotalKey:
+    return TotalKey(workload[0], workload[1].kind, workload[1].name, metric.name, metric.view)
+
+
+def _ask(snapshot: Snapshot, workload: Object, target: Target) -> Ask:
+    metric = METRICS[target.metric]
+    total, why = _value(snapshot, workload, metric, metric.view)
+    if total is None:
+        return Ask(target, None, None, None, why)
+    milli = round(1000 * total)
+    found = asked(snapshot, target, _key(workload, metric), milli)
+    return Ask(target, milli, found.milli, found.replicas, None)
+
+
+def _desired(asks: Sequence[Ask]) -> int | None:
+    """Return the most; nothing where one of the totals has no value, as in an answer."""
+    found = [ask.replicas for ask in asks if ask.replicas is not None]
+    return max(found) if found and len(found) == len(asks) else None
 
 
 def _left(

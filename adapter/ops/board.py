@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from adapter.model.decisions import Decision
 from adapter.model.exits import Workload
 from adapter.model.fleet import Object
 from adapter.model.overview import Row, SourceRow
@@ -24,6 +25,7 @@ MAX_CHARACTERS = (
 )
 MAX_LEFT = 200  # pods without a value that are named
 NONE = "-"
+UNCHANGED = "Since this replica began to look, nothing changed."
 
 FLEET = ("Namespace", "Workload", "Replicas", "Served", "Held", "Loading", "Omitted", "Waiting",
          "Demand", "GPU")  # fmt: skip
@@ -47,11 +49,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One workload's chart in words; `query` is what its figures are asked for with."""
+    """One workload's chart in words; `query` is what its figures are asked for with.
+
+    `changes` are its last decisions, the newest first.
+    """
 
     query: str
     title: str
     words: str
+    changes: tuple[str, ...] = ()
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -74,6 +80,7 @@ class Seen(msgspec.Struct, frozen=True):
     horizons: Mapping[Object, Horizon]
     checks: Sequence[Check]
     certificates: Mapping[str, str]
+    decisions: Mapping[Object, Sequence[Decision]] = {}
 
 
 def board(seen: Seen) -> Board:
@@ -82,7 +89,7 @@ def board(seen: Seen) -> Board:
         "no reading yet" if seen.wall is None else stamp(seen.wall),
         _summary(seen),
         (_fleet(seen), _left(seen), _sources(seen), _checks(seen), _certificates(seen)),
-        tuple(_chart(row, seen.horizons.get(row.workload)) for row in seen.rows),
+        tuple(_chart(row, seen) for row in seen.rows),
     )
 
 
@@ -215,11 +222,17 @@ def _certificates(seen: Seen) -> Table:
     return _table("certificates", "Certificates", ("What for", "State"), rows, words)
 
 
-def _chart(row: Row, horizon: Horizon | None) -> Chart:
+def _chart(row: Row, seen: Seen) -> Chart:
     one = whose(row.workload)
     query = urlencode({"namespace": one.namespace, "kind": one.kind, "name": one.name})
     title = f"{one.namespace}: {one.kind} {one.name}"
-    return Chart(query, clean(title), clean(" ".join(_sentences(row, horizon))))
+    words = " ".join(_sentences(row, seen.horizons.get(row.workload)))
+    return Chart(query, clean(title), clean(words), _changes(seen.decisions.get(row.workload, ())))
+
+
+def _changes(decisions: Sequence[Decision]) -> tuple[str, ...]:
+    told = tuple(clean(f"{stamp(one.at)}: {one.words}") for one in decisions)
+    return told or (UNCHANGED,)
 
 
 def _sentences(row: Row, horizon: Horizon | None) -> list[str]:

@@ -81,10 +81,13 @@ def _cells(row: Iterable[Cell]) -> str:
 
 def _chart(chart: Chart, number: int) -> str:
     opened = " open" if number < OPEN_CHARTS else ""
+    changes = "".join(f"<li>{_text(words)}</li>" for words in chart.changes)
     return f"""<details class="chart" data-query="{_text(chart.query)}"{opened}>
 <summary>{_text(chart.title)}</summary>
 <div class="plot" role="img" aria-label="{_text(chart.title)}"></div>
 <p class="words">{_text(chart.words)}</p>
+<h3>Last changes</h3>
+<ol class="changes">{changes}</ol>
 </details>"""
 
 

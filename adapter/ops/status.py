@@ -14,6 +14,7 @@ from aiohttp import web
 
 from adapter.model import overview
 from adapter.model.course import Course, Story
+from adapter.model.decisions import Decisions
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Object
 from adapter.model.snapshot import Snapshot
@@ -56,6 +57,7 @@ class Status:
         self._workloads: list[Object] = []
         self._horizons: dict[Object, tuple[float, Horizon]] = {}  # and when it was worked out
         self._courses: dict[Object, Course] = {}
+        self._decisions: dict[Object, Decisions] = {}
         self._seen = _NOTHING
         self._board: Board | None = None
         self._html: bytes | None = None
@@ -152,6 +154,7 @@ class Status:
             {workload: found for workload, (_, found) in self._horizons.items()},
             seen.checks,
             seen.certificates,
+            {workload: found.kept for workload, found in self._decisions.items()},
         )
 
     async def _estimate(self, shown: list[Object], now: float) -> None:
@@ -166,14 +169,16 @@ class Status:
                 await asyncio.sleep(0)
 
     def _note(self, rows: list[overview.Row], now: float) -> None:
-        """Go on with the courses; those that nobody went on with for long have an end."""
+        """Go on with the pasts; those that nobody went on with for long have an end."""
         for row in rows:
             course = self._courses.pop(row.workload, None) or Course()
             horizon = self._horizons.get(row.workload)
             course.note(row, now, horizon[1].seconds if horizon else None)
             self._courses[row.workload] = course
+            self._decisions.setdefault(row.workload, Decisions()).note(row, now)
         kept = list(self._courses.items())[-MAX_COURSES:]
         self._courses = {one: found for one, found in kept if now - found.noted_at < KEPT_SECONDS}
+        self._decisions = {one: self._decisions[one] for one in self._courses}
 
 
 class _WithSlash:

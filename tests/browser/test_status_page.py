@@ -182,6 +182,21 @@ async def test_without_script_it_is_the_same_tables(browser: Browser, stage: Sta
         assert await page.locator('meta[http-equiv="refresh"]').count() == 1
 
 
+async def test_the_last_changes_are_told_in_words_and_go_on_live(
+    browser: Browser, stage: Stage
+) -> None:
+    said = "asks for 11 in place of 8: inflight 54 in total / 5 per pod; 4 replicas run"
+    async with opened(browser, stage) as page:
+        changes = page.locator("#charts details").first.locator(".changes li")
+        await expect(changes).to_have_text(["Since this replica began to look, nothing changed."])
+        stage.world.say["silent"] = BUSY | {"inflight": 30.0}
+        await stage.look(60)
+        await expect(changes).to_have_count(1)
+        await expect(changes).to_contain_text([said])
+    async with opened(browser, stage, java_script_enabled=False) as page:
+        await expect(page.locator("#charts li").first).to_contain_text(said)
+
+
 async def test_what_tenants_write_stays_text(browser: Browser, stage: Stage) -> None:
     for number, payload in enumerate(PAYLOADS):
         pod = serving_pod(f"p{number}")

@@ -45,6 +45,11 @@ function fill(table) {
   put(byId(`w-${table.name}`), table.words);
 }
 
+function list(parent, texts) {
+  resize(parent, texts.length, () => document.createElement("li"));
+  texts.forEach((text, i) => put(parent.children[i], text));
+}
+
 // The charts that are open, by the element that holds them.
 const drawn = new Map();
 
@@ -63,6 +68,7 @@ function arrange(charts) {
     if (parent.children[i] !== node) parent.insertBefore(node, parent.children[i] ?? null);
     put(node.querySelector("summary"), chart.title);
     put(node.querySelector(".words"), chart.words);
+    list(node.querySelector(".changes"), chart.changes);
   });
 }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from adapter.model.decisions import Decision
 from adapter.model.overview import MAX_LEFT, row, sources, workloads
 from adapter.model.starting import Horizon
 from adapter.model.target import parse
 from adapter.ops import board as boards
 from adapter.ops.board import Board, Seen, Table, board, figure
 from adapter.ops.probes import Check
-from tests.adapter.model.world import World, serving_pod
+from tests.adapter.model.world import WALL, World, serving_pod
 from tests.adapter.ops.statuspage import BUSY
 
 READY = (
@@ -71,6 +73,18 @@ def test_the_chart_has_its_figures_in_words_too(world: World) -> None:
     assert chart.words == (
         "llm_inference_inflight_requests: 36 now, 36 as mean 15 s. Target 10: 5 on each of 2 pods."
         " Shaded, until a pod asked for now serves: 90 s: cold start 75 s (9 starts)."
+    )
+
+
+def test_the_last_changes_stand_below_the_chart_with_their_time(world: World) -> None:
+    found = seen(world)
+    (quiet,) = board(found).charts
+    assert quiet.changes == ("Since this replica began to look, nothing changed.",)
+    changes = (Decision(WALL + 20, "2 -> 3 replicas"), Decision(WALL, "asks for 3\nin place of 2"))
+    told = board(msgspec.structs.replace(found, decisions={found.rows[0].workload: changes}))
+    assert told.charts[0].changes == (
+        "22:13:40 UTC: 2 -> 3 replicas",
+        "22:13:20 UTC: asks for 3 in place of 2",
     )
 
 

@@ -42,6 +42,6 @@ async def test_what_has_gone_is_forgotten_after_a_while() -> None:
     await scene.look()
     scene.world.pods.clear()
     await scene.look()
-    assert len(scene.status._courses) == 1
+    assert len(scene.status._courses) == len(scene.status._decisions) == 1
     await scene.look(1900)
-    assert scene.status._courses == {}
+    assert scene.status._courses == scene.status._decisions == {}

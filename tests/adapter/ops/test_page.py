@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from adapter.model.decisions import Decision
 from adapter.model.fleet import Exit, Memory, Owner, SourceKind
 from adapter.model.foreseen import Foreseen, Mode
 from adapter.model.overview import row, sources, workloads
@@ -128,6 +129,7 @@ def seen(text: str) -> Seen:
         {workload: Horizon(90.0, text)},
         (Check(text, passed=True, words=text), Check(f"{text}2", passed=False, words=text)),
         {text: text},
+        {workload: (Decision(WALL, text),)},
     )
 
 
@@ -151,7 +153,7 @@ def test_no_text_has_characters_that_steer_or_turn_it_around(payload: str) -> No
         text
         for table in told(payload).tables
         for text in (table.words, *(cell.text for cells in table.rows for cell in cells))
-    ]
+    ] + [text for chart in told(payload).charts for text in (chart.words, *chart.changes)]
     assert len(cells) > 30
     assert [text for text in cells if not text.isprintable()] == []
 
