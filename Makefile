@@ -65,10 +65,11 @@ debian: ## install the Debian packages that the tests need (as root)
 lock: setup ## write requirements/*.txt anew from pyproject.toml
 	@bash scripts/lock.sh
 
-docs: setup ## write docs/settings.md and the JSON Schemas of settings and chart anew from the code
+docs: setup ## write docs/settings.md, docs/pictures and the JSON Schemas of settings and chart anew from the code
 	@$(PY) -m scripts.settings_page
 	@$(PY) -m scripts.settings_schema
 	@$(PY) -m scripts.chart_schema
+	@$(PY) -m scripts.hpa_pictures
 
 install-manifest: setup ## write manifests/install.yaml and the PrometheusRule anew
 	@$(PY) -m scripts.install_manifest

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree as ET
 
 import msgspec
 
@@ -10,18 +12,16 @@ from adapter.model import hpa
 from adapter.model.hpa_behavior import History
 from adapter.model.hpa_metric import Member
 from adapter.model.hpa_policy import (
-    Behavior,
-    Change,
-    ChangeType,
     Kind,
     Metric,
     PodsMetric,
     Policy,
     ResourceMetric,
-    Rules,
     TotalMetric,
     ValueMetric,
 )
+from scripts import hpa_pictures
+from scripts.hpa_pictures import CAREFUL, course
 from tests.docs import pages
 
 PAGE = pages.DOCS / "hpa.md"
@@ -64,8 +64,7 @@ CASES = (
     Case(8, ((TOTAL, 148.0),), most=9),
     Case(6, ((TOTAL, 20.0),), before=(120.0, 6)),
 )
-SYNC_SECONDS = hpa.DEFAULT_FLAGS.sync_seconds
-CAREFUL = Behavior(down=Rules((Change(ChangeType.PODS, 1, 60),), window_seconds=120))
+WAYS = hpa_pictures.SILENT
 
 
 def test_the_page_shows_exactly_the_worked_examples() -> None:
@@ -130,20 +129,24 @@ def picture() -> str:
     return "\n".join([*lines, ""])
 
 
-def course(behavior: Behavior | None) -> Iterator[tuple[float, int, int, int]]:
-    """Yield time, load, wish and replicas of each sync: a minute's calm, a burst, calm again."""
-    policy = Policy("llm", "Deployment/llm", 1, 10, (TOTAL,), behavior)
-    history, replicas = History(), 1
-    for step in range(60):
-        at = step * SYNC_SECONDS
-        load = 96 if 60 <= at < 240 else 12
-        found = hpa.reconcile(
-            policy, history, current=replicas, members=(), answers=[load * 1000], now=at
-        )
-        history, replicas = found.history, found.replicas
-        (proposal,) = found.proposals
-        assert isinstance(proposal, hpa.Proposal)
-        yield at, load, proposal.replicas, replicas
+def test_the_pictures_are_what_the_arithmetic_draws_and_the_page_shows_each() -> None:
+    page = PAGE.read_text()
+    drawn = hpa_pictures.pictures()
+    assert sorted(path.name for path in hpa_pictures.FOLDER.glob("hpa-*.svg")) == sorted(drawn)
+    for name, text in drawn.items():
+        assert (hpa_pictures.FOLDER / name).read_text() == text, "run `make docs`"
+        ET.fromstring(text)  # noqa: S314 - our own
+        assert re.search(rf"^!\[[^]]{{40,}}\]\(pictures/{name}\)$", page, re.MULTILINE)
+
+
+def test_the_pictures_show_the_traps_that_the_page_tells_of() -> None:
+    drawn = hpa_pictures.pictures()
+    assert "within 10% of 160: stays at 10" in drawn["hpa-tolerance.svg"]
+    assert "176 = 11 full pods: still 10" in drawn["hpa-tolerance.svg"]
+    silent = {kind: [hpa_pictures.of_four(4, n, kind) for n in range(4)] for kind in WAYS}
+    assert silent == {"nothing": [1, 2, 3, 4], "pending": [1, 1, 1, 1], "zero": [1, 1, 1, 1]}
+    assert [hpa_pictures.of_four(30, n, "nothing") for n in range(4)] == [8, 6, 4, 4]
+    assert [hpa_pictures.of_four(30, n, "zero") for n in range(4)] == [8, 6, 4, 2]
 
 
 def test_the_figures_in_the_pages_words_are_the_controllers() -> None:
