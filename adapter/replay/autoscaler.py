@@ -46,7 +46,7 @@ class Hpa:
             self.policy,
             self._history,
             current=pods.wanted,
-            members=pods.members(),
+            members=pods.members(now),
             answers=[self.answer(metric, seen, pods, now) for metric in self.policy.metrics],
             now=now,
             flags=self._flags,
@@ -73,7 +73,7 @@ class Forescale(Hpa):
     ) -> None:
         super().__init__(policy, chain)
         cold = workload.cold_start.usual_seconds
-        self.horizon_seconds = cold + self.period_seconds + self.chain.delay_seconds
+        self._cold_seconds = cold
         self._drain_seconds = max(LEAST_DRAIN_SECONDS, cold / 2.0) if drain else math.inf
         self._forecaster = forecaster or Forecaster()
         self._workload = workload
@@ -97,10 +97,16 @@ class Forescale(Hpa):
         unit = 1000.0 * self._per_arrival(metric)
         total = present if isinstance(present, int) else sum(present.values())
         floor = metric.target_milli / unit
-        found = self._forecaster.publish(total / unit, self.horizon_seconds, now, floor=floor)
+        horizon = self.horizon_seconds(pods)
+        found = self._forecaster.publish(total / unit, horizon, now, floor=floor)
         if isinstance(present, int):
             return round(found.value * unit)
         return dict.fromkeys(present, round(found.value * unit / len(present)))
+
+    def horizon_seconds(self, pods: Pods) -> float:
+        """Return how far ahead is looked: until the next pod could serve."""
+        start = pods.start_seconds(self._cold_seconds)
+        return start + self.period_seconds + self.chain.delay_seconds
 
     def _per_arrival(self, metric: Metric) -> float:
         """Return what one request a second makes of the metric's total (Little's law)."""

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapter.replay import plot, report
+from adapter.replay.curve import Curve
 from adapter.replay.play import Outcome
-from adapter.replay.plot import Line
+from adapter.replay.plot import Line, Marks
 from adapter.replay.score import Score
 from adapter.replay.trace import Trace
 from adapter.replay.workload import Workload
@@ -37,6 +38,9 @@ polyline { fill: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
 .load { stroke: var(--load); } .pods { stroke: var(--pods); } .ready { stroke: var(--ready); }
 .late { fill: var(--late); } .grid { stroke: var(--line); stroke-width: .5; }
 text { font-size: 11px; fill: var(--quiet); } .y { text-anchor: end; } .x { text-anchor: middle; }
+circle { fill: var(--quiet); } circle.curve0 { fill: var(--pods); }
+circle.curve1 { fill: var(--ready); }
+.curve0 { stroke: var(--pods); } .curve1 { stroke: var(--ready); }
 b.load, b.pods, b.ready, b.late { font-weight: 600; }
 b.load { color: var(--load); } b.pods { color: var(--pods); } b.ready { color: var(--ready); }
 b.late { color: var(--late); }
@@ -55,19 +59,67 @@ class Played(msgspec.Struct, frozen=True):
     outcome: Outcome | None
 
 
-def html(trace: Trace, workload: Workload, played: Sequence[Played]) -> str:
+class Section(msgspec.Struct, frozen=True):
+    """One trace with what was played on it, and the curves over the target."""
+
+    trace: Trace
+    workload: Workload
+    played: tuple[Played, ...]
+    curves: tuple[Curve, ...]
+
+    @property
+    def scores(self) -> list[Score]:
+        return [one.score for one in self.played]
+
+
+def html(sections: Sequence[Section]) -> str:
     """Return the whole page."""
-    title = f"Replay of {trace.name}"
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in report.HEAD)
-    rows = "".join(_row(one.score) for one in played)
-    plots = "".join(_plot(trace, workload, one) for one in played)
+    title = f"Replay of {', '.join(one.trace.name for one in sections)}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<h1>{escape(title)}</h1><p>{escape(report.about(trace, workload))}</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_LEGEND}{plots}"
-        "</body></html>\n"
+        f"{''.join(_section(one) for one in sections)}</body></html>\n"
     )
+
+
+def _section(one: Section) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in report.HEAD)
+    rows = "".join(_row(score) for score in one.scores)
+    plots = "".join(_plot(one.trace, one.workload, played) for played in one.played)
+    return (
+        f"<h1>Replay of {escape(one.trace.name)}</h1>"
+        f"<p>{escape(report.about(one.trace, one.workload))}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f"{_curves(one)}{_LEGEND}{plots}"
+    )
+
+
+def _curves(one: Section) -> str:
+    """Return each policy as a point, and those of the curves by their targets."""
+    if not one.curves:
+        return ""
+    drawn = {curve.policy for curve in one.curves}
+    # The label stands at the last point: of the second curve that is its other end.
+    turned = [one.curves[0], *(_turned(curve) for curve in one.curves[1:])]
+    marks = [_marks(curve, f"curve{at}") for at, curve in enumerate(turned)]
+    points = (score for score in one.scores if score.policy not in drawn)
+    marks += [_marks(Curve(score.policy, (), (score,)), "point") for score in points]
+    low, high = f"{one.curves[0].ratios[0]:.0%}", f"{one.curves[0].ratios[-1]:.0%}"
+    names = " and ".join(escape(curve.policy) for curve in one.curves)
+    return (
+        "<h2>Requests in time, and what that costs</h2>"
+        f"<p>{names} with targets of {low} to {high} of a pod's capacity; the others as played."
+        f" Up and to the left is better.</p>{plot.scatter(marks, 'GPU-hours')}"
+    )
+
+
+def _turned(curve: Curve) -> Curve:
+    return Curve(curve.policy, curve.ratios[::-1], curve.scores[::-1])
+
+
+def _marks(curve: Curve, css: str) -> Marks:
+    hours = [score.gpu_hours for score in curve.scores]
+    return Marks(curve.policy, hours, [1.0 - score.late_ratio for score in curve.scores], css)
 
 
 def _row(score: Score) -> str:

@@ -70,7 +70,12 @@ def play(
     Cold starts are drawn from the seed in the order of the starts: the first pod that any policy
     starts takes as long under every other policy.
     """
-    pods = Pods(initial(trace, workload), _starts(workload, seed))
+    pods = Pods(
+        initial(trace, workload),
+        _starts(workload, seed),
+        room=workload.room,
+        node_seconds=workload.node_seconds,
+    )
     queue = queue_of(trace, workload)
     seen = Seen(trace, workload)
     steps, seconds = len(trace.arrivals), trace.step_seconds
@@ -89,7 +94,7 @@ def play(
             paid[step] = removed * workload.termination_seconds
         queue.play(step, pods)
         seen.note(waiting=queue.waiting, running=queue.running, ready=len(pods.ready))
-        paid[step] += pods.wanted * seconds
+        paid[step] += pods.held(now) * seconds
         replicas[step], ready[step], waiting[step] = pods.wanted, len(pods.ready), queue.waiting
         if step % _PROGRESS_STEPS == 0:
             progress(step / steps)

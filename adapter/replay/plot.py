@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -15,7 +16,9 @@ WIDTH, HEIGHT = 960, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22
 POINTS = 900  # about one a pixel
 _GRID_LINES = 4
+_HOURS_FROM_MINUTES = 1
 _DAYS_FROM_HOURS = 48
+_TURNED_FROM = 0.8  # a label further right would be cut
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -89,13 +92,74 @@ def _grid(top: float, seconds: float) -> str:
     parts = []
     for step in range(_GRID_LINES + 1):
         share = step / _GRID_LINES
-        y, x = _y(share), _x(share)
+        y = _y(share)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" class="y">{top * share:g}</text>')
-        parts.append(f'<text x="{x}" y="{HEIGHT - 4}" class="x">{_when(seconds * share)}</text>')
+        parts.append(_below(share, _when(seconds * share)))
     return "".join(parts)
+
+
+def _below(share: float, words: str) -> str:
+    """Return a label of the lower axis; the last one ends with it."""
+    css = "y" if share == 1.0 else "x"
+    return f'<text x="{_x(share)}" y="{HEIGHT - 4}" class="{css}">{escape(words)}</text>'
 
 
 def _when(seconds: float) -> str:
     hours = seconds / 3600.0
+    if hours < _HOURS_FROM_MINUTES:
+        return f"{seconds / 60.0:.3g} min"
     return f"{hours / 24:.3g} d" if hours >= _DAYS_FROM_HOURS else f"{hours:.3g} h"
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """Points [points] of one policy, joined by a line where there are several."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]  # shares of 1
+    css: str
+
+
+def scatter(marks: Sequence[Marks], unit: str) -> str:
+    """Return the plot of shares, in percent, over figures of a unit."""
+    xs, ys = [x for one in marks for x in one.x], [y for one in marks for y in one.y]
+    left, right = min(xs) * 0.98, max(xs) * 1.02 or 1.0
+    low = math.floor(min(0.99, *ys) * 100.0) / 100.0
+    place = [
+        (one, [(_x((x - left) / (right - left)), _y((y - low) / (1.0 - low)))
+               for x, y in zip(one.x, one.y, strict=True)])
+        for one in marks
+    ]  # fmt: skip
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>Share in time over {escape(unit)}'
+        f"</title>{_scatter_grid(left, right, low, unit)}"
+        f"{''.join(_marks(one, points) for one, points in place)}</svg>"
+    )
+
+
+def _marks(one: Marks, points: Sequence[tuple[float, float]]) -> str:
+    dots = "".join(
+        f'<circle class="{one.css}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points
+    )
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    line = f'<polyline class="{one.css}" points="{joined}"/>' if len(points) > 1 else ""
+    x, y = points[-1]
+    turned = x > _x(_TURNED_FROM)
+    css, x = ("y", x - 6.0) if turned else ("", x + 6.0)
+    return (
+        f'{line}{dots}<text x="{x:.1f}" y="{y - 5.0:.1f}" class="{css}">{escape(one.label)}</text>'
+    )
+
+
+def _scatter_grid(left: float, right: float, low: float, unit: str) -> str:
+    parts = []
+    for step in range(_GRID_LINES + 1):
+        share = step / _GRID_LINES
+        y = _y(share)
+        percent, figure = 100.0 * (low + share * (1.0 - low)), left + share * (right - left)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" class="y">{percent:.3g} %</text>')
+        words = f"{figure:.3g} {unit}" if step == _GRID_LINES // 2 else f"{figure:.3g}"
+        parts.append(_below(share, words))
+    return "".join(parts)

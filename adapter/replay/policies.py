@@ -99,6 +99,9 @@ POLICIES: Mapping[str, tuple[Make, str]] = {
     "phpa": (_phpa, "the Predictive HPA's line through ten minutes of wishes"),
 }
 
+# Their targets are their own.
+TARGETLESS = frozenset({"seed", "keda", "kpa", "wva"})
+
 # What the parts of the forecast are worth: played when asked for by name.
 ABLATIONS: Mapping[str, tuple[Make, str]] = {
     "forescale-mean": (_forescale(0.5), "forescale without a margin: the median"),

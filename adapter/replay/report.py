@@ -13,9 +13,11 @@ from adapter.replay.workload import Workload
 HEAD = ("policy", "late", "TTFT p99", "GPU-hours", "x oracle", "scale events", "most pods")
 
 
-def lines(scores: Iterable[Score]) -> str:
-    """Return one JSON object a line."""
-    return "".join(msgspec.json.encode(score).decode() + "\n" for score in scores)
+def lines(scores: Iterable[Score], trace: str = "") -> str:
+    """Return one JSON object a line; with the trace's name where it is given."""
+    more = {"trace": trace} if trace else {}
+    objects = ({**msgspec.to_builtins(score), **more} for score in scores)
+    return "".join(msgspec.json.encode(one).decode() + "\n" for one in objects)
 
 
 def about(trace: Trace, workload: Workload) -> str:
@@ -23,9 +25,13 @@ def about(trace: Trace, workload: Workload) -> str:
     hours, rate = trace.seconds / 3600.0, trace.mean_rate
     cold = workload.cold_start
     gaps = "" if trace.known.all() else f", {1 - trace.known.mean():.1%} of it unknown"
+    gpus = f" on {workload.gpus_per_pod} GPUs" if workload.gpus_per_pod > 1 else ""
+    nodes = ""
+    if workload.room is not None:
+        nodes = f", above {workload.room} pods {workload.node_seconds:g} s more for a node"
     return (
         f"{trace.name}: {hours:.1f} h, {rate:.4g} requests/s in the mean{gaps}; a pod serves"
-        f" {workload.pod_rate:.4g}/s and starts in {cold.usual_seconds:g} s (p90)"
+        f" {workload.pod_rate:.4g}/s{gpus} and starts in {cold.usual_seconds:g} s (p90){nodes}"
     )
 
 

@@ -41,12 +41,13 @@ def score(
     counted = trace.known & (np.arange(len(trace.known)) >= first_step)
     waits = outcome.waits.within(trace.known, trace.step_seconds, first_step)
     late = waits.late_ratio(workload.late_seconds)
+    gpu_hours = workload.gpus_per_pod / 3600.0
     return Score(
         policy=name,
         late_ratio=late,
         ttft_p99_seconds=waits.quantile_seconds(0.99) + workload.first_token_seconds,
-        gpu_hours=float(outcome.paid[counted].sum()) / 3600.0,
-        oracle_gpu_hours=bound.gpu_seconds(late) / 3600.0,
+        gpu_hours=float(outcome.paid[counted].sum()) * gpu_hours,
+        oracle_gpu_hours=bound.gpu_seconds(late) * gpu_hours,
         scale_events=int(outcome.scaled[counted].sum()),
         replicas_max=int(outcome.replicas[counted].max(initial=0)),
     )
@@ -54,5 +55,5 @@ def score(
 
 def score_of_bound(workload: Workload, bound: Clairvoyant) -> Score:
     """Return the clairvoyant's own line: nobody is late."""
-    hours = bound.gpu_seconds() / 3600.0
+    hours = bound.gpu_seconds() * workload.gpus_per_pod / 3600.0
     return Score("clairvoyant", 0.0, workload.first_token_seconds, hours, hours, None, bound.most)

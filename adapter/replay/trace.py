@@ -45,7 +45,8 @@ class Trace(msgspec.Struct, frozen=True):
     `arrivals` [steps] are requests; `known` [steps] is false where the trace has a gap: there
     `arrivals` are a guess that keeps the queue honest, and no policy sees a reading. `times`
     [requests] in seconds and `work` [requests], mean 1, are given for a trace of single requests.
-    `absent_ratio` is the share of steps that are gaps because they have no row.
+    `absent_ratio` is the share of steps that are gaps because they have no row. `tokens` are a
+    request's mean prompt and output, None where the trace does not tell.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Trace(msgspec.Struct, frozen=True):
     times: NDArray[np.float64] | None = None
     work: NDArray[np.float64] | None = None
     absent_ratio: float = 0.0
+    tokens: tuple[float, float] | None = None
 
     @property
     def seconds(self) -> float:
@@ -233,7 +235,8 @@ def _of_requests(name: str, table: NDArray[np.float64]) -> Trace:
     arrivals = np.bincount(times.astype(np.int64), minlength=steps).astype(np.float64)
     cost = PREFILL_SECONDS * table[:, 1] + DECODE_SECONDS * table[:, 2]
     work = np.ones(len(times)) if np.isnan(cost).any() or not cost.sum() else cost / cost.mean()
-    return Trace(name, 1.0, arrivals, np.ones(steps, bool), times, work)
+    told = None if np.isnan(cost).any() else (float(table[:, 1].mean()), float(table[:, 2].mean()))
+    return Trace(name, 1.0, arrivals, np.ones(steps, bool), times, work, tokens=told)
 
 
 def _of_steps(name: str, table: NDArray[np.float64], columns: Columns) -> Trace:

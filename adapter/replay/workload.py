@@ -66,7 +66,9 @@ class Workload(msgspec.Struct, frozen=True):
 
     A pod serves at most `concurrency` requests at a time and `pod_rate` a second, so each is in
     service for concurrency / pod_rate seconds; its first token comes `first_token_seconds` after
-    the wait. A request is late when it waits more than `late_seconds`.
+    the wait. A request is late when it waits more than `late_seconds`. For `room` pods there are
+    nodes at once, None for any number; each further one waits `node_seconds` for a node, which
+    goes with it.
     """
 
     pod_rate: float
@@ -78,6 +80,9 @@ class Workload(msgspec.Struct, frozen=True):
     gpu: GpuModel = GpuModel.LOAD
     min_replicas: int = 1
     max_replicas: int = 100
+    gpus_per_pod: int = 1
+    room: int | None = None
+    node_seconds: float = 0.0
 
     @property
     def service_seconds(self) -> float:

@@ -182,3 +182,32 @@ def test_an_objective_that_no_hpa_meets_is_an_error_in_words(
     given = [str(trace(tmp_path)), "--max-replicas", "2", "--tune"]
     assert run(given) == 1
     assert "HPAs keeps late<=0.01" in capsys.readouterr().err
+
+
+def test_several_traces_are_played_one_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = trace(tmp_path), tmp_path / "other.csv"
+    other.write_text(one.read_text())
+    found = replayed(capsys, str(one), str(other), "--policy", "reactive")
+    assert [line["trace"] for line in found] == ["trace.csv", "other.csv"]
+    assert "trace" not in replayed(capsys, str(one), "--policy", "reactive")[0]
+
+
+def test_a_page_has_the_curves_of_the_policies_that_were_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "replay.html"
+    given = [str(trace(tmp_path, 120)), "--policy", "forescale:0.8", "--policy", "clairvoyant"]
+    assert run([*given, "--html", str(page)]) == 0
+    assert "50% to 95%" in page.read_text()
+    assert "forescale:0.8" in capsys.readouterr().out
+
+
+def test_beyond_the_room_starts_take_longer_and_more_requests_are_late(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (str(trace(tmp_path)), "--policy", "reactive", "--cold-start", "15s")
+    pool = ("--room", "5", "--node-wait", "5m")
+    late = [replayed(capsys, *given, *more)[0]["late_ratio"] for more in ((), pool)]
+    assert late[0] < late[1]

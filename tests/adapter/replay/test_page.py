@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from adapter.replay.answers import Chain
 from adapter.replay.clairvoyant import Clairvoyant
-from adapter.replay.page import Played, html
+from adapter.replay.curve import CURVED, Curve
+from adapter.replay.page import Played, Section, html
 from adapter.replay.play import play
 from adapter.replay.policies import POLICIES
 from adapter.replay.score import score, score_of_bound
@@ -17,14 +19,15 @@ from tests.adapter.replay.worlds import trace, workload
 LOAD, WORKLOAD = trace([4.0] * 60 + [20.0] * 60), workload(60.0)
 
 
-def page(name: str = "reactive") -> str:
+def page(name: str = "reactive", drawn: Sequence[Curve] = ()) -> str:
     bound = Clairvoyant(LOAD, WORKLOAD)
     outcome = play(LOAD, WORKLOAD, POLICIES["reactive"][0](WORKLOAD, 0.9, Chain()))
     played = [
         Played(score(name, outcome, LOAD, WORKLOAD, bound), outcome),
         Played(score_of_bound(WORKLOAD, bound), None),
     ]
-    return html(msgspec.structs.replace(LOAD, name="a&b.csv"), WORKLOAD, played)
+    named = msgspec.structs.replace(LOAD, name="a&b.csv")
+    return html([Section(named, WORKLOAD, tuple(played), tuple(drawn))])
 
 
 def test_it_has_a_row_for_each_policy_and_a_plot_for_each_that_was_played() -> None:
@@ -43,3 +46,19 @@ def test_nothing_is_fetched_and_nothing_runs() -> None:
 
 def test_a_policys_name_cannot_break_out() -> None:
     assert "<img" not in page("<img src=x>")
+
+
+def test_curves_stand_beside_the_policies_as_points() -> None:
+    bound = Clairvoyant(LOAD, WORKLOAD)
+    one = score_of_bound(WORKLOAD, bound)
+    cheaper = msgspec.structs.replace(one, late_ratio=0.5, gpu_hours=one.gpu_hours / 2)
+    found = page("seed", [Curve(name, (0.5, 0.9), (one, cheaper)) for name in CURVED])
+    scatter = found.split("<svg")[1]
+    assert scatter.count("<polyline") == 2
+    assert scatter.count('<circle class="point"') == 2  # seed, and the bound
+    assert "50% to 90%" in found
+
+
+def test_each_trace_has_its_part() -> None:
+    section = Section(LOAD, WORKLOAD, (), ())
+    assert html([section, section]).count("<h1>") == 2

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from adapter.replay.plot import HEIGHT, WIDTH, Line, svg, thinned
+from adapter.replay.plot import HEIGHT, WIDTH, Line, Marks, scatter, svg, thinned
 
 
 def drawn(*values: float, shaded: list[float] | None = None) -> ET.Element:
@@ -57,3 +57,28 @@ def test_names_are_escaped() -> None:
     text = svg([Line("<script>", np.array([1.0]), "pods")], 60.0)
     assert "<script>" not in text
     assert not re.search(r"https?://|href|on\w+=", text)
+
+
+def test_points_lie_on_the_canvas_the_more_punctual_higher_the_cheaper_further_left() -> None:
+    marks = [
+        Marks("a <b>", [10.0, 20.0], [0.5, 0.999], "curve0"),
+        Marks("c", [15.0], [1.0], "point"),
+    ]
+    root = ET.fromstring(scatter(marks, "GPU-hours"))  # noqa: S314 - our own
+    dots = [(float(one.attrib["cx"]), float(one.attrib["cy"])) for one in root.iter("circle")]
+    assert dots[0][0] < dots[2][0] < dots[1][0]
+    assert dots[2][1] < dots[1][1] < dots[0][1]
+    assert all(0 < x < WIDTH and 0 < y < HEIGHT for x, y in dots)
+    assert len(list(root.iter("polyline"))) == 1
+    assert "a <b>" in "".join(root.itertext())
+
+
+def test_one_point_alone_is_drawn() -> None:
+    root = ET.fromstring(scatter([Marks("a", [0.0], [1.0], "point")], "GPU-hours"))  # noqa: S314
+    assert len(list(root.iter("circle"))) == 1
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(3_000.0, "50 min"), (3_600.0, "1 h")])
+def test_short_replays_are_labelled_in_minutes(seconds: float, last: str) -> None:
+    root = ET.fromstring(svg([Line("a", np.array([1.0]), "pods")], seconds))  # noqa: S314
+    assert last in [one.text for one in root.iter("text")]

@@ -50,3 +50,23 @@ def test_only_changes_are_counted() -> None:
     found.scale(4, 15.0)
     found.scale(1, 30.0)
     assert found.changes == 2
+
+
+def test_beyond_the_room_a_pod_waits_for_its_node_and_holds_no_gpu() -> None:
+    found = Pods(1, itertools.repeat(60.0), room=2, node_seconds=100.0)
+    assert found.start_seconds(60.0) == 60.0
+    found.scale(3, 0.0)
+    assert found.start_seconds(60.0) == 160.0
+    assert [member.phase for member in found.members(50.0)] == ["Running", "Running", "Pending"]
+    assert (found.held(99.0), found.held(100.0)) == (2, 3)
+    assert found.members(100.0)[2].phase == "Running"
+    found.advance(159.0)
+    assert len(found.ready) == 2
+    found.advance(160.0)
+    assert len(found.ready) == 3
+
+
+def test_a_pod_that_goes_before_its_node_came_held_nothing() -> None:
+    found = Pods(1, itertools.repeat(60.0), room=1, node_seconds=100.0)
+    found.scale(3, 0.0)
+    assert found.scale(1, 50.0) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from adapter.replay.report import about, lines, table
 from adapter.replay.score import Score
 from tests.adapter.replay.worlds import trace, workload
@@ -28,6 +30,11 @@ def test_programs_get_one_object_a_line() -> None:
     assert second["scale_events"] is None
 
 
+def test_of_several_traces_each_object_names_its_own() -> None:
+    named = [json.loads(line) for line in lines(SCORES, "a.csv").splitlines()]
+    assert [one["trace"] for one in named] == ["a.csv", "a.csv"]
+
+
 def test_people_get_aligned_columns() -> None:
     head, first, second = table(SCORES).splitlines()
     assert head.split() == [
@@ -43,3 +50,10 @@ def test_it_says_what_was_replayed() -> None:
     said = about(trace([2.0] * 720, unknown=[0, 1]), workload(90.0))
     assert said.startswith("trace.csv: 1.0 h, 2 requests/s in the mean, 0.3% of it unknown;")
     assert said.endswith("a pod serves 2/s and starts in 90 s (p90)")
+
+
+def test_it_says_what_a_pod_holds_and_how_long_a_node_takes() -> None:
+    pool = msgspec.structs.replace(workload(90.0), gpus_per_pod=8, room=4, node_seconds=300.0)
+    said = about(trace([2.0] * 720), pool)
+    assert "on 8 GPUs" in said
+    assert said.endswith("above 4 pods 300 s more for a node")
