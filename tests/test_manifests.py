@@ -15,8 +15,21 @@ from adapter.model.target import FORECASTS
 from adapter.settings import Settings
 from scripts import chart_schema, install_manifest
 from sidecar import probe
+from tests import schemas
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
+# Kinds of others, and those that came with 1.36: injection is for that and newer.
+OTHERS = {
+    "monitoring.coreos.com/v1 PodMonitor",
+    "monitoring.coreos.com/v1 PrometheusRule",
+    "monitoring.coreos.com/v1 ServiceMonitor",
+    "cert-manager.io/v1 Certificate",
+    "cert-manager.io/v1 Issuer",
+}
+INJECTION = {
+    "admissionregistration.k8s.io/v1 MutatingAdmissionPolicy",
+    "admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding",
+}
 FOLDERS = (MANIFESTS / "base", MANIFESTS / "components" / "node-agent")
 
 
@@ -178,3 +191,22 @@ def test_model_servers_leave_the_end_of_their_log_where_an_exit_is_told_by_it() 
     told = ("docs/metrics.md", "docs/gpus.md", "manifests/components/sidecar/kustomization.yaml")
     line = f"{policy}: FallbackToLogsOnError"
     assert [page for page in told if line not in (MANIFESTS.parent / page).read_text()] == []
+
+
+@pytest.mark.parametrize("version", schemas.VERSIONS)
+def test_what_is_a_whole_object_is_one_by_the_schemas_of_each_version(version: str) -> None:
+    parts = ("sidecar", "wrapper")  # patches; `make e2e` holds what they make
+    folders = [one for one in (MANIFESTS / "components").iterdir() if one.name not in parts]
+    found = [*install_manifest.objects(), *(one for folder in folders for one in objects(folder))]
+    faults, unknown = schemas.held(found, version)
+    assert faults == []
+    assert unknown == OTHERS | (INJECTION if version < "1.36" else set())
+    assert len(found) > 40
+
+
+def test_a_field_that_a_version_lacks_is_a_fault() -> None:
+    (adapter,) = [one for one in install_manifest.objects() if one["kind"] == "Deployment"]
+    adapter["spec"]["template"]["spec"]["runAsUser"] = 1
+    (fault,) = schemas.held([adapter], "1.37").faults
+    assert fault.startswith("1.37: Deployment forescale-adapter: spec.template.spec: ")
+    assert "'runAsUser' was unexpected" in fault

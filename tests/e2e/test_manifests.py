@@ -14,6 +14,7 @@ import yaml
 from adapter.load import load
 from adapter.settings import accounts
 from scripts import install_manifest
+from tests import schemas
 from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane, KubectlError
 from tests.e2e.llmpods import ROOT
@@ -124,6 +125,32 @@ async def test_the_one_file_has_the_objects_that_kubectl_builds(controlplane: Co
     built = yaml.safe_load_all(await _built(controlplane, BASE))
     ours = install_manifest.objects()
     assert sorted(map(_text, built)) == sorted(map(_text, ours))
+
+
+async def test_all_that_kubectl_builds_is_whole_by_the_schemas_of_each_version(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    beside, within = tmp_path / "beside", tmp_path / "within"
+    models = {"sidecar", "wrapper", "dra-claim"}  # the last two are in the examples
+    others = sorted({one.name for one in COMPONENTS.iterdir()} - models)
+    beside.mkdir()
+    _kustomization(beside, BASE, *(COMPONENTS / name for name in others))
+    within.mkdir()
+    (within / "own.yaml").write_text(BARE)
+    _kustomization(within, within / "own.yaml", COMPONENTS / "sidecar")
+    folders = [path.parent for root in (EXAMPLES, OVERLAYS) for path in root.glob("*/kustom*")]
+    folders += [BASE, beside, within]
+    built = await asyncio.gather(*(_built(controlplane, folder) for folder in folders))
+    objects = [one for text in built for one in yaml.safe_load_all(text)]
+    kinds = {one["kind"] for one in objects}
+    assert len(folders) == 12
+    assert {"DaemonSet", "ResourceClaimTemplate", "HorizontalPodAutoscaler", "Ingress"} <= kinds
+    for version in schemas.VERSIONS:
+        faults, unknown = schemas.held(objects, version)
+        assert faults == []
+        groups = {name.partition("/")[0] for name in unknown}
+        mutating = {"admissionregistration.k8s.io"} if version < "1.36" else set()
+        assert groups == {"monitoring.coreos.com", "cert-manager.io"} | mutating
 
 
 async def test_pods_as_they_are_shipped_keep_the_restricted_level(

@@ -11,6 +11,7 @@ import yaml
 
 from adapter.load import load
 from scripts import install_manifest, prometheus_rule
+from tests import schemas
 from tests.helm.build import binary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +19,12 @@ CHART = ROOT / "manifests" / "chart" / "forescale"
 SYSTEM = "forescale-system"
 Json = dict[str, Any]
 Objects = dict[tuple[str, str, str], Json]
+ALL = {
+    "namespace": {"create": True},
+    "settings": {"external": {"enabled": True}},
+    "monitoring": {"enabled": True},
+    "inject": {"enabled": True},
+}
 
 
 def run(values: Json, namespace: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
@@ -131,6 +138,14 @@ def test_what_is_set_for_the_pods_is_on_them() -> None:
     # Without the critical priority there is none, and no quota that speaks of it.
     assert "priorityClassName" not in template["spec"]
     assert not [key for key in found if key[0] == "ResourceQuota"]
+
+
+@pytest.mark.parametrize("version", schemas.VERSIONS)
+def test_every_object_is_whole_by_the_schemas_of_each_version(version: str) -> None:
+    found = rendered(ALL)
+    faults, unknown = schemas.held(found.values(), version)
+    assert faults == []
+    assert all(name.startswith(("monitoring", "admission", "cert-manager")) for name in unknown)
 
 
 def test_monitoring_is_what_the_component_has() -> None:
