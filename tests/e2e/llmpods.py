@@ -25,6 +25,7 @@ SIDECAR_PORT = 9401
 SLOTS = 4
 SERVICE_SECONDS = 0.5  # four slots serve eight requests a second
 COLD_START_SECONDS = 2.0
+NEVER_SECONDS = 3_600.0
 PROBE_SECONDS = 0.3
 TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
@@ -69,6 +70,7 @@ class LlmPod:
     sidecar: Process
     ready: bool = False
     outstanding: int = 0
+    waiting: float = 0.0  # requests that no slot is free for, by the server's own page
     probe: asyncio.Task[None] | None = None
 
     @property
@@ -83,6 +85,7 @@ class LlmPods:
         self.pods: dict[str, LlmPod] = {}
         self.engine = FAKE_VLLM
         self.cold_start_seconds = COLD_START_SECONDS
+        self.next_never_load = 0  # so many of the pods that start from now on
         self.busy_percent: int | None = None  # of every GPU; None: as its server's slots are
         self.gpu_count = 1  # that each sidecar sees
         self.visible_devices: str | None = None  # None: the first one's UUID
@@ -151,8 +154,14 @@ class LlmPods:
     def _model(self, name: str, ip: str, folder: Path) -> Process:
         command = [part.format(ip=ip) for part in self.engine.command]
         if self.engine is FAKE_VLLM:
-            command.append(f"--cold-start={self.cold_start_seconds}")
+            command.append(f"--cold-start={self._cold_start()}")
         return Process(f"{name}-model", command, folder / "model.log", environment=environment())
+
+    def _cold_start(self) -> float:
+        if not self.next_never_load:
+            return self.cold_start_seconds
+        self.next_never_load -= 1
+        return NEVER_SECONDS
 
     def _sidecar(self, pod: Json, ip: str, uid: str, folder: Path, gpus: FakeGpus) -> Process:
         command = [sys.executable, "-m", "sidecar", "--host", ip, "--port", str(SIDECAR_PORT)]
@@ -180,7 +189,9 @@ class LlmPods:
         with suppress(LookupError, RuntimeError):  # deleted meanwhile
             await self._kubelet.set_ready(pod.namespace, pod.name, is_ready=True)
         while True:
-            running = _running(await self._page(pod, "/metrics") or "")
+            page = await self._page(pod, "/metrics") or ""
+            running = _figure(page, "vllm:num_requests_running")
+            pod.waiting = _figure(page, "vllm:num_requests_waiting")
             slots = round(100 * running / SLOTS)
             pod.gpus.set(0, busy_percent=slots if self.busy_percent is None else self.busy_percent)
             await asyncio.sleep(PROBE_SECONDS)
@@ -193,9 +204,9 @@ class LlmPods:
             return None
 
 
-def _running(page: str) -> float:
+def _figure(page: str, name: str) -> float:
     for line in page.splitlines():
-        if line.startswith("vllm:num_requests_running"):
+        if line.startswith(name):
             return float(line.rsplit(" ", 1)[1])
     return 0.0
 

@@ -1,71 +1,43 @@
-"""By the forecast the real controller asks for pods before the load is there, else when it is."""
+"""By the forecast the real controller has pods ready before the load is there, else too late."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
-from collections.abc import AsyncIterator
+import re
 
-import numpy as np
 import pytest
 
-from adapter.intake.kept import Demands
-from adapter.intake.shards import NAME
-from adapter.model import remembered
-from adapter.model.checkpoint import shard_of_workload
-from adapter.model.forecast import TICK_SECONDS, Forecaster
-from adapter.model.snapshot import TotalKey
-from adapter.model.target import DEMANDS, metric_of
+from adapter.model.target import DEMANDS
 from tests.controlplane.api import ApiError
-from tests.e2e.adapters import NAMESPACE
+from tests.e2e import lessons
 from tests.e2e.followers import Followers
+from tests.e2e.rivals import Rival, rivals, watch
 from tests.e2e.scene import DEPLOYMENT, Scene
 
 GPU = DEMANDS["gpu"]
 AHEAD = f"{GPU}_forecast"
 NOW, THEN = 20, 26  # percent: two and three pods of ten
-TAUGHT_HOURS = 4
 
-
-def restless(dice: np.random.Generator) -> Forecaster:
-    """Return what is learnt of hours of a load that goes up and down by a quarter in minutes.
-
-    It ends a moment ago: an adapter that starts now goes on with it.
-    """
-    found, level, now = Forecaster(), 0.0, time.time()
-    for number in range(TAUGHT_HOURS * 120, 0, -1):
-        level = 0.95 * level + 0.06 * float(dice.standard_normal())
-        calm = number <= 8  # the last four minutes are as those that are to come
-        demand = float(NOW) if calm else NOW * math.exp(level)
-        found.observe(now - number * TICK_SECONDS, demand)
-    return found
-
-
-@pytest.fixture
-async def taught(scene: Scene) -> AsyncIterator[Scene]:
-    """A cluster in which an adapter has learnt before, and is not there any more."""
-    metric = metric_of(GPU)
-    assert metric is not None
-    key = TotalKey(scene.namespace, "Deployment.apps", DEPLOYMENT, GPU, metric.view)
-    packed = remembered.remember(await asyncio.to_thread(restless, np.random.default_rng(1)))
-    assert packed is not None
-    number = shard_of_workload(scene.namespace, DEPLOYMENT)
-    name = f"{NAME}-{number}"
-    data = {Demands.name: remembered.encode({key: packed})[number]}
-    head = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}"
-    await scene.controlplane.kubectl("apply", "-f", "-", stdin=head)
-    maps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-    forget = ("-n", NAMESPACE, "delete", "configmap", name, "--ignore-not-found")
-    await scene.controlplane.kubectl(*forget)
-    await scene.api.post(maps, {"metadata": {"name": name}, "data": data})
-    yield scene
-    await scene.controlplane.kubectl(*forget)
+INFLIGHT = DEMANDS["inflight"]
+REPLICAS = "forescale_desired_replicas"
+TARGET = 3.6  # requests in flight a pod: nine tenths of the four that it serves at a time
+RATE, RATE_THEN = 12.0, 19.0  # requests a second, each of half a second: 6 and 9.5 in flight
+RAMP_SECONDS = 8
+SIZE = 0.18  # of the ups and downs before: half as much again within a minute, now and then
+COLD_SECONDS = 8.0
 
 
 async def test_pods_are_asked_for_before_the_load_is_there_and_beside_it_when_it_is(
-    taught: Scene,
+    scene: Scene,
 ) -> None:
+    restless = await asyncio.to_thread(lessons.restless, float(NOW))
+    async with lessons.taught(
+        scene, {lessons.demand_of(scene.namespace, DEPLOYMENT, GPU): restless}
+    ):
+        await asked_for_before_the_load_is_there(scene)
+
+
+async def asked_for_before_the_load_is_there(taught: Scene) -> None:
     taught.llm.busy_percent = NOW
     await taught.adapters.install()
     await taught.deploy(hpa=False)
@@ -86,3 +58,75 @@ async def test_pods_are_asked_for_before_the_load_is_there_and_beside_it_when_it
 
     taught.llm.busy_percent = THEN
     assert await followers.until("behind", 3) == 3
+
+
+async def test_on_a_ramp_the_forecasts_pods_are_ready_before_the_queue_of_the_others_forms(
+    scene: Scene,
+) -> None:
+    """Two Deployments alike but for a word: one acts on the forecast, the other observes it."""
+    names, namespace = ("ahead", "behind"), scene.namespace
+    restless = await asyncio.to_thread(lessons.restless, RATE / 2, SIZE)
+    demands = {lessons.demand_of(namespace, name, INFLIGHT): restless for name in names}
+    known = lessons.starts_before(20, COLD_SECONDS)
+    starts = {lessons.key_before(namespace, name): known for name in names}
+    async with lessons.taught(scene, demands, starts), rivals(scene, *names) as (ahead, behind):
+        await begin(scene, ahead, behind)
+        await ahead.until_ready(3)
+        assert (behind.ready(), (await behind.look()).replicas) == (2, 2)
+        await told_by_why(scene)
+        await ramp(ahead, behind)
+    print(ahead.looks, behind.looks, sep="\n")  # where it fails
+    formed = next(look.at for look in behind.looks if look.waiting >= 5)
+    there = next(look.at for look in behind.looks if look.ready >= 3)
+    assert formed < there, "today's load asks for the pod less than a cold start before the queue"
+    assert max(look.waiting for look in behind.looks) >= 10
+    assert min(look.ready for look in ahead.looks) >= 3
+    assert max(look.waiting for look in ahead.looks) <= 2
+    assert ahead.traffic.failed == behind.traffic.failed == 0
+
+
+async def begin(scene: Scene, ahead: Rival, behind: Rival) -> None:
+    """Bring both to two pods and the same load, and let HPAs alike look after them."""
+    for rival, mode in ((ahead, "act"), (behind, "observe")):
+        noted = {"forescale.dev/target": f"inflight={TARGET}", "forescale.dev/forecast": mode}
+        await rival.deploy(2, noted)
+    for rival in (ahead, behind):
+        await rival.until_ready(2)
+        rival.traffic.rate = RATE
+    scene.llm.cold_start_seconds = COLD_SECONDS
+    await scene.adapters.install()
+    for rival in (ahead, behind):
+        async with asyncio.timeout(30):
+            while not await is_loaded(scene, rival):
+                await asyncio.sleep(0.5)
+        await rival.autoscale(REPLICAS, "1", 4)
+
+
+async def is_loaded(scene: Scene, rival: Rival) -> bool:
+    """Tell whether the mean of the quarter of a minute is that of the traffic."""
+    try:
+        return abs(await scene.total(INFLIGHT, rival.name) - RATE / 2) < 0.5
+    except ApiError:  # no value yet
+        return False
+
+
+async def told_by_why(scene: Scene) -> None:
+    """`forescale why` tells each one's forecast, and what became of it."""
+    text = await scene.forescale("why", "deployment/ahead", "-n", scene.namespace)
+    assert "served is the forecast" in text, text
+    told = re.findall(r"\n +horizon: \d+ s: cold start (\d+) s \(", text)
+    assert told, text
+    assert all(COLD_SECONDS <= float(cold) < 2 * COLD_SECONDS for cold in told), text
+    text = await scene.forescale("why", "deployment/behind", "-n", scene.namespace)
+    assert "present value: it observes" in text, text
+
+
+async def ramp(ahead: Rival, behind: Rival) -> None:
+    """Let the load of both grow by half, until the one that was late has its pods."""
+    for second in range(1, RAMP_SECONDS + 1):
+        for rival in (ahead, behind):
+            rival.traffic.rate = RATE + (RATE_THEN - RATE) * second / RAMP_SECONDS
+        await watch([ahead, behind], 1.0)
+    async with asyncio.timeout(30):
+        while behind.looks[-1].ready < 3:
+            await watch([ahead, behind], 1.0)

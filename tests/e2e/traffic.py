@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 import aiohttp
@@ -15,13 +16,22 @@ MAX_OUTSTANDING = 2000
 
 
 class Traffic:
-    """An async context manager; `rate` (requests a second) may be set at any time."""
+    """An async context manager; `rate` (requests a second) may be set at any time.
 
-    def __init__(self, pods: LlmPods, session: aiohttp.ClientSession) -> None:
+    `takes` says which of the pods have these requests.
+    """
+
+    def __init__(
+        self,
+        pods: LlmPods,
+        session: aiohttp.ClientSession,
+        takes: Callable[[LlmPod], bool] = lambda _: True,
+    ) -> None:
         self.rate = 0.0
         self.served = 0
         self.failed = 0
         self._pods = pods
+        self._takes = takes
         self._session = session
         self._requests: set[asyncio.Task[None]] = set()
         self._sender: asyncio.Task[None] | None = None
@@ -47,7 +57,7 @@ class Traffic:
                     self._one()
 
     def _one(self) -> None:
-        ready = self._pods.ready()
+        ready = [pod for pod in self._pods.ready() if self._takes(pod)]
         if not ready or len(self._requests) >= MAX_OUTSTANDING:
             self.failed += 1
             return
