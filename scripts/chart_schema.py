@@ -27,6 +27,7 @@ def image(said: str) -> Schema:
 
 
 FLAG: Schema = {"type": "boolean"}
+URL: Schema = {"type": "string", "pattern": "^https?://[^\\s]+$"}
 TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
 
@@ -53,6 +54,14 @@ def schema() -> Schema:
             uninstall=closed(enabled=FLAG),
             monitoring=closed(enabled=FLAG, labels=TEXTS),
             inject=closed(enabled=FLAG, image=image("of the sidecar")),
+            certManager=closed(enabled=FLAG),
+            externalMetrics=closed(enabled=FLAG),
+            fallthrough=closed(enabled=FLAG, url=URL),
+            hpaWarnings=closed(enabled=FLAG),
+            networkPolicy=closed(enabled=FLAG),
+            nodeAgent=closed(enabled=FLAG, image=image("of the node agent")),
+            prometheusSource=closed(enabled=FLAG, url=URL),
+            resourceMetrics=closed(enabled=FLAG, url=URL),
             **{"global": {"type": "object"}},
         ),
         "$defs": settings.get("$defs", {}),

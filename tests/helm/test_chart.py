@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -19,12 +19,23 @@ CHART = ROOT / "manifests" / "chart" / "forescale"
 SYSTEM = "forescale-system"
 Json = dict[str, Any]
 Objects = dict[tuple[str, str, str], Json]
+# The chart's values by the component that each is.
+COMPONENTS = {
+    "certManager": "cert-manager",
+    "externalMetrics": "external-metrics",
+    "fallthrough": "fallthrough",
+    "hpaWarnings": "hpa-warnings",
+    "networkPolicy": "networkpolicy",
+    "nodeAgent": "node-agent",
+    "prometheusSource": "prometheus-source",
+    "resourceMetrics": "resource-metrics",
+}
 ALL = {
     "namespace": {"create": True},
     "settings": {"external": {"enabled": True}},
     "monitoring": {"enabled": True},
     "inject": {"enabled": True},
-}
+} | {name: {"enabled": True} for name in COMPONENTS}
 
 
 def run(values: Json, namespace: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
@@ -93,9 +104,8 @@ def test_settings_are_a_file_that_the_adapter_takes(tmp_path: Path) -> None:
     taken, _ = load([f"--config={tmp_path / 'settings.yaml'}"], {})
     assert taken.external.enabled
     assert taken.model.hold_seconds == 90.0
-    assert "--config=/etc/forescale/settings.yaml" in container(found)["args"]
     (mounted,) = [one for one in container(found)["volumeMounts"] if one["name"] == "settings"]
-    assert mounted["mountPath"] == "/etc/forescale"
+    assert f"--config={mounted['mountPath']}/settings.yaml" in container(found)["args"]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +183,64 @@ def test_injection_is_the_component_with_the_image_that_is_set() -> None:
         text = yaml.safe_dump(one).replace("forescale-sidecar:0.1.0", "r.example/s:0.1.0")
         assert same == yaml.safe_load(text)
     assert "r.example/s:0.1.0" in str(found)
+
+
+@pytest.mark.parametrize(("value", "component"), COMPONENTS.items())
+def test_each_component_is_what_kustomize_makes_of_it(value: str, component: str) -> None:
+    found = without_hooks(rendered({"namespace": {"create": True}, value: {"enabled": True}}))
+    assert found == by_name(with_component(component))
+    elsewhere = rendered({value: {"enabled": True}}, "gpu-metrics")
+    assert SYSTEM not in str(elsewhere)
+
+
+def with_component(name: str) -> list[Json]:
+    """Return the base with one component: its resources, and its patches of the adapter."""
+    folder = ROOT / "manifests" / "components" / name
+    made = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    objects = install_manifest.objects()
+    for path in made.get("resources", []):
+        objects += yaml.safe_load_all((folder / path).read_text())
+    (adapter,) = [one for one in objects if one["kind"] == "Deployment"]
+    for patch in made.get("patches", []):
+        assert patch["target"] == {"kind": "Deployment", "name": adapter["metadata"]["name"]}
+        for step in yaml.safe_load(patch["patch"]):
+            add(adapter, **step)
+    return objects
+
+
+def add(target: Any, *, op: str, path: str, value: Any) -> None:
+    """One operation of a JSON patch (RFC 6902), as far as the components use it."""
+    assert op == "add"
+    *way, last = path.removeprefix("/").split("/")
+    for key in way:
+        target = target[int(key)] if isinstance(target, list) else target[key]
+    if last == "-":
+        target.append(value)
+    else:
+        target[last] = value
+
+
+def test_every_component_that_goes_beside_the_base_is_in_the_chart() -> None:
+    folders = {one.name for one in (ROOT / "manifests" / "components").iterdir()}
+    beside_models = {"dra-claim", "sidecar", "wrapper"}
+    assert folders - beside_models == {*COMPONENTS.values(), "inject", "monitoring"}
+
+
+def test_what_is_mounted_lies_beside_each_other_and_addresses_and_images_are_those_set() -> None:
+    own = {"enabled": True, "url": "https://own.svc:1"}
+    agent = {"enabled": True, "image": {"repository": "r.example/agent", "tag": "2"}}
+    found = rendered(
+        ALL | dict.fromkeys(("fallthrough", "prometheusSource", "resourceMetrics"), own)
+        | {"nodeAgent": agent}
+    )  # fmt: skip
+    mounts = {PurePosixPath(one["mountPath"]) for one in container(found)["volumeMounts"]}
+    assert len(mounts) == 3
+    # In a mount that is only read no folder can be made for another.
+    assert not [one for one in mounts if mounts & set(one.parents)]
+    addresses = {one for one in container(found)["args"] if one.endswith("-url=https://own.svc:1")}
+    assert len(addresses) == 3
+    (pod,) = [one for one in found.values() if one["kind"] == "DaemonSet"]
+    assert pod["spec"]["template"]["spec"]["containers"][0]["image"] == "r.example/agent:2"
 
 
 def test_before_anything_is_deleted_the_apiservices_are_by_an_account_that_can_no_more() -> None:
