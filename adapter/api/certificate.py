@@ -107,14 +107,15 @@ class Certificate:
 
     def told(self) -> dict[str, str]:
         """Return in words how the certificates stand, by what they are for."""
-        issuer, by = self._issuer, "tls.folder"
-        until = ""
+        issuer, by, until = self._issuer, "tls.folder", ""
+        served = f"until {_day(self._leaf.expires_at)}"  # whoever mounts it renews it
         if isinstance(issuer, SelfIssued):
             by, until = "this adapter", f", until {_day(issuer.authority.expires_at)}"
+            served = f"renewed by {_day(self._leaf.renew_at)}"
         change = "; another CA is announced now and served then" if self._next else ""
         known = "known" if self._client_authorities else "not known yet: queries get 401"
         return {
-            "serving": f"issued by {by}, renewed by {_day(self._leaf.renew_at)}",
+            "serving": f"issued by {by}, {served}",
             "serving CA": f"that of {by}{until}{change}",
             "front proxy CA": known,
         }
@@ -200,13 +201,13 @@ class Certificate:
         self._past = [(self._issuer.pem, self._clock() + OVERLAP_SECONDS), *self._past][:3]
         self._issuer, self._next = self._next or coming, None
         self._renew()
-        event("authority_served", until=self._leaf.renew_at)
+        event("authority_served", until=self._leaf.expires_at)
         self._tell()
 
     def _renew(self) -> None:
         self._leaf = self._issuer.leaf()
         self._current = tls.server_context(self._leaf, self._client_authorities)
-        event("certificate_renewed", until=self._leaf.renew_at)
+        event("certificate_renewed", until=self._leaf.expires_at)
 
     def _self_issued(self) -> SelfIssued:
         if not isinstance(self._issuer, SelfIssued):

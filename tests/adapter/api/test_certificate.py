@@ -18,7 +18,7 @@ from adapter.api.authority import SecretAuthority
 from adapter.api.certificate import Certificate
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
-from adapter.settings import Settings
+from adapter.settings import Settings, Tls
 from tests.controlplane import pki
 from tests.controlplane.pki import Pair
 from tests.fakes.apiserver import FakeApiServer
@@ -203,6 +203,17 @@ async def test_it_tells_in_words_who_issued_it_until_when_and_whom_it_knows(kube
     authority = (await certificate.authority_pem()).decode()
     certificate.trust(authority, authority)
     assert certificate.told()["front proxy CA"] == "known"
+
+
+async def test_the_state_of_a_mounted_certificate_is_its_end(kube: Kube, tmp_path: Path) -> None:
+    authority = pki.authority(tmp_path / "ca", "ca")
+    pair = pki.serving(authority, tmp_path / "leaf", "leaf", [x509.DNSName(NAME)])
+    for name, source in (("crt", pair.certificate), ("key", pair.key)):
+        (tmp_path / f"tls.{name}").write_bytes(source.read_bytes())
+    settings = Settings(tls=Tls(folder=str(tmp_path)))
+    told = (await Certificate.obtain(kube, settings)).told()
+    assert re.fullmatch(r"issued by tls\.folder, until \S+ \S+ UTC", told["serving"])
+    assert told["serving CA"] == "that of tls.folder"
 
 
 async def test_cas_of_clients_are_swapped_on_a_server_that_runs(kube: Kube, tmp_path: Path) -> None:
