@@ -147,8 +147,12 @@ class Custom:
 def _of_objects(snapshot: Snapshot, metric: Metric, kind: Kind, key: TotalKey, ask: Ask) -> Answer:
     if key.name != "*":
         return ask(snapshot, metric, kind, key)
-    names = snapshot.fleet.objects(key.namespace, key.kind)
-    keys = (structs.replace(key, name=name) for name in names)
+    if kind is NAMESPACE:
+        names = sorted(snapshot.fleet.by_namespace)
+        keys = [structs.replace(key, namespace=name, name=name) for name in names]
+    else:
+        names = snapshot.fleet.objects(key.namespace, key.kind)
+        keys = [structs.replace(key, name=name) for name in names]
     return _of_each(partial(ask, snapshot, metric, kind, key) for key in keys)
 
 

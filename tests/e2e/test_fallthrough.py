@@ -33,7 +33,7 @@ METRIC = "http_requests"
 class Other:
     """The test-adapter behind a Service `other`, with the group's APIServices."""
 
-    def __init__(self, scene: Scene, folder: Path) -> None:
+    def __init__(self, scene: Scene, folder: Path, *flags: str) -> None:
         self.scene = scene
         self.name = f"other.{scene.namespace}.svc"
         signer = scene.controlplane.pki.authority
@@ -50,6 +50,7 @@ class Other:
                 f"--tls-cert-file={pair.certificate}",
                 f"--tls-private-key-file={pair.key}",
                 *(f"--{use}-kubeconfig={kubeconfig}" for use in uses),
+                *flags,
             ],
             folder / "test-adapter.log",
             environment=environment(),
@@ -75,7 +76,11 @@ class Other:
             await api.post(APISERVICES, self._apiservice(version))
 
     async def write(self, pod: str, value: str) -> None:
-        at = f"/write-metrics/namespaces/{self.scene.namespace}/pods/{pod}/{METRIC}"
+        await self.put(f"namespaces/{self.scene.namespace}/pods/{pod}/{METRIC}", value)
+
+    async def put(self, place: str, value: str) -> None:
+        """Set the value of any place in the URL space below the version."""
+        at = f"/write-metrics/{place}"
         async with aiohttp.ClientSession() as http:
             for _ in range(100):
                 with suppress(aiohttp.ClientConnectionError):

@@ -176,6 +176,9 @@ def test_a_namespace_is_all_its_pods_and_is_in_no_namespace(asking: Asking) -> N
     }
     with pytest.raises(NotFound, match="Namespace `other`"):
         asking(f"other/{PENDING}")
+    asking.world.change("llm-1", namespace="other")
+    asking.world.advance()
+    assert asking.values(f"*/{PENDING}") == {"default": "4", "other": "1500m"}
 
 
 def test_a_node_is_what_runs_on_it_in_the_namespace_that_asks_or_in_all(asking: Asking) -> None:
