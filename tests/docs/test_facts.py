@@ -9,13 +9,17 @@ from typing import Any
 import yaml
 
 from adapter.doctor import control
+from adapter.model import asked, overview
+from adapter.ops import events, top
 from adapter.settings import Settings
+from bench.run import BENCHES
 from sidecar.settings import Settings as SidecarSettings
 from sidecar.settings import load
 from tests.docs import pages
 
 SECURITY = pages.text(pages.DOCS / "security.md")
 COMPATIBILITY = pages.text(pages.DOCS / "compatibility.md")
+SCALING = pages.text(pages.DOCS / "scaling.md")
 VERSION = re.compile(r"^([a-z.-]+)_(\d+(?:_\d+)*)$")
 # How a row of the table calls an engine whose pages have a version.
 CALLED = {"vllm": "vLLM", "trtllm": "TensorRT-LLM", "nim": "NVIDIA NIM", "tgi": "TGI"}
@@ -79,3 +83,24 @@ def test_every_version_of_a_model_servers_page_is_in_the_table() -> None:
         )
     ]
     assert lacking == []
+
+
+def test_what_a_replica_costs_is_what_the_readme_has_as_measured() -> None:
+    figures = pages.text(pages.ROOT / "README.md").partition("## Figures")[2]
+    known = set(re.findall(r"\d[\d,.]*\d|\d", figures))
+    rows = re.findall(r"(?m)^\| ([\d,]+) \|(.*)\| `make bench ONLY=(\w+)` \|$", SCALING)
+    assert len(rows) == 7
+    for pods, cells, bench in rows:
+        measured = {cell.strip() for cell in cells.split("|")} - {""}
+        assert bench in BENCHES
+        assert measured or bench == "growth"
+        assert measured <= known, "the README has no such figure"
+        assert not measured or pods in known
+
+
+def test_the_bounds_on_the_page_are_those_of_the_code() -> None:
+    told = re.findall(r"(?m)^\| .* \| ([\d,]+) \|$", SCALING.partition("## Where it ends")[2])
+    assert [int(figure.replace(",", "")) for figure in told] == [
+        asked.MAX_TOTALS, asked.MAX_PER_OBJECT, asked.MAX_VIEWS,
+        overview.MAX_WORKLOADS, top.MAX_WORKLOADS, events.MAX_VIEWERS,
+    ]  # fmt: skip
