@@ -18,7 +18,8 @@ from adapter.replay.clairvoyant import Clairvoyant
 from adapter.replay.play import play
 from adapter.replay.policies import ABLATIONS, POLICIES
 from adapter.replay.score import Score, score
-from adapter.replay.trace import Trace, load
+from adapter.replay.trace import Trace
+from adapter.replay.tracefile import load
 from adapter.replay.workload import ColdStart, Workload
 from bench.foresight import unforeseeable_minutes
 from bench.table import markdown

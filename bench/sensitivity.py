@@ -15,7 +15,8 @@ import numpy as np
 from adapter.replay.answers import Chain
 from adapter.replay.play import play
 from adapter.replay.policies import POLICIES
-from adapter.replay.trace import Trace, load
+from adapter.replay.trace import Trace
+from adapter.replay.tracefile import load
 from adapter.replay.workload import ColdStart, Workload
 from bench.replay import CASES, FOLDER
 from bench.table import markdown

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapter.cli.progress import Progress
-from adapter.cli.replay_options import columns, parser
-from adapter.cli.replay_policies import asked, entries, named
+from adapter.cli.replay_options import parser, problems, trace_of
+from adapter.cli.replay_policies import Entry, asked, entries, named
 from adapter.cli.replay_workload import workload_of
 from adapter.errors import ForescaleError, SettingsError
+from adapter.model.forecast import ENOUGH_SECONDS
 from adapter.replay import page, report, tune
 from adapter.replay.answers import Chain
-from adapter.replay.autoscaler import Autoscaler
+from adapter.replay.autoscaler import Autoscaler, Forescale
 from adapter.replay.clairvoyant import Clairvoyant
 from adapter.replay.curve import curves
 from adapter.replay.page import Played, Section
@@ -22,21 +23,23 @@ from adapter.replay.play import play, queue_of
 from adapter.replay.policies import CLAIRVOYANT
 from adapter.replay.requests import Requests
 from adapter.replay.score import Score, score, score_of_bound
-from adapter.replay.trace import Trace, load
+from adapter.replay.trace import Trace
 from adapter.replay.workload import Workload
 
 MOST_ABSENT_RATIO = 0.5
+SLO = 0.01
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the subcommand and return the exit code."""
     chosen = parser().parse_args(argv)
     try:
+        _check(chosen)
         sections = [_section(chosen, name) for name in chosen.traces]
         _write_page(chosen, page.html(sections) if chosen.html else "")
     except ForescaleError as error:
-        problems = error.problems if isinstance(error, SettingsError) else (str(error),)
-        sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
+        lines = error.problems if isinstance(error, SettingsError) else (str(error),)
+        sys.stderr.write("".join(f"error: {line}\n" for line in lines))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -44,9 +47,20 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
+def _check(chosen: argparse.Namespace) -> None:
+    """Raise SettingsError with all that is wrong with the options, before anything is read."""
+    found = problems(chosen)
+    try:
+        entries(chosen, Workload(1.0))
+    except SettingsError as error:
+        found += error.problems
+    if found:
+        raise SettingsError(found)
+
+
 def _section(chosen: argparse.Namespace, name: str) -> Section:
     """Return one trace with all that was played on it; with --tune the manifest is written."""
-    trace = load(Path(name), columns(chosen)).on_grid()
+    trace = trace_of(chosen, name)
     sys.stderr.write(_hint(trace))
     workload, notes = workload_of(chosen, trace)
     sys.stderr.write("".join(f"note: {note}\n" for note in notes))
@@ -55,11 +69,30 @@ def _section(chosen: argparse.Namespace, name: str) -> Section:
         _tune(chosen, scorer)
         return Section(trace, workload, (), ())
     found = entries(chosen, workload)
-    played = [scorer.play(one.name, one.make()) for one in found]
+    played = [_played(scorer, one, f"{at} of {len(found)}") for at, one in enumerate(found, 1)]
     if CLAIRVOYANT in asked(chosen):
         played.append(Played(score_of_bound(workload, scorer.bound), None))
     names = [one.named for one in found] if chosen.html else []
     return Section(trace, workload, tuple(played), tuple(curves(names, scorer.at)))
+
+
+def _played(scorer: _Scorer, one: Entry, which: str) -> Played:
+    """Return what came of one policy; notes and hints of it are written."""
+    sys.stderr.write("".join(f"note: {note}\n" for note in one.notes))
+    autoscaler = one.make()
+    found = scorer.play(one.name, autoscaler, f"{one.name} ({which})")
+    if isinstance(autoscaler, Forescale) and (why := autoscaler.why_never):
+        sys.stderr.write(_never(one.name, why, scorer.trace))
+    return found
+
+
+def _never(name: str, why: str, trace: Trace) -> str:
+    """Return the hint that no forecast had a part in what a policy did."""
+    hours, minutes = trace.seconds / 3600, ENOUGH_SECONDS / 60
+    return (
+        f"hint: {name}: no forecast was served in these {hours:.1f} h. It begins after"
+        f" {minutes:.0f} minutes and learns the day over days; at the end: {why}\n"
+    )
 
 
 def _told(sections: Sequence[Section], *, as_json: bool) -> str:
@@ -87,12 +120,13 @@ def _hint(trace: Trace) -> str:
 def _tune(chosen: argparse.Namespace, scorer: _Scorer) -> None:
     """Print the cheapest HPA that meets the objective; raise SettingsError where there is none."""
     trace, workload, chain = scorer.trace, scorer.workload, scorer.chain
+    slo = SLO if chosen.slo is None else chosen.slo
     found = tune.tune(
-        chosen.slo,
+        slo,
         lambda one: scorer.play(one.name, tune.autoscaler(one, workload, chain)).score,
     )
     if found.choice is None or found.score is None:
-        words = f"none of {found.tried} HPAs keeps late<={chosen.slo:g} with this cold start"
+        words = f"none of {found.tried} HPAs keeps late<={slo:g} with this cold start"
         raise SettingsError([f"{words}: raise --max-replicas, or shorten the start"])
     best = found.score
     sys.stdout.write(
@@ -124,9 +158,9 @@ class _Scorer:
         grace = workload.service_seconds if single else 0.0
         self.bound = Clairvoyant(trace, workload, first_step=self._first, grace_seconds=grace)
 
-    def play(self, name: str, autoscaler: Autoscaler) -> Played:
+    def play(self, name: str, autoscaler: Autoscaler, shown: str = "") -> Played:
         trace, workload = self.trace, self.workload
-        with Progress(sys.stderr, name) as progress:
+        with Progress(sys.stderr, shown or name) as progress:
             outcome = play(trace, workload, autoscaler, seed=self._seed, progress=progress.show)
         found = score(name, outcome, trace, workload, self.bound, first_step=self._first)
         return Played(found, outcome)

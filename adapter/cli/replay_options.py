@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from adapter.cli import replay_workload
+from adapter.cli import replay_prometheus, replay_workload
 from adapter.cli.duration import duration
+from adapter.cli.replay_policies import share
 from adapter.replay.policies import ABLATIONS, CLAIRVOYANT, POLICIES
-from adapter.replay.trace import Columns
+from adapter.replay.trace import Trace
+from adapter.replay.tracefile import Columns, load
 from adapter.replay.tune import objective
 
 _ABOUT = """\
@@ -31,7 +34,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("traces", metavar="TRACE", nargs="+", help="CSV file, .csv or .csv.gz")
+    made.add_argument(
+        "traces",
+        metavar="TRACE",
+        nargs="+",
+        help="CSV file, also gzipped, or prometheus:http://HOST:9090",
+    )
     made.add_argument("--json", action="store_true", help="one JSON object a line and policy")
     made.add_argument("--html", metavar="FILE", help="also write a page with plots")
     made.add_argument(
@@ -40,7 +48,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--slo",
         type=_objective,
-        default=0.01,
         metavar="late<=X",
         help="share of requests that may be late (default: late<=0.01)",
     )
@@ -61,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     replay_workload.add_options(made)
     _describe_play(made.add_argument_group("policies"))
     _describe_trace(made.add_argument_group("trace"))
+    replay_prometheus.add_options(made.add_argument_group("trace from a Prometheus"))
     return made
 
 
@@ -68,7 +76,7 @@ def _describe_play(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--target",
-        type=replay_workload.above_zero,
+        type=_share,
         default=0.9,
         metavar="RATIO",
         help="of a pod's capacity, for the policies that have one (default: %(default)g)",
@@ -91,6 +99,12 @@ def _describe_trace(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="with the requests of a step (default: requests_filled or requests)",
     )
+    add(
+        "--rate-column",
+        default="",
+        metavar="NAME",
+        help="with the requests per second of a step (default: requests_per_second or rps)",
+    )
     add("--time-column", default="", metavar="NAME", help="(default: t, time or timestamp)")
     add(
         "--absent",
@@ -107,8 +121,36 @@ def _describe_trace(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def columns(chosen: argparse.Namespace) -> Columns:
-    return Columns(chosen.time_column, chosen.column, chosen.absent == "zero")
+def problems(chosen: argparse.Namespace) -> list[str]:
+    """Return what is wrong with the options together: no effect, or no sense."""
+    found = replay_prometheus.problems(chosen)
+    if chosen.slo is not None and not chosen.tune:
+        found.append("--slo is what --tune keeps to: give --tune too")
+    given = {
+        "--policy": chosen.policy,
+        "--hpa": chosen.hpa,
+        "--html": chosen.html,
+        "--json": chosen.json,
+    }
+    if chosen.tune and (lost := [name for name, value in given.items() if value]):
+        found.append(f"{', '.join(lost)}: --tune prints a manifest alone: replay that without it")
+    return found
+
+
+def trace_of(chosen: argparse.Namespace, name: str) -> Trace:
+    """Return the trace of this name, on the replay's grid; raise SettingsError."""
+    if name.startswith(replay_prometheus.PREFIX):
+        return replay_prometheus.load(chosen, name).on_grid()
+    zero = chosen.absent == "zero"
+    columns = Columns(chosen.time_column, chosen.column, chosen.rate_column, absent_is_zero=zero)
+    return load(Path(name), columns).on_grid()
+
+
+def _share(text: str) -> float:
+    try:
+        return share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _objective(text: str) -> float:

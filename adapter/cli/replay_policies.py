@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +19,12 @@ NAMED = {**POLICIES, **ABLATIONS}
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One policy to play; `named` is empty for a manifest."""
+    """One policy to play; `named` is empty for a manifest, of which `notes` say what is lost."""
 
     name: str
     make: Callable[[], Autoscaler]
     named: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def entries(chosen: argparse.Namespace, workload: Workload) -> list[Entry]:
@@ -43,7 +43,7 @@ def entries(chosen: argparse.Namespace, workload: Workload) -> list[Entry]:
             else:
                 found.append(_manifest(flag, text, workload, chain))
         except SettingsError as error:
-            problems += error.problems
+            problems += (p if text in p else f"{flag} {text}: {p}" for p in error.problems)
     if problems:
         raise SettingsError(problems)
     return found
@@ -70,13 +70,20 @@ def _ratio(name: str, text: str) -> float:
     if name in TARGETLESS:
         raise SettingsError([f"--policy {name}:{text}: {name} has no target: leave :{text} out"])
     try:
-        ratio = float(text)
+        return share(text)
+    except ValueError as error:
+        raise SettingsError([f"--policy {name}:{text}: {error}"]) from error
+
+
+def share(text: str) -> float:
+    """Return a share of a pod's capacity, given as a figure or in percent; raise ValueError."""
+    try:
+        found = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
     except ValueError:
-        ratio = 0.0
-    if not 0 < ratio <= 1:
-        words = "write a share of a pod's capacity above 0, up to 1, such as 0.8"
-        raise SettingsError([f"--policy {name}:{text}: `{text}` is no target: {words}"])
-    return ratio
+        found = 0.0
+    if not 0 < found <= 1:
+        raise ValueError(f"`{text}` is no target: write a share of a pod's capacity, 0.9 or 90%")
+    return found
 
 
 def _manifest(flag: str, text: str, workload: Workload, chain: Chain) -> Entry:
@@ -84,8 +91,8 @@ def _manifest(flag: str, text: str, workload: Workload, chain: Chain) -> Entry:
         known = f" or one of {', '.join([*NAMED, CLAIRVOYANT])}" if flag == "--policy" else ""
         raise SettingsError([f"{flag} {text} is no file: name a manifest{known}"])
     loaded = manifest.load(Path(text))
-    sys.stderr.write("".join(f"note: {note}\n" for note in loaded.notes))
     return Entry(
         loaded.policy.name,
         lambda: Forescale(loaded.policy, workload, chain, desired=loaded.desired),
+        notes=loaded.notes,
     )

@@ -40,7 +40,8 @@ TAU = 0.95  # a pod too few is taken to cost nineteen times a pod too many
 MOST_RATIO = 3.0  # of the present: a retry storm must not feed on itself
 
 LEAST_HORIZON_SECONDS, MOST_HORIZON_SECONDS = 15.0, 1_800.0
-ENOUGH_TICKS = 60  # half an hour
+ENOUGH_TICKS = 60
+ENOUGH_SECONDS = ENOUGH_TICKS * TICK_SECONDS  # half an hour
 STALE_SECONDS = 3 * TICK_SECONDS
 CHECKED_TICKS = 720  # six hours
 FEWEST_CHECKED = 30  # a quarter of an hour

@@ -143,8 +143,10 @@ def parse(
     Value without `values`.
     """
     node = Field(manifest, "", [])
-    node.equals("apiVersion", "autoscaling/v2")
     node.equals("kind", "HorizontalPodAutoscaler")
+    if node.problems:  # of something else every field would be wrong, too
+        raise SettingsError(node.problems)
+    node.equals("apiVersion", "autoscaling/v2")
     metadata, spec = node.child("metadata"), node.child("spec")
     target = spec.child("scaleTargetRef")
     lowest = spec.integer("minReplicas", 1, at_least=1)

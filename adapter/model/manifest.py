@@ -18,9 +18,14 @@ class Field:
     manifest) and a stand-in comes back, so that all problems are found in one go.
     """
 
-    def __init__(self, value: object, path: str, problems: list[str]) -> None:
+    def __init__(
+        self, value: object, path: str, problems: list[str], parent: Field | None = None
+    ) -> None:
         self._path = path
         self.problems = problems
+        self._parent = parent
+        self.is_missing = value is None and bool(path)
+        self._told = False
         self._value: Mapping[str, object] = {}
         if isinstance(value, Mapping):
             self._value = value
@@ -28,8 +33,14 @@ class Field:
             problems.append(f"{path or 'the manifest'} is no object: give it fields of its own")
 
     def wrong(self, field: str, words: str) -> None:
-        """Record that `field` cannot be used."""
-        self.problems.append(f"{self._at(field)} {words}")
+        """Record that `field` cannot be used; of an object that is not there, that it is not."""
+        if not self.is_missing:
+            self.problems.append(f"{self._at(field)} {words}")
+        elif self._parent is not None and self._parent.is_missing:
+            self._parent.wrong(field, words)
+        elif not self._told:
+            self._told = True
+            self.problems.append(f"{self._path} is missing: write it with all that it needs")
 
     def has(self, field: str) -> bool:
         return self._value.get(field) is not None
@@ -39,7 +50,7 @@ class Field:
 
     def child(self, field: str) -> Field:
         """Return the object at `field`; a missing one has no fields."""
-        return Field(self._value.get(field), self._at(field), self.problems)
+        return Field(self._value.get(field), self._at(field), self.problems, self)
 
     def sequence(self, field: str) -> list[object]:
         found = self._value.get(field)

@@ -78,6 +78,13 @@ class Forescale(Hpa):
         self._forecaster = forecaster or Forecaster()
         self._workload = workload
         self._desired = desired
+        self._raised = False
+        self._why = ""
+
+    @property
+    def why_never(self) -> str:
+        """Why no forecast was served so far, in words; empty where one was, or none was asked."""
+        return "" if self._raised else self._why
 
     def decide(self, seen: Seen, pods: Pods, now: float) -> int:
         demand = self._demand(seen, now)
@@ -99,6 +106,7 @@ class Forescale(Hpa):
         floor = metric.target_milli / unit
         horizon = self.horizon_seconds(pods)
         found = self._forecaster.publish(total / unit, horizon, now, floor=floor)
+        self._raised, self._why = self._raised or found.value > total / unit, found.why
         if isinstance(present, int):
             return round(found.value * unit)
         return dict.fromkeys(present, round(found.value * unit / len(present)))

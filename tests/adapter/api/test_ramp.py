@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from adapter.model.target import DEMANDS
-from adapter.replay.trace import load
+from adapter.replay.tracefile import load
 from tests.adapter.api.ramp import COLD_SECONDS, STEP_SECONDS, Deployment, play
 from tests.adapter.api.test_custom import Asking
 from tests.adapter.model.world import World

@@ -84,7 +84,8 @@ def test_every_wrong_policy_is_named_at_once(
     assert run(given) == 1
     errors = capsys.readouterr().err
     assert "error: --policy hpa2 is no file: name a manifest or one of seed, reactive" in errors
-    assert "error: kind is `Service`: use HorizontalPodAutoscaler" in errors
+    assert f"error: --policy {manifest}: kind is `Service`: use HorizontalPodAutoscaler" in errors
+    assert errors.count("error:") == 2  # of what is no HPA nothing else is said
 
 
 def test_a_trace_of_which_most_steps_have_no_row_gets_a_hint(
@@ -97,6 +98,28 @@ def test_a_trace_of_which_most_steps_have_no_row_gets_a_hint(
     assert run([*given, "--absent", "zero"]) == 0
     assert run([str(trace(tmp_path)), "--policy", "reactive", "--json"]) == 0
     assert "hint:" not in capsys.readouterr().err
+
+
+def test_a_forecast_that_had_no_part_in_it_is_a_hint_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--policy", "forescale", "--policy", "reactive", "--json"]
+    assert run([str(trace(tmp_path, 150)), *given]) == 0
+    (hint,) = capsys.readouterr().err.splitlines()
+    assert hint.startswith(
+        "hint: forescale: no forecast was served in these 0.4 h. It begins after"
+    )
+    assert hint.endswith("at the end: present value: 24 of 30 minutes known")
+    assert run([str(trace(tmp_path, 2_000)), *given]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_target_may_be_given_in_percent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (str(trace(tmp_path)), "--policy", "reactive", "--target")
+    figures = [replayed(capsys, *given, target) for target in ("0.8", "80%")]
+    assert figures[0] == figures[1]
 
 
 def test_an_hpa_on_desired_replicas_is_played_with_its_deployment(
@@ -114,7 +137,9 @@ def test_an_hpa_on_desired_replicas_is_played_with_its_deployment(
     [
         (["--score-from", "2h"], "--score-from 7200s leaves nothing to score"),
         (["--min-replicas", "9", "--max-replicas", "3"], "--min-replicas 9 is above"),
-        (["--column", "n"], "there is no count column n: use one of t, requests"),
+        (["--column", "n"], "--column n: trace.csv has no such column, it has t, requests"),
+        (["--slo", "late<=0.1"], "--slo is what --tune keeps to: give --tune too"),
+        (["--tune", "--json", "--policy", "kpa"], "--policy, --json: --tune prints a manifest"),
     ],
 )
 def test_what_cannot_be_replayed_is_an_error_in_words(
@@ -133,6 +158,8 @@ def test_what_cannot_be_replayed_is_an_error_in_words(
         ["--concurrency", "nan"],
         ["--max-replicas", "0"],
         ["--late", "-1s"],
+        ["--target", "90"],
+        ["--target", "0%"],
     ],
 )
 def test_an_option_that_makes_no_sense_is_a_usage_error(tmp_path: Path, argv: list[str]) -> None:

@@ -55,6 +55,16 @@ def problems(raw: object) -> tuple[str, ...]:
     return caught.value.problems
 
 
+def test_what_is_missing_whole_or_something_else_is_one_problem() -> None:
+    usual = manifest()
+    usual["spec"].pop("scaleTargetRef")
+    assert problems(usual) == ("spec.scaleTargetRef is missing: write it with all that it needs",)
+    usual.pop("spec")
+    assert problems(usual) == ("spec is missing: write it with all that it needs",)
+    other = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1}}
+    assert problems(other) == ("kind is `Deployment`: use HorizontalPodAutoscaler",)
+
+
 def test_the_usual_manifest_is_read_whole() -> None:
     policy = parse(manifest())
     assert policy.name == "llm-inference-hpa"

@@ -1,136 +1,31 @@
-"""A trace is read from what people have, and what is not known stays unknown."""
+"""A trace is steps of one grid, and what is not known stays unknown."""
 
 from __future__ import annotations
 
-import gzip
-from pathlib import Path
+import math
 
 import pytest
 
-from adapter.errors import SettingsError
-from adapter.replay import trace as traces
-from adapter.replay.trace import Columns, load
+from adapter.replay.trace import of_rates
+from tests.adapter.replay.worlds import trace
 
 
-def written(folder: Path, *lines: str, name: str = "trace.csv") -> Path:
-    path = folder / name
-    text = "\n".join(lines) + "\n"
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    return path
-
-
-def problem(path: Path, columns: Columns | None = None) -> str:
-    with pytest.raises(SettingsError) as caught:
-        load(path, columns)
-    return caught.value.problems[0]
-
-
-def test_a_row_is_a_step_where_there_is_a_count(tmp_path: Path) -> None:
-    found = load(written(tmp_path, "# from a friend", "t,requests", "100,3", "110,5", "120,0"))
-    assert found.step_seconds == 10.0
-    assert found.arrivals.tolist() == [3, 5, 0]
-    assert found.known.all()
-    assert found.times is None
-
-
-def test_a_gzipped_file_is_read_too(tmp_path: Path) -> None:
-    found = load(written(tmp_path, "time,count", "0,3", "1,5", name="trace.csv.gz"))
-    assert found.arrivals.tolist() == [3, 5]
-
-
-def test_a_row_is_a_request_where_there_is_no_count(tmp_path: Path) -> None:
-    lines = (
-        "TIMESTAMP,ContextTokens,GeneratedTokens",
-        "2023-11-16 18:17:03.9799600,1000,10",
-        "2023-11-16 18:17:05.1,1000,30",
-        "2023-11-16 18:17:05.2,1000,10",
-    )
-    found = load(written(tmp_path, *lines))
-    assert found.step_seconds == 1.0
-    assert found.arrivals.tolist() == [1, 0, 2]
-    assert found.known.all()  # a second without requests is one without requests
-    assert found.work is not None
-    assert found.work.mean() == pytest.approx(1.0)
-    assert found.work[1] == pytest.approx(2.5 * found.work[0])  # 0.1 s of prefill, 0.3 s or 0.9 s
-
-
-def test_a_missing_row_is_a_gap_and_never_a_step_without_requests(tmp_path: Path) -> None:
-    path = written(tmp_path, "t,requests", "0,10", "10,10", "20,10", "50,40")
-    found = load(path)
-    assert found.known.tolist() == [True, True, True, False, False, True]
-    assert found.arrivals.tolist() == [10, 10, 10, 20, 30, 40]
-    assert found.absent_ratio == pytest.approx(2 / 6)
-    zero = load(path, Columns(absent_is_zero=True))
-    assert zero.absent_ratio == 0
-    assert zero.known.all()
-    assert zero.arrivals.tolist() == [10, 10, 10, 0, 0, 40]
-
-
-def test_a_row_that_is_no_count_is_a_gap(tmp_path: Path) -> None:
-    rows = ("0,10", "10,nan", "20,-1", "30,", "40, ", "50,NaN", "60,10")
-    found = load(written(tmp_path, "t,requests", *rows))
-    assert found.known.tolist() == [True, *[False] * 5, True]
-    assert found.arrivals.tolist() == [10] * 7
-    assert found.absent_ratio == 0
-
-
-def test_a_marked_gap_takes_the_filled_figure_and_stays_unknown(tmp_path: Path) -> None:
-    found = load(
-        written(tmp_path, "t,requests,gap,requests_filled", "0,9,0,9", "10,0,1,8", "20,7,0,7")
-    )
-    assert found.arrivals.tolist() == [9, 8, 7]
-    assert found.known.tolist() == [True, False, True]
-    assert found.mean_rate == pytest.approx(0.8)
-
-
-def test_a_long_step_is_split_evenly_for_the_replay(tmp_path: Path) -> None:
-    found = load(written(tmp_path, "t,requests", "0,8", "12,4")).on_grid()
+def test_a_long_step_is_split_evenly_for_the_replay() -> None:
+    found = trace([2.0, 1.0], step_seconds=12.0, unknown=[1]).on_grid()
     assert found.step_seconds == 4.0
-    assert found.arrivals.sum() == pytest.approx(12)
+    assert found.arrivals.tolist() == [8, 8, 8, 4, 4, 4]
+    assert found.known.tolist() == [True] * 3 + [False] * 3
     assert found.seconds == 24.0
 
 
-def test_the_columns_can_be_named(tmp_path: Path) -> None:
-    path = written(tmp_path, "at,n", "0,1", "1,2")
-    assert "no time column among at, n" in problem(path)
-    assert load(path, Columns("at", "n")).arrivals.tolist() == [1, 2]
-    assert "no count column m: use one of at, n" in problem(path, Columns("at", "m"))
-
-
-@pytest.mark.parametrize(
-    ("lines", "words"),
-    [
-        (("t,requests",), "has no rows"),
-        (("t,requests", "0,1", "x,2"), "line 3: `x` is no time: write seconds or ISO 8601"),
-        (("t,requests", "0,1", "5"), "line 3 has 1 cells, fewer than its head"),
-        (("t,requests", "0,1", "inf,1"), "line 3: `inf` is no time"),
-        (
-            ("# a", "t,requests", "# b", "0,1", "1,many"),
-            "line 5: `many` is no number: write one, or",
-        ),
-        (("t,requests", "0,1", "1,-"), "line 3: `-` is no number"),
-        (("t,requests", "0,1", "1,inf"), "line 3: `inf` is no number"),
-        (("t,prompt_tokens", "0,1", "1,few"), "line 3: `few` is no number"),
-        (("t,requests", "0,nan"), "no step with a usable count"),
-        (("t,requests", "0,1", "1,1", "2,1", "9999999999,1"), "steps: use at most"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_refused_in_words(
-    tmp_path: Path, lines: tuple[str, ...], words: str
-) -> None:
-    assert words in problem(written(tmp_path, *lines))
-
-
-def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(traces, "MAX_BYTES", 1000)
-    lines = ("t,requests", *(f"{at},1" for at in range(1000)))
-    assert "more than 1000 bytes" in problem(written(tmp_path, *lines, name="bomb.csv.gz"))
-    assert "larger than 1000 bytes" in problem(written(tmp_path, *lines))
-
-
-def test_a_file_that_is_no_gzip_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "trace.csv.gz"
-    path.write_text("t,requests\n0,1\n")
-    assert "cannot be read" in problem(path)
+def test_rates_of_which_nobody_tells_are_gaps_or_without_requests() -> None:
+    rates = [None, 2.0, None, math.nan, 4.0, None]
+    found = of_rates("p", rates, 30.0)
+    assert found.step_seconds == 30.0
+    assert found.known.tolist() == [False, True, False, False, True, False]
+    assert found.mean_rate == pytest.approx(3.0)
+    assert found.absent_ratio == pytest.approx(0.5)  # the NaN was told
+    zero = of_rates("p", rates, 30.0, absent_is_zero=True)
+    assert zero.known.tolist() == [True, True, True, False, True, True]
+    assert zero.arrivals.tolist() == [0, 60, 0, 60, 120, 0]
+    assert zero.absent_ratio == 0
