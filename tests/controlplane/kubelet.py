@@ -77,8 +77,9 @@ class Kubelet:
     ) -> None:
         """One more node (a name that is there is changed); `nodes` has its address."""
         address = self.nodes.get(name) or self._node_addresses.take()
-        await register(self._api, name, address, gpus=gpus, labels=labels or {})
+        # Known before it is there: a scheduler may bind a pod to it before `register` has returned.
         self.nodes[name] = address
+        await register(self._api, name, address, gpus=gpus, labels=labels or {})
 
     def check(self) -> None:
         """Raises what went wrong in hooks and writes so far."""

@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 CAPACITY = {"cpu": "64", "memory": "512Gi", "pods": "5000", "ephemeral-storage": "1Ti"}
 
+OF_KUBELETS = {"kubernetes.io/os": "linux"}
+
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +70,10 @@ def _node(name: str, address: str, gpus: int, labels: Mapping[str, str]) -> Json
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}},
+        "metadata": {
+            "name": name,
+            "labels": OF_KUBELETS | {"kubernetes.io/hostname": name, **labels},
+        },
         "status": {
             "capacity": resources,
             "allocatable": resources,

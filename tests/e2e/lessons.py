@@ -43,20 +43,10 @@ def demand_of(namespace: str, deployment: str, metric_name: str) -> TotalKey:
     return TotalKey(namespace, "Deployment.apps", deployment, metric_name, metric.view)
 
 
-def starts_before(
-    count: int, load_seconds: float, *, node_seconds: float | None = None
-) -> list[Start]:
-    """Return starts of an hour ago, on new nodes where they waited for those."""
+def starts_before(count: int, seconds: float, *, new_node: bool = False) -> list[Start]:
+    """Return starts of an hour ago that took so long; of their phases nothing is known."""
     at = time.time() - 3_600.0
-    one = Start(
-        load_seconds + (node_seconds or 0.0),
-        ended=True,
-        at=at,
-        new_node=node_seconds is not None,
-        node_seconds=node_seconds,
-        load_seconds=load_seconds,
-    )
-    return [one] * count
+    return [Start(seconds, ended=True, at=at, new_node=new_node)] * count
 
 
 def key_before(namespace: str, deployment: str) -> Key:

@@ -86,6 +86,7 @@ class LlmPods:
         self.engine = FAKE_VLLM
         self.cold_start_seconds = COLD_START_SECONDS
         self.next_never_load = 0  # so many of the pods that start from now on
+        self.never_load: set[str] = set()  # these did
         self.busy_percent: int | None = None  # of every GPU; None: as its server's slots are
         self.gpu_count = 1  # that each sidecar sees
         self.visible_devices: str | None = None  # None: the first one's UUID
@@ -154,13 +155,14 @@ class LlmPods:
     def _model(self, name: str, ip: str, folder: Path) -> Process:
         command = [part.format(ip=ip) for part in self.engine.command]
         if self.engine is FAKE_VLLM:
-            command.append(f"--cold-start={self._cold_start()}")
+            command.append(f"--cold-start={self._cold_start(name)}")
         return Process(f"{name}-model", command, folder / "model.log", environment=environment())
 
-    def _cold_start(self) -> float:
+    def _cold_start(self, name: str) -> float:
         if not self.next_never_load:
             return self.cold_start_seconds
         self.next_never_load -= 1
+        self.never_load.add(name)
         return NEVER_SECONDS
 
     def _sidecar(self, pod: Json, ip: str, uid: str, folder: Path, gpus: FakeGpus) -> Process:

@@ -11,6 +11,7 @@ import pytest
 from tests.controlplane.api import Api
 from tests.controlplane.cluster import SCHEDULER, ControlPlane
 from tests.controlplane.kubelet import Kubelet
+from tests.controlplane.nodegroup import is_unschedulable
 from tests.controlplane.podlife import COLD_START_ANNOTATION, Behaviour
 from tests.controlplane.workloads import CONTAINER, condition, create_deployment, deployment
 
@@ -150,7 +151,3 @@ async def test_the_real_scheduler_binds_by_gpus(
         await api.until(pods, lambda found: any(map(is_unschedulable, found["items"])))
     finally:
         await controlplane.stop_component(SCHEDULER)
-
-
-def is_unschedulable(pod: Json) -> bool:
-    return bool(condition(pod, "PodScheduled").get("reason") == "Unschedulable")
