@@ -13,13 +13,17 @@ COPY scripts/tree.sh scripts/
 COPY sidecar/ sidecar/
 COPY adapter/ adapter/
 
+# LOCK, a file of requirements/, has more than the target needs: docs/install.md.
 FROM build AS sidecar-tree
+ARG LOCK=sidecar
 RUN PYTHON=python3 bash scripts/tree.sh sidecar /opt/forescale
 
 FROM build AS agent-tree
+ARG LOCK=agent
 RUN PYTHON=python3 bash scripts/tree.sh agent /opt/forescale
 
 FROM build AS adapter-tree
+ARG LOCK=adapter
 RUN PYTHON=python3 bash scripts/tree.sh adapter /opt/forescale
 
 # Nothing is written at run time: readOnlyRootFilesystem holds for all three.

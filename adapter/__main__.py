@@ -16,7 +16,10 @@ import uvloop
 
 from adapter.api import query
 from adapter.api.answers import Answers
+from adapter.api.external import External
+from adapter.api.keda import Scaler
 from adapter.api.server import Server
+from adapter.api.trigger import Triggers
 from adapter.errors import ForescaleError, SettingsError
 from adapter.intake.objectqueries import ObjectQueries
 from adapter.intake.prometheus import PrometheusSource
@@ -164,8 +167,10 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _Result]) -> _R
 
 async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.Event) -> None:
     """Serve the API until `stop` is set, and drain it."""
-    server = _server(core, around)
+    answers = _answers(core, around)
+    server = _server(core, around, answers)
     await server.start(core.settings.api, around.context)
+    keda = await _scaler(core, answers)
     core.probes.parts = Parts(
         synced=around.synced,
         tried=core.subscriber.tried,
@@ -181,25 +186,41 @@ async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.
     event("stopping", drain_seconds=around.drain_seconds)
     core.probes.stopping = True
     await server.stop(around.drain_seconds)
+    if keda is not None:
+        await keda.stop()
 
 
-def _server(core: Core, around: Surroundings) -> Server:
-    now = asyncio.get_running_loop().time
-    answers = Answers(
+def _answers(core: Core, around: Surroundings) -> Answers:
+    return Answers(
         read=lambda: _told(core.loop.snapshot, around),
         asked=core.asked,
-        now=now,
+        now=asyncio.get_running_loop().time,
         metrics=core.metrics,
         stall_seconds=core.settings.api.stall_seconds,
         board=lambda: core.objects.board,
     )
+
+
+async def _scaler(core: Core, answers: Answers) -> Scaler | None:
+    """Return KEDA's external scaler, listening; None where it is not asked for."""
+    settings = core.settings
+    if not settings.keda.enabled:
+        return None
+    external = External(answers, Owners.of(settings.api.object_kinds))
+    scaler = Scaler(Triggers(answers, external), core.metrics)
+    await scaler.start(settings.keda)
+    event("keda_serving", port=scaler.port, authenticated=bool(settings.keda.tls_folder))
+    return scaler
+
+
+def _server(core: Core, around: Surroundings, answers: Answers) -> Server:
     return Server(
         answers,
         owners=Owners.of(core.settings.api.object_kinds),
         auth=around.auth,
         metrics=core.metrics,
         ready=lambda: _unready(core.probes),
-        now=now,
+        now=asyncio.get_running_loop().time,
         resource=around.behind.resource if around.behind else None,
         fallthrough=around.behind.fallthrough if around.behind else None,
     )

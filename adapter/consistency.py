@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from urllib.parse import urlsplit
 
@@ -91,13 +92,16 @@ def _kind_problems(settings: Settings) -> list[str]:
 
 def _port_problems(settings: Settings) -> list[str]:
     ports = {"api.port": settings.api.port, "ops.port": settings.ops.port}
+    if settings.keda.enabled:
+        ports["keda.port"] = settings.keda.port
     found = [
         f"{name} is {port}: use 0 (any free port) to 65535"
         for name, port in ports.items()
         if not 0 <= port <= 65535  # noqa: PLR2004 - the width of a port
     ]
-    if settings.api.port == settings.ops.port != 0:
-        found.append(f"api.port and ops.port are both {settings.api.port}: give them two ports")
+    for (one, port), (other, same) in itertools.combinations(ports.items(), 2):
+        if port == same != 0:
+            found.append(f"{one} and {other} are both {port}: give them two ports")
     return found
 
 

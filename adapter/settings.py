@@ -146,6 +146,19 @@ class External(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """Register it, if nobody else has; off, since KEDA needs the group and there is one only."""
 
 
+class Keda(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """KEDA's external scaler, in gRPC (docs/migrate.md)."""
+
+    enabled: bool = False
+    """Serve it; needs grpcio, which is the extra `keda`."""
+    host: str = "::"
+    """Address to listen on; `::` takes IPv4 too."""
+    port: int = 9402
+    """Apart from the API, since KEDA comes as a client of its own and not by kube-apiserver."""
+    tls_folder: str = ""
+    """Folder with tls.crt, tls.key and the callers' ca.crt, watched; empty: open to all."""
+
+
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The serving certificate."""
 
@@ -187,6 +200,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     model: Model = Model()
     api_services: ApiServices = ApiServices()
     external: External = External()
+    keda: Keda = Keda()
     tls: Tls = Tls()
     resource_metrics: Behind = Behind()
     fallthrough: Behind = Behind()

@@ -244,6 +244,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.keda_calls = Counter(
+            "forescale_adapter_keda_calls_total",
+            "Calls of KEDA's external scaler, by gRPC's status; a stream counts when it opens.",
+            ["method", "code"],
+            registry=self.registry,
+        )
+
     def certificate(self, expires_at: Callable[[], float]) -> None:
         """Show when the certificate that is served expires; without one there is no series."""
         gauge = Gauge(

@@ -10,6 +10,9 @@ compile() {
 compile sidecar
 compile adapter --extra adapter
 compile agent --extra agent
+compile sidecar-otel --extra otel
+compile agent-otel --extra agent --extra otel
+compile adapter-extras --extra adapter --extra keda --extra otel
 compile dev --extra dev
 # What makes the wheel, in the images: the project's own dependencies are no part of it.
 echo 'hatchling>=1.27' | .venv/bin/uv pip compile --quiet --generate-hashes --universal \

@@ -3,6 +3,7 @@
 #
 #   bash scripts/tree.sh sidecar|agent|adapter FOLDER
 #
+# LOCK is the file of requirements/, where the program is to have more than it needs (default: its own).
 # PYTHON is the interpreter (default .venv's); hatchling must be in it (requirements/build.txt).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ trap 'rm -rf "$wheels"' EXIT
 [ ! -e "$folder" ] || { echo "tree: $folder is there already; remove it first" >&2; exit 1; }
 "$python" -m venv --without-pip "$folder"
 site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-"${install[@]}" --target "$site" --only-binary :all: --require-hashes -r "requirements/$program.txt"
+"${install[@]}" --target "$site" --only-binary :all: --require-hashes -r "requirements/${LOCK:-$program}.txt"
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
   --wheel-dir "$wheels" .
 "$python" -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \

@@ -67,6 +67,37 @@ def test_the_one_file_is_what_the_base_says() -> None:
 def test_components_set_flags_that_the_adapter_knows() -> None:
     assert settings_of("external-metrics").external.enabled
     assert settings_of("prometheus-source").prometheus.url.startswith("http://prometheus-")
+    assert settings_of("keda-scaler").keda.enabled
+
+
+def test_kedas_way_in_is_one_port_with_the_certificate_that_the_component_mounts() -> None:
+    folder = MANIFESTS / "components" / "keda-scaler"
+    keda = settings_of("keda-scaler").keda
+    ops = [op for patch in patches("keda-scaler") for op in patch]
+    added = {op["path"].split("/")[-2]: op["value"] for op in ops if "/args/" not in op["path"]}
+    assert added["volumeMounts"]["mountPath"] == keda.tls_folder
+    secret = added["volumes"]["secret"]["secretName"]
+    by_file = {
+        path.stem: list(yaml.safe_load_all(path.read_text())) for path in folder.glob("*.yaml")
+    }
+    made = [one for one in by_file["certificates"] if one["kind"] == "Certificate"]
+    (ours,) = [one["spec"] for one in made if one["metadata"]["namespace"] == "forescale-system"]
+    assert ours["secretName"] == secret
+    address = "forescale.forescale-system.svc"
+    assert address in ours["dnsNames"]
+    assert (
+        f"scalerAddress: {address}:{keda.port}"
+        in (MANIFESTS.parent / "docs" / "migrate.md").read_text()
+    )
+    (policy,) = by_file["networkpolicy"]
+    assert ports(policy["spec"]["ingress"]) == {keda.port}
+    (adapter,) = [one for one in install_manifest.objects() if one["kind"] == "Deployment"]
+    template = adapter["spec"]["template"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    service = {"name": "keda", "port": keda.port, "targetPort": "keda"}
+    assert [op["value"] for op in ops if op["path"].startswith("/spec/ports")] == [service]
+    container = {"name": "keda", "containerPort": keda.port}
+    assert container in [op["value"] for op in ops if "containers/0/ports" in op["path"]]
 
 
 def test_warnings_of_hpas_know_every_metric_that_has_a_total() -> None:
@@ -117,10 +148,14 @@ def ports(rules: list[dict[str, Any]]) -> set[int]:
     return {port["port"] for rule in rules for port in rule["ports"]}
 
 
-def settings_of(component: str) -> Settings:
+def patches(component: str) -> list[list[dict[str, Any]]]:
     text = (MANIFESTS / "components" / component / "kustomization.yaml").read_text()
-    patches = [yaml.safe_load(patch["patch"]) for patch in yaml.safe_load(text)["patches"]]
-    settings, _ = load([op["value"] for patch in patches for op in patch], {})
+    return [yaml.safe_load(patch["patch"]) for patch in yaml.safe_load(text)["patches"]]
+
+
+def settings_of(component: str) -> Settings:
+    ops = [op for patch in patches(component) for op in patch]
+    settings, _ = load([op["value"] for op in ops if "/args/" in op["path"]], {})
     return settings
 
 

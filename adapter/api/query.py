@@ -43,7 +43,7 @@ _VIEW_CHOICES = {
     "gpus": tuple(map(str, Over)),
 } | dict.fromkeys(DIMENSIONS, _ANYTHING)
 _WORKLOAD_CHOICES = {"workload": _ANYTHING, "kind": _ANYTHING}
-_EXTERNAL_CHOICES = _WORKLOAD_CHOICES | _VIEW_CHOICES
+EXTERNAL_CHOICES = _WORKLOAD_CHOICES | _VIEW_CHOICES
 # A view that falls slowly is asked for to bridge minutes, not a usual window.
 _RISE_WINDOW = "300s"
 _SHOWN = 100  # characters of a caller's word in an error
@@ -95,23 +95,29 @@ def parse(
 
 
 def parse_external(
-    metric: Metric, parameters: Mapping[str, str], *, ahead: bool = False
+    metric: Metric,
+    parameters: Mapping[str, str],
+    *,
+    ahead: bool = False,
+    parameter: str = SELECTOR,
 ) -> ExternalQuery:
-    """Return the query of an external metric, whose `labelSelector` is the metric's selector.
+    """Return the query of an external metric, by the metric's selector in the `parameter`.
 
     Raises BadRequest where it names no workload, and as `parse` does.
     """
-    workload, kind, chosen = _of_workload(metric.name, parameters, _EXTERNAL_CHOICES)
-    if _is_ahead(SELECTOR, metric, chosen, ahead=ahead):
+    workload, kind, chosen = _of_workload(metric.name, parameters, EXTERNAL_CHOICES, parameter)
+    if _is_ahead(parameter, metric, chosen, ahead=ahead):
         return ExternalQuery(workload, kind, metric.view, (), Agg.SUM, chosen, ahead=True)
     agg = Agg(chosen.get("agg", Agg.SUM))
-    view = _view(SELECTOR, metric, chosen)
+    view = _view(parameter, metric, chosen)
     return ExternalQuery(workload, kind, view, _dims(chosen), agg, chosen)
 
 
-def parse_workload(metric: str, parameters: Mapping[str, str]) -> tuple[str, str, dict[str, str]]:
+def parse_workload(
+    metric: str, parameters: Mapping[str, str], parameter: str = SELECTOR
+) -> tuple[str, str, dict[str, str]]:
     """Return the workload, its kind and the selector of an external metric without views."""
-    return _of_workload(metric, parameters, _WORKLOAD_CHOICES)
+    return _of_workload(metric, parameters, _WORKLOAD_CHOICES, parameter)
 
 
 def refuse_choices(name: str, parameters: Mapping[str, str], why: str) -> None:
@@ -124,12 +130,15 @@ def refuse_choices(name: str, parameters: Mapping[str, str], why: str) -> None:
 
 
 def _of_workload(
-    metric: str, parameters: Mapping[str, str], choices: Mapping[str, tuple[str, ...]]
+    metric: str,
+    parameters: Mapping[str, str],
+    choices: Mapping[str, tuple[str, ...]],
+    parameter: str,
 ) -> tuple[str, str, dict[str, str]]:
     _refuse_watch(parameters)
-    chosen = _chosen(SELECTOR, parameters, choices)
+    chosen = _chosen(parameter, parameters, choices)
     if "workload" not in chosen:
-        words = f"{SELECTOR}: say whose {metric}, as in workload=NAME"
+        words = f"{parameter}: say whose {metric}, as in workload=NAME"
         raise BadRequest(f"{words}; known are {_known(choices)}")
     return chosen["workload"], chosen.get("kind", DEPLOYMENT.kind), chosen
 

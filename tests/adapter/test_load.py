@@ -54,6 +54,14 @@ def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) 
         assert words in told
 
 
+def test_no_two_servers_are_given_one_port_and_a_server_that_is_off_takes_none() -> None:
+    load(["--keda-port", "8080"], {})
+    load(["--keda-enabled", "true", "--keda-port", "0", "--ops-port", "0"], {})
+    with pytest.raises(SettingsError) as raised:
+        load(["--keda-enabled", "true", "--keda-port", "8080"], {})
+    assert raised.value.problems == ("ops.port and keda.port are both 8080: give them two ports",)
+
+
 def test_what_the_kubelet_injects_for_a_service_is_ignored_and_told() -> None:
     links = {
         "FORESCALE_PORT": "tcp://10.0.0.1:443",

@@ -32,6 +32,7 @@ PACKAGES: Mapping[str, str] = {
     "test-adapter": "sigs.k8s.io/custom-metrics-apiserver/test-adapter",
     "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
     "oracle": "./oracle",
+    "kedaclient": "./kedaclient",
 }
 LINE_EVERY_SECONDS = 15.0
 UNFINISHED = "building-"

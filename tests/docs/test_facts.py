@@ -43,7 +43,8 @@ def test_every_port_is_on_the_page() -> None:
     sidecar = load([], {}, "0").settings
     assert isinstance(sidecar, SidecarSettings)
     told = re.findall(r"(?m)^\| (\d+) \|", SECURITY)
-    assert told == [str(settings.api.port), str(settings.ops.port), str(sidecar.port)]
+    ports = (settings.api.port, settings.ops.port, settings.keda.port, sidecar.port)
+    assert told == [*map(str, ports)]
 
 
 def test_the_versions_of_kubernetes_are_those_that_the_doctor_knows() -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from adapter.api import trigger
+from adapter.api.externalscaler import ScaledObject
 from adapter.cli import entry
+from adapter.errors import BadRequest
+from adapter.model.target import FORECASTS
 from sidecar import cli, engines
 from tests.docs import pages
 
 ATTACH = pages.DOCS / "attach.md"
 MIGRATE = pages.DOCS / "migrate.md"
+COMPONENT = pages.ROOT / "manifests" / "components" / "keda-scaler"
 ROW = re.compile(r"(?m)^\| \[.*?\| `([\w-]+)` \| (\d+) `(\S+)` \| `(\w+)` \|$")
 
 
@@ -23,6 +30,32 @@ def test_the_rules_are_translated_to_what_the_page_shows(
     rules.write_text(pages.blocks(MIGRATE, "yaml")[0])
     assert entry.main(["migrate", "prometheus-adapter", str(rules)]) == 1  # one has no translation
     assert capsys.readouterr().out == pages.blocks(MIGRATE, "text")[0]
+
+
+def test_the_scaled_object_is_a_trigger_that_is_understood_and_every_key_of_one_is_told() -> None:
+    page = pages.text(MIGRATE)
+    (shown,) = [block for block in pages.blocks(MIGRATE, "yaml") if "ScaledObject" in block]
+    (one,) = yaml.safe_load(shown)["spec"]["triggers"]
+    found = trigger.parse(ScaledObject("llm-inference", "default", one["metadata"]))
+    assert (found.target, found.activation) == (16_000, 0)
+    assert found.metric in FORECASTS
+    keys = re.findall(r"(?m)^\| ((?:`\w+`(?:, )?)+) \| ", page.partition("### A ScaledObject")[2])
+    told = [key for cell in keys for key in re.findall(r"`(\w+)`", cell)]
+    with pytest.raises(BadRequest, match=r"known are metric, .*, role;") as caught:
+        trigger.parse(ScaledObject("", "", {"x": ""}))
+    known = str(caught.value).partition("known are ")[2].partition(";")[0]
+    assert sorted(told) == sorted(known.split(", "))
+    way = yaml.safe_load_all((COMPONENT / "certificates.yaml").read_text())
+    (authentication,) = [each for each in way if "TriggerAuthentication" in each["kind"]]
+    assert (
+        one_reference(authentication)
+        == yaml.safe_load(shown)["spec"]["triggers"][0]["authenticationRef"]
+    )
+
+
+def one_reference(authentication: dict[str, Any]) -> dict[str, str]:
+    """How a ScaledObject names it."""
+    return {"kind": authentication["kind"], "name": authentication["metadata"]["name"]}
 
 
 def test_every_server_to_attach_to_has_its_page_its_signal_and_its_probe(

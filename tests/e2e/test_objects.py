@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.controlplane.workloads import condition
 from tests.e2e.adapters import APISERVICES, EXTERNAL
+from tests.e2e.kedaside import KedaSide
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, Scene, quantity
 
 Json = dict[str, Any]
@@ -26,9 +28,10 @@ RAW = {"stat": "raw"}  # the last reading: a mean would take its window to get t
 
 
 async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_its_pods(
-    scene: Scene,
+    scene: Scene, tmp_path: Path
 ) -> None:
-    scene.adapters.arguments = ARGUMENTS
+    keda = KedaSide(tmp_path / "keda")
+    scene.adapters.arguments = ARGUMENTS + keda.arguments
     scene.llm.busy_percent = BUSY
     await scene.adapters.install()
     await scene.deploy(hpa=False, replicas=PODS)
@@ -37,6 +40,7 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
         await _until_total(scene, place)
     await _ask_for_every_kind(scene)
     await _ask_for_external(scene)
+    await _ask_as_keda(scene, keda)
 
     scene.llm.cold_start_seconds = 300.0  # the ninth pod loads until the end: the total stays
     await _autoscale(scene)
@@ -118,6 +122,28 @@ async def _ask_for_external(scene: Scene) -> None:
     (item,) = found["items"]
     assert (item["metricName"], quantity(item["value"])) == (GPU, PODS * BUSY)
     assert item["metricLabels"] == {"workload": DEPLOYMENT, "stat": "raw"}
+
+
+async def _ask_as_keda(scene: Scene, keda: KedaSide) -> None:
+    """The external scaler tells KEDA's own client what external.metrics.k8s.io tells an HPA."""
+    trigger = {"metric": GPU, "target": str(TARGET), "scalerAddress": "x:1", **RAW}
+    found = await keda.ask(scene.namespace, workload=DEPLOYMENT, **trigger)
+    assert found.pop("StreamMetricSpec")["code"] == "Unimplemented"  # KEDA asks instead
+    assert found == {
+        "GetMetricSpec": {"metric": GPU, "figure": TARGET, "whole": TARGET},
+        "GetMetrics": {"metric": GPU, "figure": PODS * BUSY, "whole": PODS * BUSY},
+        "IsActive": {"active": True},
+        "StreamIsActive": {"active": True},
+    }
+    unknown = await keda.ask(scene.namespace, workload="gone", **trigger)
+    assert unknown["GetMetricSpec"]["figure"] == TARGET  # KEDA makes its HPA of it all the same
+    for method in ("GetMetrics", "IsActive"):
+        assert unknown[method]["code"] == "NotFound"
+        assert "Deployment `gone`" in unknown[method]["words"]
+    assert unknown["StreamIsActive"]["words"] == "silent"
+    wrong = await keda.ask(scene.namespace, workload=DEPLOYMENT, windw="30s", **trigger)
+    assert wrong["GetMetricSpec"]["code"] == "InvalidArgument"
+    assert "`windw` is not known; known are metric, target" in wrong["GetMetricSpec"]["words"]
 
 
 async def _owned_by_a_custom_object(scene: Scene) -> None:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 import grpc
-from grpc_tools import protoc
 
-PROTO = Path(__file__).with_name("podresources.proto")
+from tests.fakes import generated
 
 
-@cache
 def messages() -> Any:
-    """Return the generated module; generated once for each test process."""
-    folder = tempfile.mkdtemp(prefix="podresources-")
-    made = protoc.main(["", f"-I{PROTO.parent}", f"--python_out={folder}", str(PROTO)])
-    assert made == 0
-    sys.path.insert(0, folder)
-    try:
-        return import_module("podresources_pb2")
-    finally:
-        sys.path.remove(folder)
+    """Return the generated module."""
+    return generated.messages("podresources")
 
 
 def pod(name: str, *device_ids: str, resource: str = "nvidia.com/gpu", **more: Any) -> Any:
