@@ -58,6 +58,7 @@ def schema() -> Schema:
             externalMetrics=closed(enabled=FLAG),
             fallthrough=closed(enabled=FLAG, url=URL),
             hpaWarnings=closed(enabled=FLAG),
+            kedaScaler=closed(enabled=FLAG),
             networkPolicy=closed(enabled=FLAG),
             nodeAgent=closed(enabled=FLAG, image=image("of the node agent")),
             prometheusSource=closed(enabled=FLAG, url=URL),

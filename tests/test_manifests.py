@@ -24,6 +24,8 @@ OTHERS = {
     "monitoring.coreos.com/v1 PrometheusRule",
     "monitoring.coreos.com/v1 ServiceMonitor",
     "cert-manager.io/v1 Certificate",
+    "cert-manager.io/v1 ClusterIssuer",
+    "keda.sh/v1alpha1 ClusterTriggerAuthentication",
     "cert-manager.io/v1 Issuer",
 }
 INJECTION = {

@@ -25,6 +25,7 @@ COMPONENTS = {
     "externalMetrics": "external-metrics",
     "fallthrough": "fallthrough",
     "hpaWarnings": "hpa-warnings",
+    "kedaScaler": "keda-scaler",
     "networkPolicy": "networkpolicy",
     "nodeAgent": "node-agent",
     "prometheusSource": "prometheus-source",
@@ -194,17 +195,17 @@ def test_each_component_is_what_kustomize_makes_of_it(value: str, component: str
 
 
 def with_component(name: str) -> list[Json]:
-    """Return the base with one component: its resources, and its patches of the adapter."""
+    """Return the base with one component: its resources, and its patches of the base's."""
     folder = ROOT / "manifests" / "components" / name
     made = yaml.safe_load((folder / "kustomization.yaml").read_text())
     objects = install_manifest.objects()
     for path in made.get("resources", []):
         objects += yaml.safe_load_all((folder / path).read_text())
-    (adapter,) = [one for one in objects if one["kind"] == "Deployment"]
+    named = {(one["kind"], one["metadata"]["name"]): one for one in objects}
     for patch in made.get("patches", []):
-        assert patch["target"] == {"kind": "Deployment", "name": adapter["metadata"]["name"]}
+        patched = named[patch["target"]["kind"], patch["target"]["name"]]
         for step in yaml.safe_load(patch["patch"]):
-            add(adapter, **step)
+            add(patched, **step)
     return objects
 
 
@@ -234,7 +235,7 @@ def test_what_is_mounted_lies_beside_each_other_and_addresses_and_images_are_tho
         | {"nodeAgent": agent}
     )  # fmt: skip
     mounts = {PurePosixPath(one["mountPath"]) for one in container(found)["volumeMounts"]}
-    assert len(mounts) == 3
+    assert len(mounts) == 4
     # In a mount that is only read no folder can be made for another.
     assert not [one for one in mounts if mounts & set(one.parents)]
     addresses = {one for one in container(found)["args"] if one.endswith("-url=https://own.svc:1")}
