@@ -27,7 +27,9 @@ FOREIGN_SECONDS = 5.0
 # trtllm-serve keeps a queue of JSON records at /metrics that its first reader empties: another
 # reader's figures must not vanish in a search.
 JSON_SECONDS = 60.0
-READY_EVERY_SECONDS = 5.0  # it is looked at beside the page, and says the same for long
+# A server that is not ready is asked again after this: it loads for long. One that is ready is
+# asked beside each look at the page: what has ended is not called ready for a moment longer.
+UNREADY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class ModelServer:
         )
         self._answered = False
         self._waits: dict[str, tuple[float, FetchError]] = {}
-        self._ready: dict[str, tuple[float, bool]] = {}
+        self._unready_until: dict[str, float] = {}
 
     async def read(self) -> EngineRead:
         """Return one reading, at the latest seconds after the session's timeout; never raise."""
@@ -181,10 +183,11 @@ class ModelServer:
         return Unmeasured(f"{error}, yet the server is ready: {candidate.hint}")
 
     async def _is_ready(self, candidate: Candidate) -> bool:
-        until, ready = self._ready.get(candidate.url, (0.0, False))
-        if self._clock() >= until:
-            ready = any([await fetch.is_ready(self._http, url) for url in candidate.ready])
-            self._ready[candidate.url] = (self._clock() + READY_EVERY_SECONDS, ready)
+        if self._clock() < self._unready_until.get(candidate.url, 0.0):
+            return False
+        ready = any([await fetch.is_ready(self._http, url) for url in candidate.ready])
+        if not ready:
+            self._unready_until[candidate.url] = self._clock() + UNREADY_SECONDS
         return ready
 
     def _wait(self, candidate: Candidate, error: FetchError) -> FetchError:

@@ -70,7 +70,7 @@ class Page(msgspec.Struct, frozen=True):
     `shared` names a GPU of each pod that holds one together with others.
     `digest` changes with any field of the page; `moves` tells that one is on it that always does
     (power, energy), so that an equal digest means that nothing was read anew. `fields` is False for
-    a page without DCGM's fields.
+    a page without DCGM's fields. `contested` counts the lines whose GPU or holder nobody knows.
     """
 
     gpus: Mapping[PodKey, tuple[GpuReading, ...]]
@@ -79,12 +79,14 @@ class Page(msgspec.Struct, frozen=True):
     digest: bytes
     moves: bool
     fields: bool
+    contested: int = 0
 
 
 def read(page: bytes) -> Page:
     """Return what the page says; never raise for what it holds."""
     lines = _BLANK_LINE.sub(b"", page)
-    found = exposition.unjudged(_LABELED.sub(_lean, lines), NAMES)
+    lean = _Lean()
+    found = exposition.unjudged(_LABELED.sub(lean, lines), NAMES)
     figures: dict[tuple[PodKey, Slot], _Gpu] = {}
     virtual: set[Slot] = set()
     for name, sample in _samples(found):
@@ -104,7 +106,28 @@ def read(page: bytes) -> Page:
         digest=hashlib.blake2b(b"\n".join(_FIELD_LINE.findall(lines)), digest_size=16).digest(),
         moves=bool(found.samples.get(POWER) or found.samples.get(ENERGY)),
         fields=bool(found.present),
+        contested=lean.contested,
     )
+
+
+class _Lean:
+    """Returns a line with the labels alone that are read here, without a holder if contested."""
+
+    def __init__(self) -> None:
+        self.contested = 0
+
+    def __call__(self, line: re.Match[bytes]) -> bytes:
+        pairs = [(pair[1], pair[0]) for pair in _LABEL.finditer(line[2]) if pair[1] in _READ_LABELS]
+        if len({_ONE_MEANING.get(name, name) for name, _ in pairs}) == len(pairs):
+            return b"%b{%b}%b" % (line[1], b",".join(text for _, text in pairs), line[3])
+        self.contested += line[1].decode() in NAMES
+        uuids = [text for name, text in pairs if _ONE_MEANING.get(name, name) == b"UUID"]
+        instances = [text for name, text in pairs if name == b"GPU_I_ID"] or [b'GPU_I_ID=""']
+        slots = itertools.product(uuids, instances)
+        return b"\n".join(
+            b"%b{%b,%b,%b}%b" % (line[1], uuid, instance, _CONTESTED, line[3])
+            for uuid, instance in slots
+        )
 
 
 class _Gpu:
@@ -136,20 +159,6 @@ class _Gpu:
 def _problems(found: Exposition, gpus: Iterable[_Gpu]) -> tuple[str, ...]:
     lost = {name: why for gpu in gpus for name, why in gpu.lost.items()}
     return tuple(f"{name}: {why}" for name, why in sorted((lost | found.bad).items()))
-
-
-def _lean(line: re.Match[bytes]) -> bytes:
-    """Return the line with the labels alone that are read here, without a holder if contested."""
-    pairs = [(pair[1], pair[0]) for pair in _LABEL.finditer(line[2]) if pair[1] in _READ_LABELS]
-    if len({_ONE_MEANING.get(name, name) for name, _ in pairs}) == len(pairs):
-        return b"%b{%b}%b" % (line[1], b",".join(text for _, text in pairs), line[3])
-    uuids = [text for name, text in pairs if _ONE_MEANING.get(name, name) == b"UUID"]
-    instances = [text for name, text in pairs if name == b"GPU_I_ID"] or [b'GPU_I_ID=""']
-    slots = itertools.product(uuids, instances)
-    return b"\n".join(
-        b"%b{%b,%b,%b}%b" % (line[1], uuid, instance, _CONTESTED, line[3])
-        for uuid, instance in slots
-    )
 
 
 def _samples(found: Exposition) -> Iterable[tuple[str, Sample]]:

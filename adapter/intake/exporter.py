@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from adapter.errors import IntakeError, NoPage
-from adapter.intake import dcgm, nodesource
+from adapter.intake import dcgm, gpus, nodesource
 from adapter.intake.capped import refuse_host_address, url
 from adapter.intake.nodesource import PodKey
 from adapter.intake.reader import PageReader
@@ -23,6 +23,7 @@ from sidecar.wire import GpuReading
 LOOKS_PER_PERIOD = 3
 
 UNLISTED = "the DCGM exporter of its node lists no GPU for it"
+CONTESTED = "lines name a pod or a GPU in two ways, as by pods' labels: such a GPU is withheld"
 OLDER = "the DCGM exporter of its node was last seen to collect before this pod ran here"
 NAMELESS = (
     "the DCGM exporter of its node names no pod: it needs DCGM_EXPORTER_KUBERNETES=true and the"
@@ -136,6 +137,8 @@ class Exporter:
         for problem in found.problems:
             name, _, words = problem.partition(": ")
             self._drop(name, words)
+        if found.contested:
+            self._drop("labels", f"{CONTESTED} ({found.contested} now)", found.contested)
         readings = []
         for key, pod in self._wards().items():
             why = _why_not(found, key, pod)
@@ -154,11 +157,11 @@ class Exporter:
         self._running_since = {uid: known.get(uid, first_seen) for uid in running}
 
     def _reading(
-        self, pod: Pod, gpus: tuple[GpuReading, ...], now: float, why: str | None
+        self, pod: Pod, told: tuple[GpuReading, ...], now: float, why: str | None
     ) -> Reading:
         return nodesource.reading(
             pod,
-            gpus,
+            told,
             at=now,
             age_seconds=now - self._taken_at,
             period_seconds=self._settings.exporter_period_seconds,
@@ -173,8 +176,8 @@ class Exporter:
         silent = (self._reading(pod, (), now, why) for pod in self._wards().values())
         self._fail(self._target, words, tuple(silent))
 
-    def _drop(self, name: str, words: str) -> None:
-        self._metrics.dropped_values.labels("page").inc()
+    def _drop(self, name: str, words: str, count: int = 1) -> None:
+        self._metrics.dropped_values.labels("page").inc(count)
         self._once("figure_dropped", name, words, state=name, pod=self._target.name, series=name)
 
 
@@ -184,7 +187,8 @@ def _why_not(found: dcgm.Page, key: PodKey, pod: Pod) -> str | None:
         return UNLISTED if found.gpus else NAMELESS
     shared = found.shared.get(key)
     if shared is None or pod.holding.sharing_allowed:
-        return None
+        more = gpus.beyond(found.gpus[key], pod)
+        return f"the DCGM exporter of its node {more}" if more else None
     return (
         f"shared GPUs are withheld: the DCGM exporter lists {shared} for several pods"
         " (annotation forescale.dev/shared-gpu: allow permits)"

@@ -72,6 +72,21 @@ def of_means(reading: Reading, pod: Pod) -> Reading:
     return structs.replace(reading, why=dict.fromkeys(shares, MEANS_ALONE) | dict(reading.why))
 
 
+def beyond(found: tuple[GpuReading, ...], pod: Pod) -> str | None:
+    """Return in words that more GPUs are told of the pod than it asks for; None for no more.
+
+    What it asks for is an upper bound where it is a number of `nvidia.com/gpu` alone: not beside a
+    resource claim, and of MIG instances only where no whole GPU is told. Replicas of a shared GPU
+    are left as they are.
+    """
+    asked, holding = pod.holding.requested, pod.holding
+    whole_ones = sum("/" not in gpu.uuid for gpu in found)
+    count = whole_ones or len(found)
+    if not asked or count <= asked or holding.claims or holding.sharing or holding.sharing_allowed:
+        return None
+    return f"lists {count} GPUs for it, which asks for {asked}: which are its own is not known"
+
+
 def of(frame: Frame, pod: Pod) -> Frame:
     """Return the frame of the pod's own source with all the pod's GPUs; see `whole`."""
     found = frame.gpus

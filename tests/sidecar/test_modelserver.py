@@ -404,19 +404,38 @@ async def test_a_ready_server_whose_page_has_no_known_name_says_what_the_page_ne
     assert "return_perf_metrics: true" in (found.reading.why or "")
 
 
-async def test_readiness_is_asked_rarely_and_the_page_at_each_tick() -> None:
+@pytest.mark.parametrize(
+    ("says", "asked_in_20_seconds"), [(400, 20 / modelserver.UNREADY_SECONDS), ("", 20)]
+)
+async def test_while_a_model_loads_readiness_is_asked_rarely_and_the_page_at_each_tick(
+    says: str | int, asked_in_20_seconds: float
+) -> None:
     clock = Clock()
-    async with at_engines_ports(**{TRITON_READY: ""}) as (host, asked), fetch.session(2) as http:
-        url = f"http://{host}:8002/metrics"
-        settings = load(["--engine", "triton", "--engine-url", url], {}, "0").settings
-        known = ModelServer(settings, http, clock)
+    async with at_engines_ports(**{TRITON_READY: says}) as (host, asked), fetch.session(2) as http:
+        known = triton_without_page(http, host, clock)
         for _ in range(20):
             await known.read()
             clock.now += 1.0
-        assert len(asked) == 20 / modelserver.READY_EVERY_SECONDS
+        assert len(asked) == asked_in_20_seconds
         async with at_port(host, 8002, fixture("triton_captured")):
             found = await known.read()
     assert (found.reading.state, found.reading.pending) == (EngineState.READY, 19.0)
+
+
+async def test_a_ready_triton_without_its_page_that_ends_is_at_once_what_starts_anew() -> None:
+    clock = Clock()
+    async with fetch.session(2) as http:
+        async with at_engines_ports(**{TRITON_READY: ""}) as (host, _):
+            known = triton_without_page(http, host, clock)
+            assert (await known.read()).reading.state is EngineState.FAILING
+        clock.now += 1.0
+        ended = await known.read()
+    assert (ended.reading.state, ended.failure) == (EngineState.LOADING, "no_server")
+
+
+def triton_without_page(http: aiohttp.ClientSession, host: str, clock: Clock) -> ModelServer:
+    flags = ["--engine", "triton", "--engine-url", f"http://{host}:8002/metrics"]
+    return ModelServer(load(flags, {}, "0").settings, http, clock)
 
 
 async def test_auto_offers_ollamas_estimate_by_name_and_does_not_take_it() -> None:

@@ -102,6 +102,9 @@ def test_labels_that_contradict_the_exporters_cost_their_own_gpu_alone(label: st
     assert found.problems == ()
     assert [(pod, gpu.busy_percent) for pod, (gpu,) in found.gpus.items()] == [(LLM_0, 7.0)]
     assert found.shared == ({LLM_0: "GPU-x"} if "GPU-x" in label else {})
+    assert (found.contested, dcgm.read(mine.encode()).contested) == (1, 0)
+    unread = f'DCGM_FI_DEV_XID_ERRORS{{{label},UUID="GPU-e",namespace="evil",pod="attacker"}} 0\n'
+    assert dcgm.read((unread + mine).encode()).contested == 0
 
 
 def test_whoever_hides_its_name_on_a_gpu_shares_it_all_the_same() -> None:

@@ -192,6 +192,35 @@ async def test_a_shared_gpu_is_withheld_unless_the_pod_allows_it() -> None:
     assert allowed.points[0].value == 50.0
 
 
+async def test_a_pod_for_which_more_gpus_are_listed_than_it_asks_for_gets_none_of_them() -> None:
+    page = Page()
+    page.text = line(50) + line(90).replace("GPU-x", "GPU-y")
+    asks_for_one, asks_for_two = Holding(requested=1), Holding(requested=2)
+    assert (await first(page, ward(holding=asks_for_one))).why == {
+        "gpu": "the DCGM exporter of its node lists 2 GPUs for it, which asks for 1:"
+        " which are its own is not known"
+    }
+    both = await first(page, ward(holding=asks_for_two))
+    assert (both.points[0].value, both.why) == (70.0, {})
+
+
+async def test_lines_that_contradict_themselves_are_counted_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    page, metrics = Page(), Metrics()
+    page.text = line(50) + 2 * line(90, holder="other").replace("pod=", 'pod="me",pod=')
+    async with (
+        listening(answering(page.answer)) as port,
+        Subscriber(SETTINGS, metrics) as subscriber,
+    ):
+        subscriber.follow(Fleet.of([exporter(port), ward()], 1))
+        await collect(subscriber, lambda b: len(b.readings) >= 3)
+    assert metrics.dropped_values.labels("page")._value.get() >= 6
+    told = [one.fields for one in caplog.records if one.msg == "figure_dropped"]  # type: ignore[attr-defined]
+    assert [one["series"] for one in told] == ["labels"]
+    assert told[0]["why"].endswith("such a GPU is withheld (2 now)")
+
+
 async def test_a_pod_that_the_page_does_not_list_is_told_so() -> None:
     page = Page()
     page.text = line(50, holder="neighbour")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.intake import frames
-from adapter.intake.gpus import MEANS_ALONE, counted, of, of_means, spread, whole
+from adapter.intake.gpus import MEANS_ALONE, beyond, counted, of, of_means, spread, whole
 from adapter.model.batch import ModelState, Point, Reading
 from adapter.model.fleet import Pod
 from adapter.model.holding import Holding
@@ -89,3 +89,33 @@ def test_a_replica_of_a_shared_gpu_is_no_gpu_that_is_missing(holding: Holding) -
     assert whole(shown, pod) == shown
     marked = (GpuReading("a", 90.0, shared=True),)
     assert whole(marked, ASKS_FOR_TWO) == marked
+
+
+def gpus(*uuids: str) -> tuple[GpuReading, ...]:
+    return tuple(GpuReading(uuid, 50.0) for uuid in uuids)
+
+
+@pytest.mark.parametrize(
+    ("found", "holding", "refused"),
+    [
+        (gpus("a", "b"), Holding(requested=1), True),
+        (gpus("a", "b"), Holding(requested=2), False),
+        (gpus("a"), Holding(requested=2), False),
+        (gpus("a/1", "a/2"), Holding(requested=1), True),  # nvidia.com/gpu is a MIG instance there
+        (
+            gpus("a", "b/1"),
+            Holding(requested=1),
+            False,
+        ),  # and the instance by a resource of its own
+        (gpus("a", "b"), Holding(), False),  # it asks by another name
+        (gpus("a", "b"), Holding(requested=1, claims=("nic",)), False),
+        (gpus("a", "b"), Holding(requested=1, sharing="time-slicing"), False),
+        (gpus("a", "b"), Holding(requested=1, sharing_allowed=True), False),
+    ],
+)
+def test_more_gpus_than_a_pod_asks_for_are_refused_where_what_it_asks_for_is_a_bound(
+    found: tuple[GpuReading, ...],
+    holding: Holding,
+    refused: bool,  # noqa: FBT001 - a column
+) -> None:
+    assert (beyond(found, Pod("u", "default", "llm-0", {}, holding=holding)) is not None) is refused
