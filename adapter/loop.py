@@ -33,11 +33,10 @@ from adapter.settings import Model
 from adapter.startgauges import StartGauges
 from adapter.telemetry import Metrics, log
 
-# A reading costs some 15 us: so many take no longer than a query may wait.
-READINGS_PER_STEP = 500
-# Between two steps, for who waits meanwhile: queries take their turns, a millisecond each
-# (api/turns.py), and in a step of 6 ms four come where 5,000 HPAs ask (bench/hpas.py).
-PAUSE_SECONDS = 0.005
+# A reading costs some 15 us: so many take 3 ms, in which two queries come where 5,000 HPAs ask
+# (bench/hpas.py). They take their turns between two steps, a millisecond each (api/turns.py).
+READINGS_PER_STEP = 200
+PAUSE_SECONDS = 0.003
 
 
 class Sources(Protocol):
@@ -115,6 +114,7 @@ class Loop:
         heard = self._intake.collect()
         self._own_word = precedence.fold(self._own_word, heard, now)
         batch = self._groups.fold(precedence.chosen(self._own_word, heard), fleet, now)
+        yield
         self._sources = fold(self._sources, batch, fleet)
         # The same object as before tells all that follows that no standing changed.
         found = stand(fleet, self._sources)

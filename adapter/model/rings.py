@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adapter.model.batch import Column
+from adapter.model.columns import Columns, Floats, Integers, Past, Ring
 from adapter.model.smooth import carry_forward
 
 FINE_SLOTS = 60
@@ -24,39 +24,28 @@ COARSE_SLOTS = 60
 COARSE_SECONDS = 10
 _WHOLE_STEPS = 5  # closed steps whose seconds are all in the minute still
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Ring = NDArray[np.float32]
-
 
 class Rings:
     """Two rings per row; rows are numbered by the window, which owns them."""
 
     def __init__(self, rows: int) -> None:
         self.head = -1  # the newest second that has a column
-        self._fine = _ring(rows, FINE_SLOTS)
-        self._coarse = _ring(rows, COARSE_SLOTS)
-        self._ordered: Ring | None = None  # of coarse, until it changes
+        self._fine = Columns(rows, FINE_SLOTS)
+        self._coarse = Columns(rows, COARSE_SLOTS)
 
     def grow(self, rows: int) -> None:
         """Append so many rows of which nothing is known."""
-        fine, coarse = _ring(rows, FINE_SLOTS), _ring(rows, COARSE_SLOTS)
-        self._fine = np.asfortranarray(np.concatenate((self._fine, fine)))
-        self._coarse = np.asfortranarray(np.concatenate((self._coarse, coarse)))
-        self._ordered = None
+        self._fine.grow(rows)
+        self._coarse.grow(rows)
 
     def clear(self, row: int) -> None:
         """Forget all of a row."""
-        self._fine[row] = self._coarse[row] = np.nan
-        self._ordered = None
+        self._fine.change(row)[:] = self._coarse.change(row)[:] = np.nan
 
-    def ordered(self) -> tuple[Ring, Ring]:
-        """Return copies of both rings with time from left to right, whole steps alone."""
-        fine = np.roll(self._fine, FINE_SLOTS - 1 - self.head % FINE_SLOTS, axis=1)
-        if self._ordered is None:
-            newest = self._newest_step() % COARSE_SLOTS
-            self._ordered = np.roll(self._coarse, COARSE_SLOTS - 1 - newest, axis=1)
-        return fine, self._ordered
+    def freeze(self) -> tuple[Past, Past]:
+        """Return both rings as they are now, the coarse one up to its newest whole step."""
+        newest = self._newest_step() % COARSE_SLOTS
+        return self._fine.freeze(self.head % FINE_SLOTS), self._coarse.freeze(newest)
 
     def advance(self, second: int) -> None:
         """Open the seconds up to this one, closing each ten-second step that is passed."""
@@ -64,15 +53,15 @@ class Rings:
             self.head = second
         if second - self.head > FINE_SLOTS * COARSE_SECONDS:
             # After a pause longer than all rings hold there is nothing to carry.
-            self._fine[:] = self._coarse[:] = np.nan
-            self._ordered = None
+            self._fine.forget()
+            self._coarse.forget()
             self.head = second
         while self.head < second:
             before = self.head % FINE_SLOTS
             self.head += 1
             if self.head % COARSE_SECONDS == 0:
                 self._close_steps(slice(None), self._newest_step())
-            self._fine[:, self.head % FINE_SLOTS] = self._fine[:, before]
+            self._fine.repeat(self.head % FINE_SLOTS, before)
 
     def hold(self, rows: Integers, seconds: Integers, values: Floats) -> None:
         """Write each value from its second on; of several of one row the last written holds on.
@@ -95,7 +84,7 @@ class Rings:
         since = np.maximum(since, reach)
         first, last = since.astype(np.int64), until.astype(np.int64)
         part = np.minimum(until, first + 1) - since
-        before = self._fine[rows, first % FINE_SLOTS].astype(np.float64)
+        before = self._fine.at(rows, first % FINE_SLOTS).astype(np.float64)
         known = np.where(np.isnan(before), 0.0, covered)
         whole = np.maximum(known + part, 1e-9)
         self._write(rows, first, (np.where(known > 0, before * known, 0.0) + means * part) / whole)
@@ -106,11 +95,10 @@ class Rings:
 
     def forget_since(self, row: int, heard_at: float) -> None:
         """Forget what was held after the last reading, and the minute with it."""
-        self._fine[row] = np.nan
+        self._fine.change(row)[:] = np.nan
         newest = self._newest_step()
         oldest = max(int(heard_at) // COARSE_SECONDS, newest - COARSE_SLOTS)
-        self._coarse[row, (np.arange(oldest, newest) + 1) % COARSE_SLOTS] = np.nan
-        self._ordered = None
+        self._coarse.change(row)[(np.arange(oldest, newest) + 1) % COARSE_SLOTS] = np.nan
 
     def remember(self, row: int, column: Column, heard_at: float) -> None:
         """Fill the past where nothing was read: before the first reading or after `heard_at`.
@@ -123,9 +111,8 @@ class Rings:
         # A time before this clock began belongs to a machine that has just started.
         steps = np.where(at < 0, -1, at // COARSE_SECONDS).astype(np.int64)
         heard_step = heard_at // COARSE_SECONDS
-        _fill(self._coarse[row], steps, values, self._newest_step(), heard_step)
+        _fill(self._coarse.change(row), steps, values, self._newest_step(), heard_step)
         self._fill_seconds(row, column, values, heard_at // 1)
-        self._ordered = None
 
     def _fill_seconds(self, row: int, column: Column, values: Ring, heard: float) -> None:
         """Spread each step's mean over its seconds: the minute is looked at by the second."""
@@ -133,7 +120,7 @@ class Rings:
         last = math.floor(column.newest_at + column.step_seconds / 2) - 1  # second of the past
         by_second = carry_forward(np.repeat(values, width)[np.newaxis, -FINE_SLOTS:])[0]
         seconds = np.arange(last - len(by_second) + 1, last + 1)
-        _fill(self._fine[row], seconds, by_second, self.head, heard)
+        _fill(self._fine.change(row), seconds, by_second, self.head, heard)
         if not heard >= last and len(values) and not np.isnan(by_second[-1]):
             held = by_second[-1:].astype(np.float64)
             self._write(np.array([row]), np.array([min(last, self.head)]), held)
@@ -144,32 +131,28 @@ class Rings:
         back = self.head - seconds
         for k in range(min(int(back.max(initial=-1)), FINE_SLOTS - 1) + 1):
             chosen = back >= k
-            self._fine[rows[chosen], (self.head - k) % FINE_SLOTS] = values[chosen]
+            self._fine.put((self.head - k) % FINE_SLOTS, rows[chosen], values[chosen])
 
     def _mend(self, rows: Integers, seconds: Integers) -> None:
         """Take the means of closed steps again where a value came late."""
         newest = self._newest_step()
         oldest = int(seconds.min(initial=self.head)) // COARSE_SECONDS
         for step in range(max(oldest, newest - _WHOLE_STEPS + 1), newest + 1):
-            self._close_steps(rows[seconds < (step + 1) * COARSE_SECONDS], step)
+            late = rows[seconds < (step + 1) * COARSE_SECONDS]
+            if len(late):
+                self._close_steps(late, step)
 
     def _close_steps(self, rows: slice | Integers, step: int) -> None:
         first = step * COARSE_SECONDS % FINE_SLOTS  # sixty is a multiple of ten: it never wraps
-        seconds = self._fine[rows, first : first + COARSE_SECONDS]
+        seconds = self._fine.at(rows, slice(first, first + COARSE_SECONDS))
         known = ~np.isnan(seconds)
         count = known.sum(axis=1)
         total = np.where(known, seconds, 0.0).sum(axis=1)
         means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        self._coarse[rows, step % COARSE_SLOTS] = means
-        self._ordered = None
+        self._coarse.put(step % COARSE_SLOTS, rows, means)
 
     def _newest_step(self) -> int:
         return self.head // COARSE_SECONDS - 1
-
-
-def _ring(rows: int, slots: int) -> Ring:
-    # Column by column in memory (order F): time passes for all rows at once.
-    return np.full((rows, slots), np.nan, dtype=np.float32, order="F")
 
 
 def _fill(ring: Ring, times: Integers, values: Ring, newest: int, heard: float) -> None:

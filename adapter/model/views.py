@@ -12,7 +12,8 @@ import numpy as np
 
 from adapter.model import smooth
 from adapter.model.catalogue import QUANTILES, Stat, View
-from adapter.model.rings import COARSE_SECONDS, COARSE_SLOTS, FINE_SLOTS, Floats, Integers, Ring
+from adapter.model.columns import Floats, Integers, Ring
+from adapter.model.rings import COARSE_SECONDS, COARSE_SLOTS, FINE_SLOTS
 from adapter.model.window import FrozenWindow
 
 # How fast the rising view follows a rise: one default window of a queue.
@@ -73,11 +74,11 @@ def _columns(window: FrozenWindow, rows: Integers, seconds: int, tail: int = 0) 
     A `tail` of 0 is the seconds since the newest complete step, so that no second counts twice.
     """
     if seconds <= FINE_SLOTS:
-        return window.fine[:, -seconds:][rows], np.ones(seconds)
+        return window.fine.of(rows, seconds), np.ones(seconds)
     begun = window.second % COARSE_SECONDS + 1  # seconds of the step under way
     steps = seconds // COARSE_SECONDS
-    since = _mean_of_known(window.fine[:, -(tail or begun) :][rows])
-    values = np.concatenate((window.coarse[:, -steps:][rows], since), axis=1)
+    since = _mean_of_known(window.fine.of(rows, tail or begun))
+    values = np.concatenate((window.coarse.of(rows, steps), since), axis=1)
     weights = np.full(steps + 1, float(COARSE_SECONDS))
     weights[0], weights[-1] = COARSE_SECONDS - begun, begun
     return (values, weights) if begun < COARSE_SECONDS else (values[:, 1:], weights[1:])

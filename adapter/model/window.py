@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adapter.model.batch import Batch, Column, Key, Point, Reading, Spans
+from adapter.model.columns import Floats, Integers, Past
 from adapter.model.freshness import held_seconds
 from adapter.model.hold import Hold
-from adapter.model.rings import Floats, Integers, Rings
+from adapter.model.rings import Rings
 from adapter.model.rows import Rows, by_series
 
 
 class FrozenWindow(NamedTuple):
-    """What the rings held at one moment; time runs left to right, the last column is the newest.
+    """What the rings held at one moment.
 
     `fine` has the last value held: NaN only before the first reading. A step of `coarse` is NaN
     where nothing was known in it; its last column is the newest complete step. `last_at` is NaN for
@@ -32,8 +32,8 @@ class FrozenWindow(NamedTuple):
 
     rows: Mapping[Key, int]
     by_series: Mapping[str, Rows]
-    fine: NDArray[np.float32]
-    coarse: NDArray[np.float32]
+    fine: Past
+    coarse: Past
     last_value: Floats
     last_at: Floats
     period_seconds: Floats
@@ -114,14 +114,14 @@ class Window:
             self._rows = None
 
     def freeze(self) -> FrozenWindow:
-        """Return an immutable copy, ordered in time."""
+        """Return what does not change any more; see Columns for what is copied."""
         if self._rows is None:
             self._rows = {
                 (uid, series): row for uid, pod in self._pods.items() for series, row in pod.items()
             }
             self._by_series = by_series(self._rows)
             self._spread_hold()
-        fine, coarse = self._rings.ordered()
+        fine, coarse = self._rings.freeze()
         return FrozenWindow(
             self._rows,
             self._by_series,

@@ -144,7 +144,7 @@ class Status:
             rows.append(overview.row(snapshot, workload))
             await asyncio.sleep(0)
         await self._estimate(shown, snapshot.wall)
-        self._note(rows, snapshot.wall)
+        await self._note(rows, snapshot.wall)
         return Seen(
             snapshot.wall,
             tuple(rows),
@@ -168,7 +168,7 @@ class Status:
                 self._horizons[one] = (now, found)
                 await asyncio.sleep(0)
 
-    def _note(self, rows: list[overview.Row], now: float) -> None:
+    async def _note(self, rows: list[overview.Row], now: float) -> None:
         """Go on with the pasts; those that nobody went on with for long have an end."""
         for row in rows:
             course = self._courses.pop(row.workload, None) or Course()
@@ -176,6 +176,7 @@ class Status:
             course.note(row, now, horizon[1].seconds if horizon else None)
             self._courses[row.workload] = course
             self._decisions.setdefault(row.workload, Decisions()).note(row, now)
+            await asyncio.sleep(0)
         kept = list(self._courses.items())[-MAX_COURSES:]
         self._courses = {one: found for one, found in kept if now - found.noted_at < KEPT_SECONDS}
         self._decisions = {one: self._decisions[one] for one in self._courses}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from adapter.model.batch import Batch, Column, ModelState, Origin, Reading, Totals
 from adapter.model.rates import Meters, newest, past
+from adapter.model.rings import FINE_SLOTS
 from adapter.model.window import FrozenWindow, Window
 
 ARRIVALS = "arrivals_per_second"
@@ -42,7 +43,7 @@ class Meter:
 
     def minute(self, series: str = ARRIVALS) -> list[float]:
         frozen = self.window.freeze()
-        return frozen.fine[frozen.rows["u", series]].tolist()
+        return frozen.fine.of(np.array([frozen.rows["u", series]]), FINE_SLOTS)[0].tolist()
 
 
 def test_arrivals_are_what_finished_and_what_the_queue_grew_by() -> None:
@@ -230,7 +231,7 @@ def test_a_backlog_gives_the_first_frame_something_to_count_from() -> None:
 
 
 def frozen_mean(frozen: FrozenWindow, seconds: int) -> float:
-    return float(frozen.fine[frozen.rows["u", ARRIVALS], -seconds:].mean())
+    return float(frozen.fine.of(np.array([frozen.rows["u", ARRIVALS]]), seconds).mean())
 
 
 def test_heartbeats_alone_give_the_same_mean_as_a_frame_every_second() -> None:

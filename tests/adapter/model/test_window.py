@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapter.model.batch import Batch, Column, ModelState, Point, Reading
 from adapter.model.catalogue import Stat, View
+from adapter.model.columns import Ring
 from adapter.model.rings import COARSE_SLOTS, FINE_SLOTS
 from adapter.model.views import look
 from adapter.model.window import FrozenWindow, Window
@@ -27,6 +28,14 @@ def row_of(frozen: FrozenWindow, uid: str = "u", series: str = "pending") -> int
     return frozen.rows[uid, series]
 
 
+def fine(frozen: FrozenWindow, uid: str = "u") -> Ring:
+    return frozen.fine.of(np.array([row_of(frozen, uid)]), FINE_SLOTS)[0]
+
+
+def coarse(frozen: FrozenWindow) -> Ring:
+    return frozen.coarse.of(np.array([row_of(frozen)]), COARSE_SLOTS)[0]
+
+
 def fed(values: dict[int, float], until: int) -> FrozenWindow:
     """Feed one value per second of `values`, ticking every second up to `until`."""
     window = Window(hold_seconds=1000, rows=1)
@@ -38,33 +47,32 @@ def fed(values: dict[int, float], until: int) -> FrozenWindow:
 
 def test_the_newest_value_stands_in_the_last_column() -> None:
     frozen = fed({100: 1.0, 101: 2.0, 102: 7.0}, 102)
-    assert frozen.fine[row_of(frozen), -3:].tolist() == [1.0, 2.0, 7.0]
+    assert fine(frozen)[-3:].tolist() == [1.0, 2.0, 7.0]
     assert frozen.last_value[row_of(frozen)] == 7.0
     assert frozen.last_at[row_of(frozen)] == pytest.approx(102.1)
 
 
 def test_before_the_first_reading_there_is_nothing_not_zero() -> None:
     frozen = fed({100: 5.0}, 103)
-    assert np.isnan(frozen.fine[row_of(frozen), :-4]).all()
-    assert frozen.fine[row_of(frozen), -4:].tolist() == [5.0] * 4
+    assert np.isnan(fine(frozen)[:-4]).all()
+    assert fine(frozen)[-4:].tolist() == [5.0] * 4
 
 
 def test_a_quiet_source_is_carried_forward_beyond_the_minute() -> None:
     frozen = fed({100: 4.0}, 100 + 3 * FINE_SLOTS)
-    assert frozen.fine[row_of(frozen)].tolist() == [4.0] * FINE_SLOTS
+    assert fine(frozen).tolist() == [4.0] * FINE_SLOTS
 
 
 def test_a_ten_second_step_is_the_time_weighted_mean_with_the_last_value_held() -> None:
     # 0 for three seconds of the step 110..119, then 10 for seven: mean 7.
     frozen = fed({100: 0.0, 113: 10.0}, 120)
-    assert frozen.coarse[row_of(frozen), -1] == pytest.approx(7.0)
+    assert coarse(frozen)[-1] == pytest.approx(7.0)
 
 
 def test_coarse_steps_stay_for_ten_minutes() -> None:
     frozen = fed({1000: 3.0, 1100: 6.0}, 1000 + 10 * COARSE_SLOTS)
-    coarse = frozen.coarse[row_of(frozen)]
-    assert coarse[0] == 3.0
-    assert coarse[-1] == 6.0
+    assert coarse(frozen)[0] == 3.0
+    assert coarse(frozen)[-1] == 6.0
 
 
 def test_forgotten_pods_leave_no_value_for_the_next_user_of_the_row() -> None:
@@ -74,7 +82,7 @@ def test_forgotten_pods_leave_no_value_for_the_next_user_of_the_row() -> None:
     window.append(Batch((reading(12.0, 1.0, "new"),)), 12.0)
     frozen = window.freeze()
     assert set(frozen.rows) == {("new", "pending")}
-    assert np.nanmax(frozen.fine) == 1.0
+    assert np.nanmax(fine(frozen, "new")) == 1.0
 
 
 def test_a_frozen_window_does_not_change_when_the_rings_go_on() -> None:
@@ -83,7 +91,7 @@ def test_a_frozen_window_does_not_change_when_the_rings_go_on() -> None:
     frozen = window.freeze()
     window.append(Batch((reading(11.0, 1.0),)), 11.0)
     assert frozen.last_value[row_of(frozen)] == 9.0
-    assert frozen.fine[row_of(frozen), -1] == 9.0
+    assert fine(frozen)[-1] == 9.0
 
 
 def test_rows_grow_and_keep_their_values() -> None:
@@ -114,8 +122,8 @@ def test_history_fills_past_steps_and_overwrites_nothing_live() -> None:
     told = Reading("u", 1001.0, 2.0, ModelState.READY, (), history=past)
     window.append(Batch((told,)), 1001.0)
     frozen = window.freeze()
-    assert frozen.coarse[row_of(frozen), -5:].tolist() == [46.0, 47.0, 48.0, 49.0, 50.0]
-    assert frozen.fine[row_of(frozen), -1] == 7.0
+    assert coarse(frozen)[-5:].tolist() == [46.0, 47.0, 48.0, 49.0, 50.0]
+    assert fine(frozen)[-1] == 7.0
     assert frozen.last_value[row_of(frozen)] == 7.0
 
 
@@ -125,8 +133,8 @@ def test_history_fills_every_second_of_its_steps() -> None:
     window.append(Batch((Reading("u", 1003.0, 2.0, ModelState.READY, (), history=past),)), 1003.0)
     frozen = window.freeze()
     # By the second: ten of 20, ten of 90, and the last one held up to now.
-    assert frozen.fine[row_of(frozen), -24:-4].tolist() == [20.0] * 10 + [90.0] * 10
-    assert frozen.fine[row_of(frozen), -4:].tolist() == [90.0] * 4
+    assert fine(frozen)[-24:-4].tolist() == [20.0] * 10 + [90.0] * 10
+    assert fine(frozen)[-4:].tolist() == [90.0] * 4
 
 
 def test_history_alone_is_no_present_value() -> None:
@@ -142,8 +150,8 @@ def test_history_of_before_this_clock_began_is_left_out() -> None:
     past = (Column("pending", 15.0, 10.0, (7.0, None, 9.0)),)  # at -5, 5 and 15 seconds
     window.append(Batch((Reading("u", 21.0, 2.0, ModelState.READY, (), history=past),)), 21.0)
     frozen = window.freeze()
-    assert frozen.coarse[row_of(frozen), -1] == 9.0
-    assert np.isnan(frozen.coarse[row_of(frozen), :-1]).all()
+    assert coarse(frozen)[-1] == 9.0
+    assert np.isnan(coarse(frozen)[:-1]).all()
 
 
 def test_what_was_carried_through_a_silence_longer_than_the_hold_is_forgotten() -> None:
@@ -155,11 +163,11 @@ def test_what_was_carried_through_a_silence_longer_than_the_hold_is_forgotten() 
     window.append(Batch((reading(431.0, 0.0),)), 431.0)
     frozen = window.freeze()
     assert level(frozen, 60) == 0.0
-    assert np.nanmax(frozen.coarse[row_of(frozen)]) == 500.0  # what was read ten minutes ago
-    assert np.isnan(frozen.coarse[row_of(frozen), -29:]).all()
+    assert np.nanmax(coarse(frozen)) == 500.0  # what was read ten minutes ago
+    assert np.isnan(coarse(frozen)[-29:]).all()
     window.append(Batch((reading(441.0, 0.0),)), 441.0)
     later = window.freeze()
-    assert later.coarse[row_of(later), -1] == 0.0
+    assert coarse(later)[-1] == 0.0
 
 
 def test_a_silence_within_the_hold_is_bridged() -> None:
@@ -169,7 +177,7 @@ def test_a_silence_within_the_hold_is_bridged() -> None:
         window.append(Batch(), float(second))
     window.append(Batch((reading(141.0, 2.0),)), 141.0)
     frozen = window.freeze()
-    assert frozen.fine[row_of(frozen), -3:].tolist() == [8.0, 8.0, 2.0]
+    assert fine(frozen)[-3:].tolist() == [8.0, 8.0, 2.0]
 
 
 def test_a_pause_longer_than_the_rings_leaves_nothing() -> None:
@@ -177,7 +185,7 @@ def test_a_pause_longer_than_the_rings_leaves_nothing() -> None:
     window.append(Batch((reading(10.0, 9.0),)), 10.0)
     window.append(Batch(), 10.0 + 601)
     frozen = window.freeze()
-    assert np.isnan(frozen.fine).all()
+    assert np.isnan(fine(frozen)).all()
 
 
 @given(st.dictionaries(st.integers(0, 150), st.floats(0, 1e6, width=32), min_size=1))
