@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from adapter.cli.totals import Total, totals
+from adapter.cli import resources
+from adapter.cli.resources import Resource, Use
+from adapter.cli.totals import Total, total
 from adapter.cluster import Cluster, Json, located
 from adapter.errors import KubeError, SettingsError
 from adapter.model.catalogue import GROUP
 from adapter.model.hpa import DEFAULT_FLAGS, tolerance_of
+from adapter.model.hpa_conclusion import conclude
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
-from adapter.model.hpa_policy import Metric, Policy, TotalMetric, parse
+from adapter.model.hpa_policy import Metric, PodsMetric, Policy, TotalMetric, parse
 from adapter.model.quantity import parse_milli
+
+Asked = PodsMetric | Total | Resource
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """What an HPA scales; replicas and selector are those of its scale, asked for and there."""
+    """What an HPA scales; replicas and selector are those of its scale, asked for and there.
+
+    `pods` are the selected ones as the API server shows them, `members` what a rule sees of them.
+    """
 
     kind: str
     name: str
@@ -25,6 +33,7 @@ class Workload(msgspec.Struct, frozen=True):
     status_replicas: int
     selector: str
     members: tuple[Member, ...]
+    pods: tuple[Json, ...] = ()
 
 
 class Autoscaler:
@@ -34,7 +43,9 @@ class Autoscaler:
         self.hpa = hpa
         self.workload = workload
         self.policy = policy
-        self.totals = tuple(totals(_manifest(hpa)))
+        told = [(one, _asked(_manifest(hpa), one)) for one in hpa["spec"].get("metrics", [])]
+        self.asked = tuple(asked for _, asked in told if asked is not None)  # in the HPA's order
+        self._others = [f"{one['type']} {_name(one)}" for one, asked in told if asked is None]
 
     @classmethod
     async def read(cls, kube: Cluster, namespace: str, name: str) -> Autoscaler:
@@ -46,10 +57,12 @@ class Autoscaler:
 
     def others(self) -> list[str]:
         """Return in words the metrics whose arithmetic is not shown here."""
-        shown = {("Pods", metric.name) for metric in self.policy.metrics}
-        shown |= {(str(total.metric.kind), total.metric.name) for total in self.totals}
-        asked = [(one["type"], _name(one)) for one in self.hpa["spec"].get("metrics", [])]
-        return [" ".join(one) for one in asked if one not in shown]
+        return self._others
+
+    def conclude(self, proposals: Sequence[Proposal | Invalid]) -> str:
+        """Return what the HPA asks for in all, given the proposals of all that it asks."""
+        replicas, status = self.workload.replicas, self.hpa.get("status", {})
+        return conclude(self.policy, proposals, current=replicas, status=status)
 
     async def ask(self, kube: Cluster, metric: Metric) -> Proposal | Invalid:
         """Ask for the metric as the controller does, and return what it makes of the answer."""
@@ -72,6 +85,24 @@ class Autoscaler:
         current = workload.status_replicas if divided else workload.replicas
         return propose(total.metric, answer, workload.members, current, self._tolerance())
 
+    async def ask_resource(
+        self, kube: Cluster, asked: Resource
+    ) -> tuple[Proposal | Invalid, tuple[Use, ...]]:
+        """Return what the controller makes of a resource, and what each pod uses of it.
+
+        Of one that is not ours what the HPA's own status says is gone by, pod by pod nothing.
+        """
+        workload, tolerance = self.workload, self._tolerance()
+        if not resources.is_ours(asked):
+            metric, answer = resources.last_read(asked, self.hpa, workload.members)
+            return propose(metric, answer, workload.members, workload.replicas, tolerance), ()
+        found = await resources.read(
+            kube, asked, self.policy.namespace, workload.selector, workload.pods
+        )
+        metric, answer = resources.answered(asked, found)
+        proposal = propose(metric, answer, workload.members, workload.replicas, tolerance)
+        return proposal, () if isinstance(found, str) else found
+
     def _tolerance(self) -> Tolerance:
         return tolerance_of(self.policy, DEFAULT_FLAGS)
 
@@ -82,10 +113,11 @@ async def _workload(kube: Cluster, namespace: str, reference: Json) -> Workload:
     scale = await kube.get(f"{root}/namespaces/{namespace}/{plural}/{name}/scale")
     selector = scale.get("status", {}).get("selector", "")
     pods = await kube.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
-    members = tuple(_member(pod) for pod in pods["items"]) if selector else ()
+    selected = tuple(pods["items"]) if selector else ()
+    members = tuple(map(_member, selected))
     wanted = scale["spec"].get("replicas", 0)
     there = scale.get("status", {}).get("replicas", wanted)
-    return Workload(kind, name, wanted, there, selector, members)
+    return Workload(kind, name, wanted, there, selector, members, selected)
 
 
 def _member(pod: Json) -> Member:
@@ -101,18 +133,26 @@ def _member(pod: Json) -> Member:
 
 
 def _policy(hpa: Json) -> Policy:
-    """Return the policy of the HPA's Pods metrics; without any it has no metrics."""
+    """Return the HPA's limits and behavior, which hold for each of its metrics; it has none."""
     manifest = _manifest(hpa)
-    spec = manifest["spec"]
-    pods = [metric for metric in spec.get("metrics", []) if metric["type"] == "Pods"]
+    target = {"type": "AverageValue", "averageValue": "1"}
+    some = {"type": "Pods", "pods": {"metric": {"name": "some"}, "target": target}}
+    read = parse({**manifest, "spec": {**manifest["spec"], "metrics": [some]}})
+    lowest = hpa["spec"].get("minReplicas", 1)
+    return msgspec.structs.replace(read, metrics=(), min_replicas=lowest)
+
+
+def _asked(manifest: Json, one: Json) -> Asked | None:
+    """Return one metric of the HPA; None where its arithmetic is not known."""
+    return _pods(manifest, one) or total(manifest, one) or resources.resource(manifest, one)
+
+
+def _pods(manifest: Json, one: Json) -> PodsMetric | None:
     try:
-        return parse({**manifest, "spec": {**spec, "metrics": pods}})
+        (metric,) = parse({**manifest, "spec": {**manifest["spec"], "metrics": [one]}}).metrics
     except SettingsError:
-        metadata, target = hpa["metadata"], spec["scaleTargetRef"]
-        scaled = f"{target['kind']}/{target['name']}"
-        name, namespace = metadata["name"], metadata["namespace"]
-        lowest, most = spec["minReplicas"], spec["maxReplicas"]
-        return Policy(name, scaled, lowest, most, (), namespace=namespace)
+        return None
+    return metric if isinstance(metric, PodsMetric) else None
 
 
 def _manifest(hpa: Json) -> Json:

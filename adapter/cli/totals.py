@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from adapter.cluster import Cluster, Json, located
@@ -103,18 +101,17 @@ def whose(selector: str) -> tuple[str, str, str]:
     return found["workload"], found["kind"], ",".join(rest)
 
 
-def totals(manifest: Json) -> Iterator[Total]:
-    """Yield those of an HPA's manifest whose arithmetic is known."""
-    for one in manifest["spec"].get("metrics", []):
-        if one["type"] not in (Kind.OBJECT, Kind.EXTERNAL):
-            continue
-        kind = Kind(one["type"])
-        alone = {**manifest, "spec": {**manifest["spec"], "metrics": [one]}}
-        try:
-            (metric,) = parse(alone, (kind,), values=True).metrics
-        except SettingsError:
-            continue
-        if not isinstance(metric, TotalMetric | ValueMetric):
-            continue
-        of = one[kind.lower()].get("describedObject", {})
-        yield Total(metric, of.get("apiVersion", "v1"), of.get("kind", ""), of.get("name", ""))
+def total(manifest: Json, one: Json) -> Total | None:
+    """Return a metric of an HPA's manifest; None where it is of another type, or unknown."""
+    if one["type"] not in (Kind.OBJECT, Kind.EXTERNAL):
+        return None
+    kind = Kind(one["type"])
+    alone = {**manifest, "spec": {**manifest["spec"], "metrics": [one]}}
+    try:
+        (metric,) = parse(alone, (kind,), values=True).metrics
+    except SettingsError:
+        return None
+    if not isinstance(metric, TotalMetric | ValueMetric):
+        return None
+    of = one[kind.lower()].get("describedObject", {})
+    return Total(metric, of.get("apiVersion", "v1"), of.get("kind", ""), of.get("name", ""))

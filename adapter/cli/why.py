@@ -9,16 +9,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import reach, whypage
-from adapter.cli.autoscaler import Autoscaler
+from adapter.cli import reach, resources, whypage
+from adapter.cli.autoscaler import Asked, Autoscaler
 from adapter.cli.failure import failed
 from adapter.cli.reach import Page
+from adapter.cli.resources import Resource
 from adapter.cli.totals import Total
 from adapter.cli.whypage import Chapter, Report
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.model.catalogue import METRICS
-from adapter.model.hpa_policy import Metric
+from adapter.model.hpa_metric import Invalid, Proposal
+from adapter.model.hpa_policy import PodsMetric
 from adapter.model.target import DESIRED_REPLICAS, metric_of
 from adapter.model.why import Story
 
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="forescale why",
         description="Shows, pod by pod, the last reading, the smoothed and the served value, who is"
-        " left out and why; for an HPA also what its arithmetic makes of it.",
+        " left out and why; for an HPA also what its arithmetic makes of it, and what it asks for.",
         allow_abbrev=False,
     )
     made.add_argument("what", metavar="KIND/NAME", help="hpa/…, deployment/…, pod/…")
@@ -93,23 +95,35 @@ def _read(story: Story) -> bool:
 
 async def _of_hpa(kube: Kube, page: Page, chosen: argparse.Namespace, name: str) -> Report:
     scaler = await Autoscaler.read(kube, chosen.namespace, name)
-    asked = {one.lower() for one in chosen.metric or ()}
+    wanted = {one.lower() for one in chosen.metric or ()}
     notes = _Notes()
-    chapters = [
-        await _of_pods(kube, page, scaler, metric, notes)
-        for metric in scaler.policy.metrics
-        if not asked or metric.name.lower() in asked
+    told = [
+        await _of_metric(kube, page, scaler, asked, notes)
+        for asked in scaler.asked
+        if not wanted or _name(asked).lower() in wanted
     ]
-    chapters += [
-        await _of_total(kube, page, scaler, total, notes)
-        for total in scaler.totals
-        if not asked or total.metric.name.lower() in asked
-    ]
-    told = {chapter.metric.split(" ")[0].lower() for chapter in chapters}
-    notes.lines += [f"{one}: the HPA does not ask for it" for one in sorted(asked - told)]
+    chapters = tuple(chapter for chapter, _ in told)
+    known = {chapter.metric.split(" ")[0].lower() for chapter in chapters}
+    notes.lines += [f"{one}: the HPA does not ask for it" for one in sorted(wanted - known)]
     notes.lines += [f"{other}: not shown here" for other in scaler.others()]
+    whole = told and not wanted and not scaler.others()
+    conclusion = scaler.conclude([proposal for _, proposal in told]) if whole else ""
     state = whypage.state(scaler)
-    return Report(whypage.title(scaler), state, tuple(chapters), tuple(notes.lines))
+    return Report(whypage.title(scaler), state, chapters, tuple(notes.lines), conclusion)
+
+
+def _name(asked: Asked) -> str:
+    return asked.name if isinstance(asked, PodsMetric) else asked.metric.name
+
+
+async def _of_metric(
+    kube: Kube, page: Page, scaler: Autoscaler, asked: Asked, notes: _Notes
+) -> tuple[Chapter, Proposal | Invalid]:
+    if isinstance(asked, PodsMetric):
+        return await _of_pods(kube, page, scaler, asked, notes)
+    if isinstance(asked, Total):
+        return await _of_total(kube, page, scaler, asked, notes)
+    return await _of_resource(kube, page, scaler, asked, notes)
 
 
 class _Notes:
@@ -131,28 +145,48 @@ class _Notes:
 
 
 async def _of_pods(
-    kube: Kube, page: Page, scaler: Autoscaler, metric: Metric, notes: _Notes
-) -> Chapter:
+    kube: Kube, page: Page, scaler: Autoscaler, metric: PodsMetric, notes: _Notes
+) -> tuple[Chapter, Proposal | Invalid]:
     """Return a metric of the workload's pods; without a story where it is none of ours."""
     proposal = await scaler.ask(kube, metric)
-    workload, story = scaler.workload, None
+    story = None
     if metric_of(metric.name) is not None:
-        place = {"kind": workload.kind, "name": workload.name}
-        place["namespace"] = scaler.policy.namespace
-        story = await notes.story(page, place, metric.name, metric.selector)
-    return Chapter(story, metric.name, proposal.why)
+        story = await notes.story(page, _place(scaler), metric.name, metric.selector)
+    return Chapter(story, metric.name, proposal.why), proposal
 
 
 async def _of_total(
     kube: Kube, page: Page, scaler: Autoscaler, total: Total, notes: _Notes
-) -> Chapter:
+) -> tuple[Chapter, Proposal | Invalid]:
     """Return an object's or an external metric; without a story where the adapter has none."""
     proposal = await scaler.ask_total(kube, total)
     place, selector = total.place(scaler.policy.namespace)
     name = total.metric.name.lower() if total.is_external else total.metric.name
     # What it says of a metric or an object that it does not know, the arithmetic says as well.
     story = await notes.story(page, place, name, selector, _BAD_REQUEST, _NOT_FOUND)
-    return Chapter(story, total.title, proposal.why)
+    return Chapter(story, total.title, proposal.why), proposal
+
+
+async def _of_resource(
+    kube: Kube, page: Page, scaler: Autoscaler, asked: Resource, notes: _Notes
+) -> tuple[Chapter, Proposal | Invalid]:
+    """Return a resource: of GPUs from the readings on, of CPU what the HPA itself last read."""
+    proposal, uses = await scaler.ask_resource(kube, asked)
+    if not resources.is_ours(asked):
+        said = "metrics-server's, not forescale's: this is what the HPA's status says"
+        return Chapter(None, asked.title, proposal.why, said=said), proposal
+    story = await notes.story(page, _place(scaler), resources.STORY, "", _NOT_FOUND)
+    said = f"from {resources.STORY}, in thousandths of a GPU"
+    return Chapter(story, asked.title, proposal.why, uses, said), proposal
+
+
+def _place(scaler: Autoscaler) -> dict[str, str]:
+    workload = scaler.workload
+    return {
+        "kind": workload.kind,
+        "name": workload.name,
+        "namespace": scaler.policy.namespace,
+    }
 
 
 async def _story(page: Page, place: dict[str, str], metric: str, selector: str = "") -> Story:

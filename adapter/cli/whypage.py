@@ -8,27 +8,36 @@ import msgspec
 
 from adapter.cli import podpage, prospectpage, table
 from adapter.cli.autoscaler import Autoscaler
+from adapter.cli.resources import Use
 from adapter.model.hpa_metric import shown
-from adapter.model.quantity import parse_milli
+from adapter.model.quantity import format_milli, parse_milli
 from adapter.model.why import Demand, Figure, PodStory, Story
 
 _HEAD = ("POD", "STATE", "LAST", "AGE", "", "SERVED", "WHY NOT")
 _HEAD_OF_AN_OBJECT = ("LAST", "AGE", "", "SERVED", "WHY NOT")
+_HEAD_OF_A_RESOURCE = ("POD", "REQUEST", "USAGE", "OF IT", "WHY NOT")
 _SHOWN_PODS = 40  # a screen; -o json has all
 
 
 class Chapter(msgspec.Struct, frozen=True):
-    """One metric; `arithmetic` is what the HPA makes of it, None without an HPA."""
+    """One metric; `arithmetic` is what the HPA makes of it, None without an HPA.
+
+    `uses` are of a resource, as the HPA reads it; `said` is what it comes from, in words.
+    """
 
     story: Story | None
     metric: str = ""
     arithmetic: str | None = None
+    uses: tuple[Use, ...] = ()
+    said: str = ""
 
     def lines(self) -> list[str]:
         story = self.story
         head = [self.metric or (story.metric if story else "")]
         if story is not None:
             head = [_heading(story, self.metric), *_told(story)]
+        head += [f"  {self.said}"] if self.said else []
+        head += _used(self.uses) if self.uses else []
         return [*head, *([f"  = {self.arithmetic}"] if self.arithmetic else [])]
 
 
@@ -63,6 +72,7 @@ class Report(msgspec.Struct, frozen=True):
     state: tuple[str, ...]
     chapters: tuple[Chapter, ...]
     notes: tuple[str, ...]
+    conclusion: str = ""  # what an HPA asks for in all, and why
 
     def text(self) -> str:
         told = [chapter.story for chapter in self.chapters if chapter.story is not None]
@@ -71,7 +81,9 @@ class Report(msgspec.Struct, frozen=True):
         lines = [self.title, *(f"  {line}" for line in (*self.state, *pods))]
         for chapter in self.chapters:
             lines += ["", *chapter.lines()]
-        return "\n".join([*lines, *([""] if self.notes else []), *self.notes])
+        for last in (self.notes, (self.conclusion,) if self.conclusion else ()):
+            lines += ["", *last] if last else []
+        return "\n".join(lines)
 
 
 def title(scaler: Autoscaler) -> str:
@@ -99,6 +111,22 @@ def _table(pods: Sequence[PodStory]) -> list[str]:
     more = len(pods) - _SHOWN_PODS
     lines += [f"  and {more} more pods"] if more > 0 else []
     return lines + podpage.notes(pods)
+
+
+def _used(uses: Sequence[Use]) -> list[str]:
+    """Return the usage of a resource pod by pod; it divides by the requests together."""
+    rows = [_HEAD_OF_A_RESOURCE, *(_use(use) for use in uses[:_SHOWN_PODS])]
+    more = len(uses) - _SHOWN_PODS
+    return _lines(rows) + ([f"  and {more} more pods"] if more > 0 else [])
+
+
+def _use(use: Use) -> tuple[str, ...]:
+    share = "-"
+    if use.request_milli and use.usage_milli is not None:
+        share = f"{use.usage_milli * 100 // use.request_milli} %"
+    figures = (use.request_milli, use.usage_milli)
+    request, usage = ("-" if milli is None else format_milli(milli) for milli in figures)
+    return (use.pod, request, usage, share, use.why)
 
 
 def _lines(rows: Sequence[tuple[str, ...]]) -> list[str]:

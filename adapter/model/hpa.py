@@ -68,7 +68,7 @@ def reconcile(
         propose(metric, answer, pods, current, tolerance)
         for metric, answer in zip(policy.metrics, answers, strict=True)
     )
-    wanted = _wanted(proposals, current)
+    wanted = wanted_of(proposals, current)
     if isinstance(wanted, str):
         why = (*(proposal.why for proposal in proposals), wanted)
         return Outcome(current, known, why, proposals, active=_failure(policy, proposals))
@@ -93,7 +93,7 @@ def _into_range(policy: Policy, history: History, current: int, now: float) -> O
     return Outcome(replicas, after, (f"{current} is {words} -> {replicas}",))
 
 
-def _wanted(proposals: Sequence[Proposal | Invalid], current: int) -> int | str:
+def wanted_of(proposals: Sequence[Proposal | Invalid], current: int) -> int | str:
     """Return the highest proposal, or the words why nothing may change.
 
     A metric in error blocks every scale-down, never a scale-up that another metric asks for.

@@ -167,12 +167,14 @@ def _from_values(
     groups: Groups,
     current: int,
     tolerance: Tolerance,
-) -> Proposal:
+) -> Proposal | Invalid:
+    if isinstance(metric, ResourceMetric) and not sum(metric.requested(counted).values()):
+        return Invalid(metric.name, f"{metric.name}: the pods with a value request none of it")
     usage_milli, ratio = _average(metric, counted)
-    start = f"{metric.name}: {_compared(metric, usage_milli)} = {ratio:.2f}"
+    start = f"{metric.name}: {_compared(metric, usage_milli, ratio)} = {ratio:.2f}"
     rising_with_unready = bool(groups.unready) and ratio > 1.0
     if rising_with_unready or groups.missing:
-        added, words = _stand_ins(groups, ratio, _stand_in_milli(metric))
+        added, words = _stand_ins(groups, ratio, metric)
         replicas, end = _second_pass(metric, counted | added, ratio, current, tolerance)
         return Proposal(metric.name, replicas, usage_milli, f"{start}; {words}{end}")
     if tolerance.holds(ratio):
@@ -183,28 +185,31 @@ def _from_values(
     return Proposal(metric.name, replicas, usage_milli, why)
 
 
-def _compared(metric: PodsMetric | ResourceMetric, usage_milli: int) -> str:
+def _compared(metric: PodsMetric | ResourceMetric, usage_milli: int, ratio: float) -> str:
     if isinstance(metric, ResourceMetric):
-        percent = usage_milli * 100 // metric.request_milli
+        percent = round(ratio * metric.target_percent)
         return f"{percent} % of the request / {metric.target_percent} %"
     return f"{shown(usage_milli)} per pod / {shown(metric.target_milli)}"
 
 
-def _stand_in_milli(metric: PodsMetric | ResourceMetric) -> int:
-    """Return what a silent pod counts as on the way down."""
+def _full(metric: PodsMetric | ResourceMetric, pods: Iterable[str]) -> dict[str, int]:
+    """Return what silent pods count as on the way down: the target, or all that they request."""
     if isinstance(metric, ResourceMetric):
-        return metric.request_milli * max(100, metric.target_percent) // 100
-    return metric.target_milli
+        percent = max(100, metric.target_percent)
+        return {pod: milli * percent // 100 for pod, milli in metric.requested(pods).items()}
+    return dict.fromkeys(pods, metric.target_milli)
 
 
-def _stand_ins(groups: Groups, ratio: float, down_milli: int) -> tuple[dict[str, int], str]:
+def _stand_ins(
+    groups: Groups, ratio: float, metric: PodsMetric | ResourceMetric
+) -> tuple[dict[str, int], str]:
     """Return the values put in for pods that have none, and the words for it."""
     added: dict[str, int] = {}
     words = []
     if groups.missing and ratio != 1.0:
-        milli = down_milli if ratio < 1.0 else 0
-        added |= dict.fromkeys(groups.missing, milli)
-        words.append(f"{len(groups.missing)} without a value counted as {shown(milli)}")
+        added |= _full(metric, groups.missing) if ratio < 1.0 else dict.fromkeys(groups.missing, 0)
+        figures = " or ".join(shown(milli) for milli in sorted(set(added.values())))
+        words.append(f"{len(groups.missing)} without a value counted as {figures}")
     if groups.unready and ratio > 1.0:
         added |= dict.fromkeys(groups.unready, 0)
         words.append(f"{len(groups.unready)} pending counted as 0")
@@ -232,13 +237,15 @@ def _second_pass(
 
 def _average(metric: PodsMetric | ResourceMetric, counted: Mapping[str, int]) -> tuple[int, float]:
     """Return the mean (towards zero, as Go divides) and its ratio to the target."""
-    total = _int64(sum(counted.values()))
-    usage_milli = _towards_zero(total, len(counted))
     if isinstance(metric, PodsMetric):
+        usage_milli = _towards_zero(_int64(sum(counted.values())), len(counted))
         return usage_milli, usage_milli / metric.target_milli
+    # A value of no pod of the workload is left out here, and in no other rule.
+    requested = metric.requested(counted)
+    total = _int64(sum(counted[pod] for pod in requested))
     # The utilisation is a whole percentage: 799m of 1 are 79.
-    percent = _towards_zero(total * 100, metric.request_milli * len(counted))
-    return usage_milli, percent / metric.target_percent
+    percent = _towards_zero(total * 100, sum(requested.values()))
+    return _towards_zero(total, len(requested)), percent / metric.target_percent
 
 
 def _towards_zero(value: int, by: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -63,13 +63,21 @@ class ValueMetric(msgspec.Struct, frozen=True):
 class ResourceMetric(msgspec.Struct, frozen=True):
     """One metric of type Resource with an averageUtilization.
 
-    `request_milli` is what each pod requests of it, the same for all pods of a workload.
+    `request_milli` is what each pod requests of it; where `requests_milli` has entries, these are
+    all the pods there are and what each of them requests.
     """
 
     name: str
     target_percent: int
     request_milli: int = 1000
     selector: str = ""
+    requests_milli: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+    def requested(self, pods: Iterable[str]) -> dict[str, int]:
+        """Return what these pods request, without those that are none."""
+        if not self.requests_milli:
+            return dict.fromkeys(pods, self.request_milli)
+        return {pod: self.requests_milli[pod] for pod in pods if pod in self.requests_milli}
 
 
 Metric = PodsMetric | TotalMetric | ValueMetric | ResourceMetric

@@ -21,7 +21,7 @@ from tests.e2e.asking import Asked, asking
 from tests.e2e.impostors import ANNOTATION
 from tests.e2e.llmpods import ROOT
 from tests.e2e.metricsserver import MetricsServer, NodeMetrics
-from tests.e2e.scene import PENDING, Scene
+from tests.e2e.scene import HPA, PENDING, Scene
 
 Json = dict[str, Any]
 
@@ -164,8 +164,10 @@ async def test_the_tutorials_hpa_and_every_shape_of_pod_are_read_and_nothing_els
         await until(lambda: enough(asked))
     assert asked.failures == []
     await the_tutorials_hpa_reads_all_three(scene)
+    await until(lambda: all_have_gpus(scene))
     await nothing_else_changed(scene, example, before)
     await each_shape_is_read_or_refused(scene)
+    await why_tells_it_as_the_controller_reads_it(scene, example)
     assert await scene.replicas() == 1
     scene.llm.busy_percent = 100
     await scene.until_replicas(lambda count: count == 2, 90)
@@ -215,7 +217,6 @@ async def every_shape(scene: Scene) -> None:
 
 
 async def each_shape_is_read_or_refused(scene: Scene) -> None:
-    await until(lambda: all_have_gpus(scene))
     for name, _, _, works in MATRIX:
         words = "ValidMetricFound" if works else MISSING
         hpa = await scene.api.until(
@@ -224,6 +225,24 @@ async def each_shape_is_read_or_refused(scene: Scene) -> None:
             timeout_seconds=60,
         )
         assert not works or utilization(hpa) == 79, name
+
+
+async def why_tells_it_as_the_controller_reads_it(scene: Scene, example: str) -> None:
+    told = await why(scene, HPA)
+    assert f"  {example}  1        600m   60 %" in told
+    assert f"  = {GPU}: 60 % of the request / 80 % = 0.75 x 1 pod -> 1" in told
+    (cpu,) = [line for line in told if line.startswith("  = cpu: ")]
+    assert int(cpu.split()[2]) in CPU_PERCENT, cpu
+    assert told[-1].startswith(f"the HPA asks for 1, because {GPU} asks for 1, the most of 3")
+    refused = await why(scene, "plain")
+    assert MISSING in refused[-3], refused
+    assert refused[-1] == "the HPA stays at 1, because no metric has a value"
+    four = await why(scene, "four")
+    assert f"  = {GPU}: 79 % of the request / 79 % = 1.00, within 0.9 to 1.1 -> stays at 1" in four
+
+
+async def why(scene: Scene, hpa: str) -> list[str]:
+    return (await scene.forescale("why", f"hpa/{hpa}", "-n", scene.namespace)).splitlines()
 
 
 async def nothing_else_changed(scene: Scene, name: str, before: Json) -> None:

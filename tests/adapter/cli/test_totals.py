@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from adapter.cli.autoscaler import Autoscaler
-from adapter.cli.totals import totals, whose
+from adapter.cli.totals import Total, whose
+from adapter.cli.totals import total as read
 from adapter.intake.kube import Kube
 from tests.adapter.intake.scraping import answering, listening
 from tests.adapter.test_main import kubeconfig
@@ -77,7 +78,8 @@ async def told(
         try:
             found = await Autoscaler.read(kube, "default", "h")
             assert found.others() == []
-            return [(await found.ask_total(kube, one)).why for one in found.totals]
+            asked = [one for one in found.asked if isinstance(one, Total)]
+            return [(await found.ask_total(kube, one)).why for one in asked]
         finally:
             await kube.close()
 
@@ -153,9 +155,10 @@ def test_other_types_are_not_shown_here() -> None:
         pods, wrong, total("Service", "b")
     )
     manifest["spec"]["minReplicas"] = 1
-    assert [(one.kind, one.name, one.metric.selector) for one in totals(manifest)] == [
-        ("Service", "b", "stat=raw")
-    ]
+    none, unknown, found = (read(manifest, one) for one in manifest["spec"]["metrics"])
+    assert (none, unknown) == (None, None)
+    assert found is not None
+    assert (found.kind, found.name, found.metric.selector) == ("Service", "b", "stat=raw")
 
 
 @pytest.mark.parametrize(

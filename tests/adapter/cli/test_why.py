@@ -52,29 +52,45 @@ class Cluster:
 
     path = "/{path:.*}"
 
-    def __init__(self, *metrics: dict[str, Any], values: dict[str, str]) -> None:
+    def __init__(
+        self,
+        *metrics: dict[str, Any],
+        values: dict[str, str] | None = None,
+        pages: dict[str, Any] | None = None,
+        status: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> None:
         made = World(*(serving_pod(name, target=SIXTEEN) for name in ("llm-a", "llm-b")))
-        made.say = {"llm-a": {"inflight": 20.0}, "llm-b": {"inflight": 30.0}}
+        made.say = {
+            "llm-a": {"inflight": 20.0, "gpu_busy_percent": 60.0},
+            "llm-b": {"inflight": 30.0, "gpu_busy_percent": 90.0},
+        }
         snapshot = made.advance(20)
         self._why = Why(lambda: snapshot, query.choice, lambda: BOARD)
         target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT}
-        spec = {"scaleTargetRef": target, "maxReplicas": 9, "metrics": [*metrics]}
+        spec = {"scaleTargetRef": target, "maxReplicas": 9, "metrics": [*metrics]} | spec
         scale = f"/apis/apps/v1/namespaces/default/deployments/{DEPLOYMENT}/scale"
         pods = {"items": [pod("llm-a"), pod("llm-b")]}
         self._pages: dict[str, Any] = {
-            f"{HPAS}/h": {"metadata": {"name": "h", "namespace": "default"}, "spec": spec},
+            f"{HPAS}/h": {
+                "metadata": {"name": "h", "namespace": "default"},
+                "spec": spec,
+                "status": status or {},
+            },
             "/apis/apps/v1": {"resources": [{"name": "deployments", "kind": "Deployment"}]},
             scale: {"spec": {"replicas": 2}, "status": {"replicas": 2, "selector": "app=llm"}},
             "/api/v1/namespaces/default/pods": pods,
         }
-        for path, value in values.items():
+        for path, value in (values or {}).items():
             self._pages[path] = {"items": [{"value": value}]}
+        self._pages |= pages or {}
 
     async def handle(self, request: web.Request) -> web.Response:
         if request.path.endswith("/services/forescale:ops/proxy/why"):
             return await self._why.handle(request)
-        page = self._pages.get(request.path)
-        return web.json_response(page or {"kind": "Status"}, status=200 if page else 404)
+        page = self._pages.get(request.path, (404, {"kind": "Status"}))
+        status, body = page if isinstance(page, tuple) else (200, page)
+        return web.json_response(body, status=status)
 
 
 SIXTEEN = Target(DEMANDS["inflight"], 16_000)
@@ -186,7 +202,12 @@ def test_an_hpas_objects_and_external_metrics_are_told_from_the_readings_to_its_
         assert command.run(["hpa/h", "--kubeconfig", config, "-m", "none"]) == 0
         assert "none: the HPA does not ask for it" in capsys.readouterr().out
         assert command.run(["hpa/h", "--kubeconfig", config]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["", *lines]
+    told = capsys.readouterr().out.splitlines()
+    assert told[1:-2] == ["", *lines]
+    asked = lines[-1].rpartition(" ")[2]
+    assert told[-2] == ""
+    assert told[-1].startswith("the HPA has not looked yet; it will ask for ")
+    assert f", because {lines[-1].split(': ')[0][4:]} asks for {asked}" in told[-1]
 
 
 @pytest.mark.parametrize(
