@@ -37,6 +37,17 @@ SPOT_LABELS = {
     "cloud.google.com/gke-spot": "true",
     "kubernetes.azure.com/scalesetpriority": "spot",
 }
+# Kubernetes, the Cluster Autoscaler and Karpenter put these on nodes that are dead or about to go:
+# what is free there is free for nobody. A pod may tolerate any other taint.
+LEAVING_TAINTS = frozenset(
+    {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/out-of-service",
+        "ToBeDeletedByClusterAutoscaler",
+        "karpenter.sh/disrupted",
+    }
+)
 
 
 class Kind(StrEnum):
@@ -156,9 +167,14 @@ def node(raw: Json) -> Node:
         capacity=int(count) if count.isascii() and count.isdigit() else None,
         product=labels.get(PRODUCT_LABEL) or None,
         created_at=datetime.fromisoformat(created).timestamp() if created else None,
-        takes_pods=not spec.get("unschedulable"),
+        takes_pods=not spec.get("unschedulable") and not leaving(spec),
         spot=any(labels.get(label) == value for label, value in SPOT_LABELS.items()),
     )
+
+
+def leaving(spec: Json) -> bool:
+    """Tell whether a node's taints say that it is dead or about to go."""
+    return any(taint.get("key") in LEAVING_TAINTS for taint in spec.get("taints") or ())
 
 
 class Allocations:

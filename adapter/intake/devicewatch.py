@@ -11,7 +11,14 @@ import http
 
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
-from adapter.intake.allocation import GPU_RESOURCE, PRODUCT_LABEL, SHARING_LABELS, SPOT_LABELS, Kind
+from adapter.intake.allocation import (
+    GPU_RESOURCE,
+    PRODUCT_LABEL,
+    SHARING_LABELS,
+    SPOT_LABELS,
+    Kind,
+    leaving,
+)
 from adapter.intake.roster import Roster
 from adapter.intake.shelf import key_of
 from adapter.telemetry import Once, event, warn
@@ -86,6 +93,7 @@ class DeviceWatch:
 def _node(raw: Json) -> Json:
     """Keep some hundred bytes of a node's twenty thousand."""
     metadata, status = raw.get("metadata") or {}, raw.get("status") or {}
+    spec = raw.get("spec") or {}
     labels = metadata.get("labels") or {}
     capacity = status.get("capacity") or {}
     kept = (*SHARING_LABELS, PRODUCT_LABEL, *SPOT_LABELS)
@@ -95,7 +103,7 @@ def _node(raw: Json) -> Json:
             "creationTimestamp": metadata.get("creationTimestamp"),
             "labels": {label: labels[label] for label in kept if label in labels},
         },
-        "spec": {"unschedulable": bool((raw.get("spec") or {}).get("unschedulable"))},
+        "spec": {"unschedulable": bool(spec.get("unschedulable")) or leaving(spec)},
         "status": {"capacity": {GPU_RESOURCE: capacity.get(GPU_RESOURCE, "")}},
     }
 

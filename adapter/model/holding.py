@@ -34,5 +34,5 @@ class Node(msgspec.Struct, frozen=True):
     capacity: int | None = None
     product: str | None = None  # by GPU feature discovery
     created_at: float | None = None  # Unix seconds
-    takes_pods: bool = True  # it is not cordoned
+    takes_pods: bool = True  # it is neither cordoned, nor dead, nor about to go
     spot: bool = False  # its provider may take it away at any time, and it costs less

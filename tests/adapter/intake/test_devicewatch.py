@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapter.intake import devicewatch as module
-from adapter.intake.allocation import Kind
+from adapter.intake.allocation import LEAVING_TAINTS, Kind
 from adapter.intake.devicewatch import PATHS, DeviceWatch
 from adapter.intake.kube import Kube
 from adapter.intake.roster import Roster
@@ -115,3 +115,18 @@ async def test_a_nodes_age_product_cordon_and_price_class_reach_the_fleet(
         assert roster.fleet().nodes == {
             "node-a": Node(None, 8, "H100", 1_767_225_600.0, takes_pods=False, spot=True)
         }
+
+
+async def test_a_node_that_is_dead_or_about_to_go_has_room_for_nobody(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    for taint in ("nvidia.com/gpu", *sorted(LEAVING_TAINTS)):
+        raw = node("8")
+        raw["metadata"]["name"] = taint
+        raw["spec"] = {"taints": [{"key": "dedicated"}, {"key": taint, "effect": "NoSchedule"}]}
+        server.put(PATHS[Kind.NODE], raw)
+    roster = a_roster()
+    async with watching(kube, roster) as watch:
+        await watch.looked(10.0)
+        takes = {name: found.takes_pods for name, found in roster.fleet().nodes.items()}
+        assert takes == {"nvidia.com/gpu": True} | dict.fromkeys(LEAVING_TAINTS, False)
