@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from adapter.model.hpa_metric import shown
 from adapter.model.overview import Ask, Row
-from adapter.model.quantity import format_milli
 from adapter.model.target import DEMANDS
 
 KEPT = 6
@@ -70,7 +70,8 @@ def _words(before: _Moment, after: _Moment, row: Row) -> str:
     if after.replicas != before.replicas:
         said.append(f"{before.replicas} -> {after.replicas} replicas")
     elif after.wants != before.wants:
-        said.append(f"{after.replicas} replicas run" if after.replicas != 1 else "1 replica runs")
+        is_one = after.replicas == 1
+        said.append("there is 1" if is_one else f"there are {after.replicas}")
     if row.held:
         said.append(f"{row.held} {_pods(row.held)} held at the last value")
     return "; ".join(said)
@@ -87,11 +88,10 @@ def _wants(before: int | None, after: int | None, row: Row) -> str:
 def _arithmetic(asks: Sequence[Ask]) -> str:
     """Return the division that asks for most, as an HPA would be shown it."""
     most = max(asks, key=lambda ask: ask.replicas or 0)
-    name, carries = _SHORT[most.target.metric], format_milli(most.target.milli)
-    total = format_milli(most.total_milli or 0)
-    ahead = most.acting_milli
-    forecast = "" if ahead == most.total_milli else f", forecast {format_milli(ahead or 0)}"
-    return f"{name} {total} in total{forecast} / {carries} per pod"
+    name, carries = _SHORT[most.target.metric], shown(most.target.milli)
+    raised = most.acting_milli != most.total_milli
+    forecast = f", forecast {shown(most.acting_milli or 0)}" if raised else ""
+    return f"{name} {shown(most.total_milli or 0)} in total{forecast} / {carries} per pod"
 
 
 def _pods(count: int) -> str:

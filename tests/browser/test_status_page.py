@@ -185,7 +185,7 @@ async def test_without_script_it_is_the_same_tables(browser: Browser, stage: Sta
 async def test_the_last_changes_are_told_in_words_and_go_on_live(
     browser: Browser, stage: Stage
 ) -> None:
-    said = "asks for 11 in place of 8: inflight 54 in total / 5 per pod; 4 replicas run"
+    said = "asks for 11 in place of 8: inflight 54 in total / 5 per pod; there are 4"
     async with opened(browser, stage) as page:
         changes = page.locator("#charts details").first.locator(".changes li")
         await expect(changes).to_have_text(["Since this replica began to look, nothing changed."])

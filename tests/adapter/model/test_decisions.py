@@ -48,13 +48,21 @@ def test_what_is_asked_for_is_told_with_the_division_and_what_runs() -> None:
     say(made, 13.0)
     made.advance(20)
     assert seen(made, decisions) == [
-        "asks for 6 in place of 4: inflight 26 in total / 5 per pod; 2 replicas run"
+        "asks for 6 in place of 4: inflight 26 in total / 5 per pod; there are 2"
     ]
     assert seen(made, decisions) == seen(made, decisions)  # nothing changed, nothing is told
     made.pods["c"] = serving_pod("c", target=parse("inflight=5"), phase="Pending")
     made.advance(20)
     assert seen(made, decisions)[0] == "2 -> 3 replicas"
     assert decisions.kept[0].at - decisions.kept[1].at == 20
+
+
+def test_figures_are_as_people_write_them_and_exact() -> None:
+    made, decisions = world(), Decisions()
+    seen(made, decisions)
+    say(made, 12.5005)
+    made.advance(20)
+    assert seen(made, decisions)[0].startswith("asks for 6 in place of 4: inflight 25.001 in total")
 
 
 def test_a_forecast_that_acts_stands_in_the_division() -> None:
@@ -67,7 +75,7 @@ def test_a_forecast_that_acts_stands_in_the_division() -> None:
     object.__setattr__(snapshot, "foreseen", {key: foreseen})
     assert row(snapshot, LLM).desired == 7
     assert seen(made, decisions) == [
-        "asks for 7 in place of 4: inflight 16 in total, forecast 31 / 5 per pod; 2 replicas run"
+        "asks for 7 in place of 4: inflight 16 in total, forecast 31 / 5 per pod; there are 2"
     ]
 
 
