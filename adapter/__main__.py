@@ -96,7 +96,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
     Probes answer first and go last, and the loop ticks from the start: an adapter that waits for
     its API server is alive, says what it waits for, and can be told to stop.
     """
-    roster, metrics, asked = Roster(), Metrics(), Asked()
+    owners, metrics, asked = Owners.of(settings.api.object_kinds), Metrics(), Asked()
+    roster = Roster(owners)
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(Subscriber(settings.intake, metrics))
         loop = Loop(settings.model, roster.fleet, subscriber, asked.totals, metrics)

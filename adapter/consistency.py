@@ -16,7 +16,9 @@ _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-
 _SECRET = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 # As in the path of an external metric, which clients write in small letters.
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OBJECT_KIND = re.compile(r"[a-z0-9-]+\.v[a-z0-9]+\.[a-z0-9-]+(\.[a-z0-9-]+)*=[A-Z][A-Za-z0-9]*")
+_OBJECT_KIND = re.compile(
+    r"[a-z0-9-]+\.v[a-z0-9]+\.[a-z0-9-]+(\.[a-z0-9-]+)*=[A-Z][A-Za-z0-9]*(:selector)?(:cluster)?"
+)
 
 
 def problems(settings: Settings) -> list[str]:
@@ -84,7 +86,8 @@ def _kind_problems(settings: Settings) -> list[str]:
     terms = filter(None, map(str.strip, settings.api.object_kinds.split(",")))
     return [
         f"api.objectKinds has `{term}`: write PLURAL.VERSION.GROUP=KIND, such as"
-        " inferenceservices.v1beta1.serving.kserve.io=InferenceService"
+        " inferenceservices.v1beta1.serving.kserve.io=InferenceService, with `:selector` behind it"
+        " where it chooses pods by labels, and then `:cluster` where it is in no namespace"
         for term in terms
         if not _OBJECT_KIND.fullmatch(term)
     ]

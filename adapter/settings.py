@@ -30,7 +30,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     stall_seconds: float = 5.0
     """A Snapshot older than this is not answered from: ten ticks without one is a broken loop."""
     object_kinds: str = ""
-    """Kinds beside the built-in ones that own pods, as PLURAL.VERSION.GROUP=KIND, with commas."""
+    """Kinds beside the built-in ones, as PLURAL.VERSION.GROUP=KIND, with commas: they own pods, or
+    choose them by labels (`:selector` behind it); `:cluster` where they are in no namespace."""
 
 
 class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -33,6 +34,15 @@ _IN_THE_QUERY = "a metric that is a query has none: write it in there"
 # How one object's value is asked for, as it is or as it is forecast.
 Ask = Callable[[Snapshot, Metric, Kind, TotalKey], Answer]
 _BY_THE_TARGET = "replicas have none: they follow from the pods' annotation forescale.dev/target"
+
+
+def outside_path(owners: Owners) -> str | None:
+    """Return the path of a kind of the settings that is in no namespace; None without one."""
+    if not owners.outside:
+        return None
+    resources = "|".join(re.escape(kind.path) for kind in owners.outside)
+    version = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}"
+    return f"{version}/{{resource:{resources}}}/{{name}}/{{metric}}{{slash:/?}}"
 
 
 class Custom:
@@ -83,7 +93,9 @@ class Custom:
         if kind is None or kind not in kinds:
             served = ", ".join(kind.path for kind in kinds)
             raise NotFound(f"{shown(metric)} is a query's, and served for {served} alone")
-        namespace = place["namespace"]  # no query is of what is in none
+        namespace = place.get("namespace", EVERYWHERE)
+        if namespace == EVERYWHERE:
+            raise NotFound(f"{shown(metric)} is a query's, which is of a namespace: ask within one")
         name = place.get("name", namespace)
         queries.refuse_choices(name, parameters, _IN_THE_QUERY)
         found = self._answers.queried(snapshot, Key(metric, kind.qualified, namespace, name))

@@ -88,7 +88,6 @@ class Documents:
         )
 
 
-_OUTSIDE = (NAMESPACE, NODE)
 # As metrics-server has it.
 _RESOURCE_METRICS = (
     {
@@ -141,18 +140,18 @@ def resources_with(
 
 
 def _ours(owners: Owners, queried: Queried) -> list[dict[str, object]]:
-    outside = tuple(f"{kind.path}/" for kind in _OUTSIDE)
+    outside = tuple(f"{kind.path}/" for kind in (NAMESPACE, NODE, *owners.outside))
     names = (*_names(owners), *(f"{kind.path}/{name}" for name, kind in queried))
     return [metric(name, namespaced=not name.startswith(outside)) for name in names]
 
 
 def _names(owners: Owners) -> Iterable[str]:
     yield from (f"pods/{name}" for name in (*METRICS, *FORECASTS))
-    for parent in (*owners.by_path, *(kind.path for kind in _OUTSIDE)):
+    for parent in (*owners.by_path, NAMESPACE.path, NODE.path):
         yield from (f"{parent}/{name}" for name in _of_objects())
-    yield from (
-        f"{parent}/{name}" for parent in owners.by_path for name in (*FORECASTS, DESIRED_REPLICAS)
-    )
+    for kind in owners.by_path.values():
+        names = (*FORECASTS, DESIRED_REPLICAS) if kind.namespaced else ()
+        yield from (f"{kind.path}/{name}" for name in names)
 
 
 def _of_objects() -> list[str]:

@@ -210,13 +210,16 @@ def _others(fallthrough: Fallthrough) -> Route:
 
 def _metrics(answers: Answers, owners: Owners) -> list[Route]:
     objects, outside = Custom(answers, owners).handle, External(answers, owners).handle
-    of_namespace = policies.metric_of_namespace(GROUP)
-    return [
+    of_namespace, outside_path = policies.metric_of_namespace(GROUP), custom.outside_path(owners)
+    routes = [
         Route("custom", custom.PATH, objects, policies.metric_of(GROUP)),
         Route("custom_node", custom.NODE_PATH, objects, policies.metric_of(GROUP)),
         Route("custom_namespace", custom.NAMESPACE_PATH, objects, of_namespace),
         Route("external", external.PATH, outside, policies.external_metric(EXTERNAL_GROUP)),
     ]
+    if outside_path is not None:
+        routes.append(Route("custom_outside", outside_path, objects, policies.metric_of(GROUP)))
+    return routes
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

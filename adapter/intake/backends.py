@@ -1,32 +1,47 @@
-"""Backends: which pods a Service chooses, and which Services stand behind an Ingress."""
+"""Backends: which pods a Service or another object chooses, and the Services behind an Ingress."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.intake.shelf import Shelf
+from adapter.model import selector as selectors
 from adapter.model.fleet import Object, Owner
-from adapter.model.owners import INGRESS, SERVICE
+from adapter.model.owners import INGRESS, SERVICE, Kind
 from adapter.model.selector import Operator, Requirement, Selector
 
 Json = Mapping[str, Any]
 # An Ingress names a few; this bounds a hostile one, of which each costs a look at every pod.
 MAX_BACKENDS = 100
+_OPERATORS = {
+    "In": Operator.IN,
+    "NotIn": Operator.NOT_IN,
+    "Exists": Operator.EXISTS,
+    "DoesNotExist": Operator.MISSING,
+}
 
 
 class Backends:
-    """The Services and Ingresses of a cluster, as selectors of pods."""
+    """The Services and Ingresses of a cluster, and other objects that choose pods, as selectors."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Iterable[Kind] = ()) -> None:
         self.services: Shelf[Selector] = Shelf("Service", selector)
         self.ingresses: Shelf[tuple[str, ...]] = Shelf("Ingress", backends)
-        self._versions = (0, 0)
+        self.others: Mapping[Kind, Shelf[Selector]] = {
+            kind: Shelf(kind.kind, choice) for kind in kinds
+        }
+        self._versions: tuple[int, ...] = ()
         self._selectors: Mapping[Object, tuple[Selector, ...]] = {}
+
+    def versions(self) -> tuple[int, ...]:
+        """Return what changes with whatever is kept."""
+        shelves: tuple[Shelf[Any], ...] = (self.services, self.ingresses, *self.others.values())
+        return tuple(shelf.version for shelf in shelves)
 
     def selectors(self) -> Mapping[Object, tuple[Selector, ...]]:
         """Return the selectors of each Service and Ingress; the same object until one changes."""
-        versions = (self.services.version, self.ingresses.version)
+        versions = self.versions()
         if versions != self._versions:
             self._versions = versions
             self._selectors = dict(self._each())
@@ -39,16 +54,53 @@ class Backends:
         for (namespace, name), behind in self.ingresses.kept.items():
             found = [services[key] for one in behind if (key := (namespace, one)) in services]
             yield (namespace, Owner(INGRESS.qualified, name)), tuple(found)
+        for kind, shelf in self.others.items():
+            for (namespace, name), chosen in shelf.kept.items():
+                yield (namespace, Owner(kind.qualified, name)), (chosen,)
 
 
 def selector(service: Json) -> Selector | None:
     """Return the pods that a v1.Service sends traffic to; None where others decide that."""
-    labels = (service.get("spec") or {}).get("selector") or {}
-    terms = [
+    return _bounded(_equal((service.get("spec") or {}).get("selector") or {}))
+
+
+def choice(chooser: Json) -> Selector | None:
+    """Return the pods that an object of another kind chooses; None where it does not say.
+
+    By its `spec.selector`, a LabelSelector or labels alone, or by the selector of its scale, which
+    most kinds write into `status.selector`. Raises ValueError where that is no selector.
+    """
+    said = (chooser.get("spec") or {}).get("selector")
+    if said is None:
+        said = (chooser.get("status") or {}).get("selector")
+    if isinstance(said, str):
+        return selectors.parse(said) if said.strip() else None
+    if said and not said.keys() <= {"matchLabels", "matchExpressions"}:
+        return _bounded(_equal(said))
+    found = said or {}
+    terms = _equal(found.get("matchLabels") or {})
+    return _bounded([*terms, *map(_expression, found.get("matchExpressions") or ())])
+
+
+def _bounded(terms: Sequence[Requirement]) -> Selector | None:
+    """Return the selector, None without terms; each is looked at for every pod."""
+    if len(terms) > selectors.MAX_REQUIREMENTS:
+        raise ValueError(f"its selector has {len(terms)} terms")
+    return Selector(tuple(terms)) if terms else None
+
+
+def _equal(labels: Json) -> list[Requirement]:
+    return [
         Requirement(str(key), Operator.IN, frozenset({str(value)}))
         for key, value in sorted(labels.items())
     ]
-    return Selector(tuple(terms)) if terms else None
+
+
+def _expression(one: Json) -> Requirement:
+    operator = _OPERATORS.get(one["operator"])
+    if operator is None:
+        raise ValueError(f"its selector has the operator {str(one['operator'])[:20]}")
+    return Requirement(str(one["key"]), operator, frozenset(map(str, one.get("values") or ())))
 
 
 def backends(ingress: Json) -> tuple[str, ...]:
@@ -66,3 +118,10 @@ def trim(raw: Json) -> dict[str, Any]:
     metadata = raw.get("metadata") or {}
     kept = {key: metadata.get(key, "") for key in ("name", "namespace")}
     return {"metadata": kept, "spec": raw.get("spec")}
+
+
+def chooser(raw: Json) -> dict[str, Any]:
+    """Return such an object of another kind, of which the selectors alone are read."""
+    parts = {part: raw.get(part) or {} for part in ("spec", "status")}
+    said = {part: {"selector": found.get("selector")} for part, found in parts.items()}
+    return trim(raw) | said

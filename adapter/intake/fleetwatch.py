@@ -57,6 +57,9 @@ class FleetWatch:
             for kind, kept in chosen.items():
                 path = path_of(kind)
                 group.create_task(self._fill(path, watch(path, keep=backends.trim), kept))
+            for kind, kept in roster.backends.others.items():
+                path = path_of(kind)
+                group.create_task(self._fill(path, watch(path, keep=backends.chooser), kept))
             # A pod's first frame is judged by what its node and its claims say.
             await self._devices.looked(DEVICES_SECONDS)
             group.create_task(self._feed(PODS, pods, self._replace, self._put, roster.drop_pod))

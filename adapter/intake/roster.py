@@ -6,7 +6,6 @@ Both ways in, the watch of an API server and a directory of files, write here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from adapter.errors import IntakeError
 from adapter.intake import podjson
@@ -15,7 +14,7 @@ from adapter.intake.backends import Backends
 from adapter.intake.podjson import Json
 from adapter.intake.shelf import ObjectKey, Shelf, key_of
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod
-from adapter.model.owners import DEPLOYMENT, REPLICA_SET, STATEFUL_SET
+from adapter.model.owners import DEPLOYMENT, KNOWN, REPLICA_SET, STATEFUL_SET, Owners
 from adapter.telemetry import Once, warn
 
 PARENTS = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET)  # kinds that stand between a pod and others
@@ -27,11 +26,11 @@ class Roster:
     Only the few fields that the model needs are kept of an object: a fleet's JSON is 100 MB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owners: Owners = KNOWN) -> None:
         self._pods: dict[ObjectKey, Pod] = {}
         self._allocations = Allocations()
         self.parents = {kind: Shelf(kind.kind, _controller) for kind in PARENTS}
-        self.backends = Backends()
+        self.backends = Backends(owners.by_selector)
         self._above = {kind.qualified: shelf.kept for kind, shelf in self.parents.items()}
         self._resolved: dict[ObjectKey, tuple[Pod, Pod]] = {}  # a pod as heard of, and complete
         self._fleet = EMPTY
@@ -81,12 +80,8 @@ class Roster:
         """
         if not self._listed:
             return self._fleet
-        shelves: tuple[Shelf[Any], ...] = (
-            *self.parents.values(),
-            self.backends.services,
-            self.backends.ingresses,
-        )
-        versions = tuple(shelf.version for shelf in shelves)
+        versions = tuple(shelf.version for shelf in self.parents.values())
+        versions += self.backends.versions()
         if self._dirty or self._moved or versions != self._versions:
             known = {} if self._moved or versions != self._versions else self._resolved
             self._resolved = self._completed(known)

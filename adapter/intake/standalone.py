@@ -83,6 +83,7 @@ class Directory:
         found = [raw for objects in self._objects.values() for raw in objects]
         backends, parents = self._roster.backends, self._roster.parents
         shelves: dict[str, Shelf[Any]] = {kind.kind: shelf for kind, shelf in parents.items()}
+        shelves |= {kind.kind: shelf for kind, shelf in backends.others.items()}
         shelves |= {"Service": backends.services, "Ingress": backends.ingresses}
         for kind, shelf in shelves.items():
             shelf.replace(raw for raw in found if raw.get("kind") == kind)

@@ -243,7 +243,7 @@ class Fleet(msgspec.Struct, frozen=True):
     def owned(self, namespace: str, kind: str, name: str) -> Group:
         """Return the pods of one object; `kind` is qualified, as in Owner.
 
-        Of a node those of the namespace, or of all where that is EVERYWHERE.
+        Of what is in no namespace those of the namespace, or of all where that is EVERYWHERE.
         """
         key = (namespace, Owner(kind, name))
         group = self._owned.get(key)
@@ -256,7 +256,9 @@ class Fleet(msgspec.Struct, frozen=True):
     def objects(self, namespace: str, kind: str) -> list[str]:
         """Return the names of the namespace's objects of a kind that have pods here, in order."""
         known = {*self.by_owner, *self.by_selector}
-        names = {owner.name for where, owner in known if (where, owner.kind) == (namespace, kind)}
+        # What is in no namespace chooses pods of each.
+        places = {namespace, EVERYWHERE} if namespace else {where for where, _ in known}
+        names = {o.name for where, o in known if o.kind == kind and where in places}
         if kind == NODE.qualified:
             names = {*self.by_node}
         return sorted(name for name in names if self.owned(namespace, kind, name).pods)
@@ -269,10 +271,14 @@ class Fleet(msgspec.Struct, frozen=True):
         whole = self.by_namespace.get(namespace, NOBODY)
         if owner.kind == NAMESPACE.qualified:
             return whole if owner.name == namespace else NOBODY
-        places = self.by_owner.get(key)
-        if places is not None:
-            return _group(self.ordered, places)
-        return whole.matching(*self.by_selector.get(key, ()))
+        spaces = self.by_namespace if namespace == EVERYWHERE else (namespace,)
+        places = [n for space in spaces for n in self.by_owner.get((space, owner), ())]
+        if places:
+            return _group(self.ordered, sorted(places))
+        if namespace == EVERYWHERE:
+            whole = Group(self.ordered, range(len(self.ordered)))
+        selectors = self.by_selector.get(key) or self.by_selector.get((EVERYWHERE, owner), ())
+        return whole.matching(*selectors)
 
 
 def _group(ordered: Sequence[Pod], places: Sequence[int]) -> Group:

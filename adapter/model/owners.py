@@ -11,7 +11,8 @@ import msgspec
 class Kind(msgspec.Struct, frozen=True):
     """One kind of object; `group` is empty for the core group.
 
-    What is not `namespaced` is in no namespace, and its metrics are listed so.
+    What is not `namespaced` is in no namespace, and its metrics are listed so. `by_selector`: its
+    objects choose pods by labels, as a Service does.
     """
 
     kind: str
@@ -19,6 +20,7 @@ class Kind(msgspec.Struct, frozen=True):
     group: str
     version: str
     namespaced: bool = True
+    by_selector: bool = False
 
     @property
     def qualified(self) -> str:
@@ -54,12 +56,15 @@ class Owners:
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self.by_path: Mapping[str, Kind] = {kind.path: kind for kind in kinds}
+        self.outside = tuple(kind for kind in self.by_path.values() if not kind.namespaced)
+        self.by_selector = tuple(kind for kind in self.by_path.values() if kind.by_selector)
 
     @classmethod
     def of(cls, text: str) -> Self:
         """Return those of every cluster and those of the setting `api.objectKinds`.
 
-        It has been checked: `PLURAL.VERSION.GROUP=KIND`, separated by commas.
+        It has been checked: `PLURAL.VERSION.GROUP=KIND`, with `:selector` or `:cluster` behind it
+        or both, separated by commas.
         """
         return cls((*BUILT_IN, *(_kind(term) for term in text.split(",") if term.strip())))
 
@@ -77,6 +82,7 @@ KNOWN = Owners(BUILT_IN)
 
 
 def _kind(term: str) -> Kind:
-    described, _, kind = term.strip().partition("=")
+    described, _, named = term.strip().partition("=")
     resource, version, group = described.split(".", 2)
-    return Kind(kind, resource, group, version)
+    kind, *flags = named.split(":")
+    return Kind(kind, resource, group, version, "cluster" not in flags, "selector" in flags)

@@ -272,10 +272,11 @@ def test_the_name_in_the_certificate_behind_is_the_host_unless_it_is_given() -> 
 
 def test_kinds_of_objects_are_checked_term_by_term() -> None:
     good = "inferenceservices.v1beta1.serving.kserve.io=InferenceService, rayjobs.v1.ray.io=RayJob"
+    good += ", pools.v1.x.io=Pool:selector, fleets.v1.x.io=Fleet:selector:cluster"
     assert load(["--api-object-kinds", good], {})[0].api.object_kinds == good
     with pytest.raises(SettingsError) as caught:
-        load(["--api-object-kinds", "pods.v1=Pod,RayJob.ray.io"], {})
-    assert len(caught.value.problems) == 2
+        load(["--api-object-kinds", "pods.v1=Pod,RayJob.ray.io,pools.v1.x.io=Pool:labels"], {})
+    assert len(caught.value.problems) == 3
     assert "api.objectKinds has `RayJob.ray.io`: write PLURAL.VERSION.GROUP=KIND" in str(
         caught.value
     )

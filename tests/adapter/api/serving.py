@@ -26,6 +26,7 @@ from adapter.api.resource import Resource
 from adapter.api.server import Server
 from adapter.intake.kube import Kube
 from adapter.model.asked import Asked
+from adapter.model.owners import KNOWN
 from adapter.settings import Api, Settings, Tls
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import World, serving_pod
@@ -49,6 +50,7 @@ class Serving:
         self.apiserver = FakeApiServer()
         self.metrics = Metrics()
         self.why_unready: str | None = None
+        self.owners = KNOWN
         self.now = 0.0  # added to the clock of the reviews' caches
         self.front_proxies = self.authority("front-proxies")
         self.cluster = self.authority("cluster")
@@ -76,6 +78,7 @@ class Serving:
         self.trust(pem(self.front_proxies), pem(self.cluster), ["front-proxy-client"])
         self.server = Server(
             self.answers(),
+            owners=self.owners,
             auth=self.auth,
             metrics=self.metrics,
             ready=lambda: self.why_unready,

@@ -30,6 +30,7 @@ PENDING = "llm_inference_pending_requests"
 BUSY = "nvidia_gpu_utilization"
 BYTES = "nvidia_gpu_memory_used_bytes"
 KSERVE = "inferenceservices.v1beta1.serving.kserve.io=InferenceService"
+FLEETS = "fleets.v1.x.io=Fleet:cluster"
 
 
 class Asking:
@@ -49,7 +50,7 @@ class Asking:
             board=lambda: self.board,
         )
         self.board = NOTHING
-        self.custom = Custom(self.answers, Owners.of(KSERVE))
+        self.custom = Custom(self.answers, Owners.of(f"{KSERVE},{FLEETS}"))
 
     def query(self, metric: str, **figures: float) -> None:
         """From now on the metric is a query of Deployments, which says this of each."""
@@ -142,6 +143,32 @@ def test_a_custom_kind_of_the_settings_is_asked_for_as_any_other(asking: Asking)
     assert item["describedObject"]["kind"] == "InferenceService"
     assert item["describedObject"]["apiVersion"] == "serving.kserve.io/v1beta1"
     assert asking.values(f"default/replicasets.apps/chat-1/{PENDING}") == {"chat-1": "4"}
+
+
+def test_a_custom_kind_in_no_namespace_is_its_pods_in_the_one_that_asks_or_in_all(
+    asking: Asking,
+) -> None:
+    owner = Owner("Fleet.x.io", "eu")
+    asking.world.change("llm-0", owners=(owner,))
+    asking.world.change("llm-1", owners=(owner,), namespace="other")
+    asking.world.advance()
+    assert asking.values(f"default/fleets.x.io/eu/{PENDING}") == {"eu": "4"}
+    assert asking.values(f"other/fleets.x.io/*/{PENDING}") == {"eu": "1500m"}
+    place = {"version": "v1beta2", "resource": "fleets.x.io", "metric": PENDING}
+    snapshot = asking.answers.snapshot()
+    for name in ("eu", "*"):
+        (item,) = json.loads(asking.custom.answer(snapshot, place | {"name": name}, {}))["items"]
+        assert item["value"] == "5500m"
+        assert item["describedObject"] == {"kind": "Fleet", "name": "eu", "apiVersion": "x.io/v1"}
+    place["name"] = "eu"
+    for metric, words in (
+        (f"{INFLIGHT}_forecast", "Fleet eu is not forecast"),
+        ("forescale_desired_replicas", "is a workload's"),
+    ):
+        with pytest.raises(NotFound, match=words):
+            asking.custom.answer(snapshot, place | {"metric": metric}, {})
+    with pytest.raises(NotFound, match=r"Fleet `us` has no pod with a source"):
+        asking.custom.answer(snapshot, place | {"name": "us"}, {})
 
 
 def test_a_service_is_the_pods_that_it_chooses_and_an_ingress_those_behind_it(

@@ -54,6 +54,15 @@ def test_a_resource_can_only_be_read_one_by_one_and_has_the_scope_of_its_parent(
         assert resource["singularName"] == ""
 
 
+def test_a_kind_of_the_settings_has_the_scope_that_it_says() -> None:
+    owners = Owners.of("fleets.v1.x.io=Fleet:cluster,pools.v1.x.io=Pool:selector")
+    listed = json.loads(documents(owners)[f"{GROUP}/v1beta2"])["resources"]
+    scopes = {one["name"]: one["namespaced"] for one in listed if ".x.io/" in one["name"]}
+    whole = {f"fleets.x.io/{name}": False for name in WHOLE}
+    of_pools = (*WHOLE, *FORECASTS, DESIRED_REPLICAS)
+    assert scopes == whole | {f"pools.x.io/{name}": True for name in of_pools}
+
+
 def test_openapi_documents_are_empty_but_there() -> None:
     assert document("/openapi/v2")["swagger"] == "2.0"
     assert document("/openapi/v3") == {"paths": {}}

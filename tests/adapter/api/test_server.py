@@ -16,6 +16,8 @@ from aiohttp import web
 from adapter.api.server import Server
 from adapter.errors import StartupError
 from adapter.model.catalogue import METRICS
+from adapter.model.fleet import Owner
+from adapter.model.owners import Owners
 from adapter.settings import Api
 from adapter.telemetry import Metrics
 from tests.adapter.api.serving import METRIC, Serving, status
@@ -76,6 +78,23 @@ async def test_selectors_arrive_as_the_hpa_encodes_them(
 ) -> None:
     code, _, body = await serving.proxied("hpa", path=f"{METRIC}?labelSelector={selector}")
     assert (code, len(json.loads(body)["items"])) == (200, count)
+
+
+async def test_what_is_in_no_namespace_is_asked_for_outside_of_any(tmp_path: Path) -> None:
+    """Only kinds that say so; the right is one on the whole cluster."""
+    serving = Serving(tmp_path)
+    serving.owners = Owners.of("fleets.v1.x.io=Fleet:cluster, pools.v1.x.io=Pool:selector")
+    serving.world.change("llm-0", owners=(Owner("Fleet.x.io", "eu"),))
+    serving.world.advance()
+    async with serving:
+        serving.apiserver.allows = lambda spec: not spec["resourceAttributes"]["namespace"]
+        for slash in ("", "/"):
+            path = f"{GROUP}/v1beta2/fleets.x.io/eu/nvidia_gpu_utilization{slash}"
+            code, _, body = await serving.proxied("me", path=path)
+            assert (code, json.loads(body)["items"][0]["value"]) == (200, "50")
+        for place, code in (("pools.x.io", 404), ("namespaces/default/fleets.x.io", 403)):
+            path = f"{GROUP}/v1beta2/{place}/eu/nvidia_gpu_utilization"
+            assert (await serving.proxied("me", path=path))[0] == code
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

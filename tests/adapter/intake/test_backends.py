@@ -8,10 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.intake.backends import MAX_BACKENDS, Backends, backends, selector, trim
+from adapter.intake.backends import (
+    MAX_BACKENDS,
+    Backends,
+    backends,
+    choice,
+    chooser,
+    selector,
+    trim,
+)
 from adapter.model.fleet import Owner
+from adapter.model.owners import Kind
+from adapter.model.selector import MAX_REQUIREMENTS, parse
 
 LABELS = {"app": "llm", "tier": "a"}
+POOL = Kind("InferencePool", "inferencepools", "x.k8s.io", "v1", by_selector=True)
 
 
 def service(name: str, labels: object = LABELS) -> dict[str, Any]:
@@ -65,6 +76,65 @@ def test_an_ingress_stands_for_the_selectors_of_the_services_that_exist() -> Non
     assert len(behind) == 2
 
 
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        ({"matchLabels": LABELS}, None, "app=llm,tier=a"),
+        ({"app": "llm"}, None, "app=llm"),
+        ("app=llm,tier!=b", None, "app=llm,tier!=b"),
+        (None, "app in (a,b)", "app in (a,b)"),
+        ({"app": "llm"}, "app=other", "app=llm"),
+        (
+            {
+                "matchLabels": {"app": "llm"},
+                "matchExpressions": [
+                    {"key": "a", "operator": "In", "values": ["x", "y"]},
+                    {"key": "b", "operator": "NotIn", "values": ["x"]},
+                    {"key": "c", "operator": "Exists"},
+                    {"key": "d", "operator": "DoesNotExist", "values": None},
+                ],
+            },
+            None,
+            "app=llm,a in (x,y),b!=x,c,!d",
+        ),
+    ],
+)
+def test_another_kind_chooses_pods_by_its_selector_or_by_that_of_its_scale(
+    spec: object, status: object, expected: str
+) -> None:
+    raw = {"metadata": {"name": "p"}, "spec": {"selector": spec, "large": 1}}
+    raw["status"] = {"selector": status, "large": 1}
+    assert choice(chooser(raw)) == parse(expected)
+    assert "large" not in str(chooser(raw))
+
+
+@pytest.mark.parametrize("said", [None, {}, "", " ", {"matchLabels": {}}, {"matchExpressions": []}])
+def test_a_selector_that_says_nothing_chooses_nobody_rather_than_all(said: object) -> None:
+    assert choice({"spec": {"selector": said}}) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "a b",
+        {"matchExpressions": [{"key": "a", "operator": "Near"}]},
+        {f"l{n}": "x" for n in range(MAX_REQUIREMENTS + 1)},
+    ],
+)
+def test_a_selector_that_is_none_or_endless_is_refused(said: object) -> None:
+    with pytest.raises(ValueError, match=r"no label key|operator|201 terms"):
+        choice({"spec": {"selector": said}})
+
+
+def test_the_pods_of_a_pool_are_those_that_it_chooses() -> None:
+    known = Backends([POOL])
+    known.others[POOL].put(service("pool", {"matchLabels": LABELS}))
+    key = "default", Owner("InferencePool.x.k8s.io", "pool")
+    assert known.selectors()[key] == (parse("app=llm,tier=a"),)
+    known.others[POOL].drop(("default", "pool"))
+    assert key not in known.selectors()
+
+
 def test_what_is_trimmed_off_is_not_read() -> None:
     raw = service("llm")
     raw["metadata"] |= {"managedFields": [{"x": "y"}], "annotations": {"large": "z"}}
@@ -80,8 +150,9 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_stands_in_a_spec_harms_nobody_else(spec: object) -> None:
-    known = Backends()
+    known = Backends([POOL])
     known.services.put(service("good"))
-    for shelf in (known.services, known.ingresses):
+    for shelf in (known.services, known.ingresses, known.others[POOL]):
         shelf.put({"metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
+        shelf.put({"metadata": {"name": "odder"}, "spec": {"selector": spec}})
     assert ("default", Owner("Service", "good")) in known.selectors()

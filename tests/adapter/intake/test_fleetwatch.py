@@ -12,7 +12,7 @@ import pytest
 from adapter.intake.fleetwatch import PODS, FleetWatch, path_of
 from adapter.intake.kube import Kube
 from adapter.intake.roster import Roster
-from adapter.model.owners import DEPLOYMENT, INGRESS, REPLICA_SET, SERVICE
+from adapter.model.owners import DEPLOYMENT, INGRESS, REPLICA_SET, SERVICE, Owners
 from tests.adapter.intake.test_backends import ingress, service
 from tests.adapter.intake.test_podjson import owner, pod_json
 from tests.fakes.apiserver import FakeApiServer, Json
@@ -115,6 +115,22 @@ async def test_services_and_ingresses_choose_pods(server: FakeApiServer, roster:
     assert owned(roster, "Service", "llm") == ("llm-1",)
     server.put(path_of(SERVICE), service("llm", {"app": "other"}))
     await until(lambda: owned(roster, "Service", "llm") == ())
+
+
+async def test_a_custom_object_chooses_pods_too(server: FakeApiServer, kube: Kube) -> None:
+    owners = Owners.of("pools.v1.x.io=Pool:selector,fleets.v1.x.io=Fleet:selector:cluster")
+    roster, (pool, fleet) = Roster(owners), owners.by_selector
+    server.put(PODS, pod_json())
+    server.put(path_of(pool), service("chat", {"matchLabels": {"app": "llm"}}))
+    everywhere = service("all", {"app": "llm"})
+    del everywhere["metadata"]["namespace"]
+    server.put(path_of(fleet), everywhere)
+    async with watching(kube, roster, all_pods=False):
+        await until(lambda: owned(roster, "Pool.x.io", "chat") == ("llm-1",))
+        await until(lambda: owned(roster, "Fleet.x.io", "all") == ("llm-1",))
+        assert roster.fleet().owned("", "Fleet.x.io", "all").names == ("llm-1",)
+        server.remove(path_of(pool), "chat")
+        await until(lambda: owned(roster, "Pool.x.io", "chat") == ())
 
 
 async def test_metadata_alone_is_asked_for_of_the_owners(

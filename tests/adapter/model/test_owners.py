@@ -20,6 +20,22 @@ def test_kinds_of_the_settings_stand_beside_the_built_in_ones() -> None:
     assert Owners.of("").names() == tuple(kind.kind for kind in BUILT_IN)
 
 
+def test_a_kind_of_the_settings_says_whether_it_chooses_pods_and_is_in_a_namespace() -> None:
+    flags = ("", ":selector", ":cluster", ":selector:cluster")
+    kinds = [f"k{n}s.v1.x.io=K{flag}" for n, flag in enumerate(flags)]
+    owners = Owners.of(",".join(kinds))
+    found = [owners.by_path[f"k{n}s.x.io"] for n in range(4)]
+    assert [kind.kind for kind in found] == ["K"] * 4
+    assert [(kind.by_selector, kind.namespaced) for kind in found] == [
+        (False, True),
+        (True, True),
+        (False, False),
+        (True, False),
+    ]
+    assert owners.by_selector == (found[1], found[3])
+    assert owners.outside == (found[2], found[3])
+
+
 @pytest.mark.parametrize(
     ("word", "path"),
     [
