@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sidecar import wire
 from tests.controlplane.kubelet import Kubelet
+from tests.controlplane.workloads import deployment
 
 Json = dict[str, Any]
 
@@ -60,6 +61,17 @@ BUSY = (wire.GpuReading("GPU-1", busy_percent=79.0),)
 FIGURES: dict[str, Callable[[str], bytes]] = {
     "busy-gpu": lambda uid: frame(uid, gpus=BUSY, age_seconds=wire.Ages(engine=0.1, gpu=0.1)),
 }
+
+
+def workload(name: str, kind: str = "honest", *, replicas: int) -> Json:
+    """Return a Deployment whose pods are all of one kind."""
+    made = deployment(name, replicas=replicas, annotations={ANNOTATION: kind})
+    template = made["spec"]["template"]
+    template["metadata"]["labels"]["forescale.dev/source"] = "sidecar"
+    template["spec"]["containers"] = [{"name": "llm", "image": "model:1"}]
+    (sidecar,) = template["spec"]["initContainers"]
+    sidecar["ports"] = [{"name": "forescale", "containerPort": PORT}]
+    return made
 
 
 class Impostors:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.controlplane.workloads import condition
-from tests.e2e.adapters import APISERVICES, EXTERNAL
+from tests.e2e.adapters import APISERVICES, EXTERNAL, NAMESPACE
 from tests.e2e.kedaside import KedaSide
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, Scene, quantity
 
@@ -21,7 +21,10 @@ TARGET = 80
 KIND = "InferenceService"
 KIND_GROUP = "e2e.forescale.dev"
 ARGUMENTS = ["--external-enabled", "true"]
-ARGUMENTS += ["--api-object-kinds", f"inferenceservices.v1.{KIND_GROUP}={KIND}"]
+# The first owns the Deployment, the others choose pods; the last is in no namespace.
+KINDS = {KIND: "", "ModelPool": ":selector", "ModelFleet": ":selector:cluster"}
+_SPELT = [f"{kind.lower()}s.v1.{KIND_GROUP}={kind}{flags}" for kind, flags in KINDS.items()]
+ARGUMENTS += ["--api-object-kinds", ",".join(_SPELT)]
 NODE = "gpu-node-0"
 SERVICE = "llm-inference-service"
 RAW = {"stat": "raw"}  # the last reading: a mean would take its window to get there
@@ -33,10 +36,17 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
     keda = KedaSide(tmp_path / "keda")
     scene.adapters.arguments = ARGUMENTS + keda.arguments
     scene.llm.busy_percent = BUSY
+    await _define(scene)
     await scene.adapters.install()
     await scene.deploy(hpa=False, replicas=PODS)
     await _owned_by_a_custom_object(scene)
-    for place in (f"deployments.apps/{DEPLOYMENT}", f"inferenceservices.{KIND_GROUP}/chat"):
+    await _chosen_by_custom_objects(scene)
+    for place in (
+        f"deployments.apps/{DEPLOYMENT}",
+        f"inferenceservices.{KIND_GROUP}/chat",
+        f"modelpools.{KIND_GROUP}/chat",
+        f"modelfleets.{KIND_GROUP}/{scene.namespace}",
+    ):
         await _until_total(scene, place)
     await _ask_for_every_kind(scene)
     await _ask_for_external(scene)
@@ -98,7 +108,12 @@ async def _ask_for_every_kind(scene: Scene) -> None:
     ):
         (item,) = (await scene.raw(_path(scene, place)))["items"]
         assert quantity(item["value"]) == PODS * BUSY, place
-    everywhere = f"/apis/custom.metrics.k8s.io/v1beta2/nodes/{NODE}/{GPU}"
+    root = "/apis/custom.metrics.k8s.io/v1beta2"
+    fleet = f"{root}/modelfleets.{KIND_GROUP}/{scene.namespace}/{GPU}"
+    (item,) = (await scene.raw(f"{fleet}?metricLabelSelector=stat%3Draw"))["items"]
+    assert quantity(item["value"]) == PODS * BUSY
+    assert "namespace" not in item["describedObject"]
+    everywhere = f"{root}/nodes/{NODE}/{GPU}"
     (item,) = (await scene.raw(f"{everywhere}?metricLabelSelector=stat%3Draw"))["items"]
     assert quantity(item["value"]) >= PODS * BUSY  # other namespaces' pods count, too
     assert item["describedObject"] == {"kind": "Node", "name": NODE, "apiVersion": "v1"}
@@ -146,21 +161,54 @@ async def _ask_as_keda(scene: Scene, keda: KedaSide) -> None:
     assert "`windw` is not known; known are metric, target" in wrong["GetMetricSpec"]["words"]
 
 
-async def _owned_by_a_custom_object(scene: Scene) -> None:
-    """Put the Deployment under an object of a kind that only this cluster knows."""
-    names = {"plural": "inferenceservices", "singular": "inferenceservice", "kind": KIND}
+async def _define(scene: Scene) -> None:
+    """Define the kinds that only this cluster knows, and let the adapter see those that choose."""
+    kubectl = scene.controlplane.kubectl
+    definitions = [_definition(kind, flags) for kind, flags in KINDS.items()]
+    await kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, definitions)))
+    names = [f"crd/{one['metadata']['name']}" for one in definitions]
+    await kubectl("wait", "--for=condition=Established", *names)
+    rights = [f"--resource={kind.lower()}s.{KIND_GROUP}" for kind in KINDS]
+    role = ("clusterrole", "e2e-kinds", "--verb=list,watch", *rights)
+    account = f"--serviceaccount={NAMESPACE}:forescale-adapter"
+    for thing in (role, ("clusterrolebinding", "e2e-kinds", "--clusterrole=e2e-kinds", account)):
+        made = await kubectl("create", *thing, "--dry-run=client", "-o", "json")
+        await kubectl("apply", "-f", "-", stdin=made)
+
+
+def _definition(kind: str, flags: str) -> Json:
+    names = {"plural": f"{kind.lower()}s", "singular": kind.lower(), "kind": kind}
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     version = {"name": "v1", "served": True, "storage": True, "schema": schema}
-    definition = {
+    scope = "Cluster" if "cluster" in flags else "Namespaced"
+    return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"inferenceservices.{KIND_GROUP}"},
-        "spec": {"group": KIND_GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+        "metadata": {"name": f"{names['plural']}.{KIND_GROUP}"},
+        "spec": {"group": KIND_GROUP, "scope": scope, "names": names, "versions": [version]},
     }
-    await scene.controlplane.kubectl("apply", "-f", "-", stdin=json.dumps(definition))
-    await scene.controlplane.kubectl(
-        "wait", "--for=condition=Established", f"crd/inferenceservices.{KIND_GROUP}"
+
+
+async def _chosen_by_custom_objects(scene: Scene) -> None:
+    """Make one that chooses the pods within the namespace, and one wherever they are."""
+    deployment = await scene.api.get(
+        f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/{DEPLOYMENT}"
     )
+    selector = deployment["spec"]["selector"]
+    (label,) = selector["matchLabels"].items()
+    base = {"apiVersion": f"{KIND_GROUP}/v1"}
+    pool = base | {"kind": "ModelPool", "metadata": {"name": "chat"}}
+    at = f"/apis/{KIND_GROUP}/v1"
+    await scene.api.post(
+        f"{at}/namespaces/{scene.namespace}/modelpools", pool | {"spec": {"selector": selector}}
+    )
+    fleet = base | {"kind": "ModelFleet", "metadata": {"name": scene.namespace}}
+    text = {"selector": "=".join(label)}  # as the scale subresource has it
+    await scene.api.post(f"{at}/modelfleets", fleet | {"status": text})
+
+
+async def _owned_by_a_custom_object(scene: Scene) -> None:
+    """Put the Deployment under an object of a kind that only this cluster knows."""
     base = f"/apis/{KIND_GROUP}/v1/namespaces/{scene.namespace}/inferenceservices"
     body = {"apiVersion": f"{KIND_GROUP}/v1", "kind": KIND, "metadata": {"name": "chat"}}
     made = await scene.api.post(base, body)

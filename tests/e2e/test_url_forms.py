@@ -18,9 +18,8 @@ from yarl import URL
 
 from tests.controlplane import pki
 from tests.controlplane.processes import Process
-from tests.controlplane.workloads import create_deployment, deployment
-from tests.e2e import test_fallthrough, urldifferences, urlforms
-from tests.e2e.impostors import ANNOTATION
+from tests.controlplane.workloads import create_deployment
+from tests.e2e import impostors, test_fallthrough, urldifferences, urlforms
 from tests.e2e.llmpods import environment
 from tests.e2e.scene import Scene
 from tests.e2e.test_fallthrough import Other
@@ -173,13 +172,7 @@ def _forescale(scene: Scene, folder: Path) -> Process:
 async def _furnish(scene: Scene) -> dict[str, str]:
     """Make a workload of two pods, a Service and an Ingress; return what all are called."""
     namespace = scene.namespace
-    made = deployment(WORKLOAD, replicas=2, annotations={ANNOTATION: "honest"})
-    template = made["spec"]["template"]
-    template["metadata"]["labels"]["forescale.dev/source"] = "sidecar"
-    (sidecar,) = template["spec"]["initContainers"]
-    sidecar["ports"] = [{"name": "forescale", "containerPort": 9401}]
-    template["spec"]["containers"] = [{"name": "llm", "image": "model:1"}]
-    await create_deployment(scene.api, namespace, made)
+    await create_deployment(scene.api, namespace, impostors.workload(WORKLOAD, replicas=2))
     await scene.api.post(
         f"/api/v1/namespaces/{namespace}/services",
         {
