@@ -21,7 +21,7 @@ BENCHES = {
     "age": "age of a reading when it is served, 100 pods (2 minutes)",
     "coldstart": "how often the next start is within the learnt P90 (15 seconds)",
     "rolling": "20 rolling restarts and 10 new CAs under the queries of an HPA (12 minutes)",
-    "replay": "late requests and GPU-hours with and without the forecast (10 minutes)",
+    "replay": "late requests and GPU-hours with and without the forecast, by target (15 minutes)",
     "sensitivity": "the forecast by cold start, target and pool size (4 minutes)",
     "hpas": "5,000 HPAs of two metrics each, 2,000 pods stream (4 minutes)",
     "growth": "what a replica costs from 100 to 10,000 pods, as a plot (6 minutes)",

@@ -16,13 +16,11 @@ from adapter.model.forecast import ENOUGH_SECONDS
 from adapter.replay import page, report, tune
 from adapter.replay.answers import Chain
 from adapter.replay.autoscaler import Autoscaler, Forescale
-from adapter.replay.clairvoyant import Clairvoyant
 from adapter.replay.curve import curves
 from adapter.replay.page import Played, Section
-from adapter.replay.play import play, queue_of
+from adapter.replay.play import play
 from adapter.replay.policies import CLAIRVOYANT
-from adapter.replay.requests import Requests
-from adapter.replay.score import Score, score, score_of_bound
+from adapter.replay.score import Score, bound_of, score, score_of_bound
 from adapter.replay.trace import Trace
 from adapter.replay.workload import Workload
 
@@ -154,9 +152,7 @@ class _Scorer:
         self._first = round(chosen.score_from / trace.step_seconds)
         if not trace.known[self._first :].any():
             raise SettingsError([f"--score-from {chosen.score_from:g}s leaves nothing to score"])
-        single = isinstance(queue_of(trace, workload), Requests)
-        grace = workload.service_seconds if single else 0.0
-        self.bound = Clairvoyant(trace, workload, first_step=self._first, grace_seconds=grace)
+        self.bound = bound_of(trace, workload, first_step=self._first)
 
     def play(self, name: str, autoscaler: Autoscaler, shown: str = "") -> Played:
         trace, workload = self.trace, self.workload

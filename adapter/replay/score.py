@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 
 from adapter.replay.clairvoyant import Clairvoyant
-from adapter.replay.play import Outcome
+from adapter.replay.play import Outcome, queue_of
+from adapter.replay.requests import Requests
 from adapter.replay.trace import Trace
 from adapter.replay.workload import Workload
 
@@ -51,6 +52,13 @@ def score(
         scale_events=int(outcome.scaled[counted].sum()),
         replicas_max=int(outcome.replicas[counted].max(initial=0)),
     )
+
+
+def bound_of(trace: Trace, workload: Workload, *, first_step: int = 0) -> Clairvoyant:
+    """Return the bound of all policies on a trace from `first_step` on."""
+    single = isinstance(queue_of(trace, workload), Requests)
+    grace_seconds = workload.service_seconds if single else 0.0
+    return Clairvoyant(trace, workload, first_step=first_step, grace_seconds=grace_seconds)
 
 
 def score_of_bound(workload: Workload, bound: Clairvoyant) -> Score:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from adapter.replay.clairvoyant import Clairvoyant
-from adapter.replay.play import Outcome
-from adapter.replay.score import score, score_of_bound
+from adapter.replay.play import Outcome, play
+from adapter.replay.pods import Pods
+from adapter.replay.score import bound_of, score, score_of_bound
+from adapter.replay.seen import Seen
 from adapter.replay.waits import Waits
-from tests.adapter.replay.worlds import trace, workload
+from tests.adapter.replay.worlds import requests, trace, workload
 
 OUTCOME = Outcome(
     waits=Waits(np.array([2.5, 7.5, 12.5, 17.5]), np.array([9.0, 9.0, 3.0, 0.0]), np.ones(4)),
@@ -19,6 +21,15 @@ OUTCOME = Outcome(
     waiting=np.zeros(4),
     scaled=np.array([True, True, True, False]),
 )
+
+
+class Fixed:
+    """One pod, whatever comes."""
+
+    period_seconds = 15.0
+
+    def decide(self, _: Seen, __: Pods, ___: float) -> int:
+        return 1
 
 
 def test_the_figures_are_those_of_the_scored_steps() -> None:
@@ -51,3 +62,13 @@ def test_the_bound_is_nobodys_policy() -> None:
     found = score_of_bound(pods, Clairvoyant(load, pods))
     assert (found.policy, found.late_ratio, found.scale_events) == ("clairvoyant", 0.0, None)
     assert found.gpu_hours == found.oracle_gpu_hours
+
+
+def test_requests_that_begin_at_once_are_no_better_than_the_bound() -> None:
+    """A pod takes as many at once as it serves at a time: the liquid's bound is none for them."""
+    pods = workload(600.0, concurrency=60.0)
+    crowd = requests([0.0, *[600.0] * 60, 1200.0])
+    outcome = play(crowd, pods, Fixed())
+    assert outcome.waits.late_ratio(pods.late_seconds) == 0
+    paid = float(outcome.paid.sum())
+    assert bound_of(crowd, pods).gpu_seconds() <= paid < Clairvoyant(crowd, pods).gpu_seconds()
