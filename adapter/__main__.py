@@ -43,7 +43,8 @@ from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
 from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
-from adapter.telemetry import Metrics, event, log, start_logging, warn
+from adapter.telemetry import Metrics, event, log, release, start_logging, warn
+from sidecar import otlp
 
 _Result = TypeVar("_Result")
 
@@ -121,6 +122,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             tasks.append(group.create_task(work))
 
         spawn(loop.run())
+        spawn(_otlp(metrics))
         spawn(status.run())
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
@@ -145,6 +147,17 @@ def pages(
     """Return every page of the ops port, beside its probes and /metrics."""
     why = Why(read, query.choice, board)
     return (why, Top(read), ColdStart(starting), Cost(spending), *status.pages())
+
+
+async def _otlp(metrics: Metrics) -> None:
+    """Send our own metrics where OpenTelemetry's environment asks for it, until cancelled."""
+    await otlp.run(
+        metrics.registry,
+        service="forescale-adapter",
+        version=release(),
+        environ=os.environ,
+        tell=lambda why: warn("otlp", why=why),
+    )
 
 
 def _apply(core: Core, settings: Settings) -> None:

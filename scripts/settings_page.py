@@ -47,6 +47,13 @@ MIDDLE = """
 |---|---|---|---|
 """
 
+TAIL = """
+## OpenTelemetry
+
+Both send their own metrics by OTLP where OpenTelemetry's `OTEL_*` variables ask for it:
+[by OTLP](metrics.md#by-otlp) lists them.
+"""
+
 
 def reasons() -> Iterator[str]:
     """Yield the text under each field of adapter/settings.py, in the order of `leaves()`."""
@@ -78,7 +85,7 @@ def page() -> str:
         f"| `--{field.flag}` | `{field.variable}` | {_shown(field.default)} | {field.help} |"
         for field in FIELDS
     ]
-    return HEAD + "\n".join(rows) + "\n" + MIDDLE + "\n".join(sidecar) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + MIDDLE + "\n".join(sidecar) + "\n" + TAIL
 
 
 def _shown(default: object) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sidecar import cli, fetch, log, serve, wire
+from sidecar import cli, fetch, log, otlp, serve, wire
 from sidecar.flags import SIDECAR, Face
 from sidecar.gpu import Gpus
 from sidecar.modelserver import ModelServer
@@ -90,7 +90,7 @@ async def serve_until_told(
                 holders=proof.kubelet if scope == wire.NODE else None,
             )
             async with _asking(proof.kubelet):
-                await _serve(poller, listener, stop)
+                await _serve(poller, listener, stop, environ)
     finally:
         await gpus.close()
 
@@ -105,7 +105,9 @@ async def _asking(kubelet: PodResources | None) -> AsyncIterator[None]:
             asking.cancel()
 
 
-async def _serve(poller: Poller, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _serve(
+    poller: Poller, listener: socket.socket, stop: asyncio.Event, environ: Mapping[str, str]
+) -> None:
     telemetry = Telemetry(version(), poller.frame, poller.driver)
     streams = Streams(telemetry)
     app = serve.application(poller, streams, telemetry)
@@ -118,10 +120,19 @@ async def _serve(poller: Poller, listener: socket.socket, stop: asyncio.Event) -
     await runner.setup()
     await web.SockSite(runner, listener).start()
     polling = asyncio.create_task(poller.run(streams.publish, telemetry))
+    exporting = asyncio.create_task(
+        otlp.run(
+            telemetry.registry,
+            service="forescale-sidecar",
+            version=version(),
+            environ=environ,
+            tell=lambda why: log.event(logging.WARNING, "OTLP", why=why),
+        )
+    )
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    polling.cancel()
+    for task in (stopping, exporting, polling):
+        task.cancel()
     streams.close()
     await runner.cleanup()
     log.event(logging.INFO, "stopped")

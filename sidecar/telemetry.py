@@ -41,28 +41,28 @@ class Telemetry:
         driver: Callable[[], str | None] = lambda: None,
     ) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = CollectorRegistry()
-        self._registry.register(FrameCollector(frame, driver))
+        self.registry = CollectorRegistry()
+        self.registry.register(FrameCollector(frame, driver))
         own = "forescale_sidecar_"
-        info = Gauge(f"{own}build_info", "Always 1.", ["version"], registry=self._registry)
+        info = Gauge(f"{own}build_info", "Always 1.", ["version"], registry=self.registry)
         info.labels(version).set(1)
         self.engine_seconds = Observed(
             f"{own}engine_read_seconds",
             "Time to fetch and parse the model server's page.",
             buckets=READ_BUCKETS,
-            registry=self._registry,
+            registry=self.registry,
         )
         self.gpu_seconds = Observed(
             f"{own}nvml_read_seconds",
             "Time of one NVML reading of all GPUs.",
             buckets=READ_BUCKETS,
-            registry=self._registry,
+            registry=self.registry,
         )
         self.engine_failures = Counter(
             f"{own}engine_read_failures",
             "Engine reads that failed.",
             ["reason"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self.unusable_figures = self._counter(
             "engine_unusable_figures",
@@ -75,12 +75,12 @@ class Telemetry:
             "streams_dropped", "Streams cut: a slow reader, or a place another address needed."
         )
         self.streams_refused = self._counter("streams_refused", "Streams beyond the limit.")
-        self.streams = Gauge(f"{own}streams", "Streams open now.", registry=self._registry)
+        self.streams = Gauge(f"{own}streams", "Streams open now.", registry=self.registry)
         self._nvml_errors = Counter(
             f"{own}nvml_errors",
             "NVML calls that declined.",
             ["call", "error"],
-            registry=self._registry,
+            registry=self.registry,
         )
 
     def count_engine(self, read: EngineRead) -> None:
@@ -103,10 +103,10 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """Return the page in the Prometheus text format."""
-        return prometheus_client.generate_latest(self._registry)
+        return prometheus_client.generate_latest(self.registry)
 
     def _counter(self, name: str, said: str) -> Counter:
-        return Counter(f"forescale_sidecar_{name}", said, registry=self._registry)
+        return Counter(f"forescale_sidecar_{name}", said, registry=self.registry)
 
 
 class FrameCollector(Collector):
