@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,10 @@ class Experts:
         self._season.add(now - TICK_SECONDS / 2, value)
         self.follow(value)
 
+    def as_of(self, now: float) -> None:
+        """Go by the usual day as it was known at the end of this tick, not by what came after."""
+        self._season.as_of(now - TICK_SECONDS / 2)
+
     def follow(self, value: float) -> None:
         """Move the levels and the trend by the mean demand of one tick."""
         if not self._begun:
@@ -117,6 +122,20 @@ class Experts:
         self._trend = slope + _HOLT_TREND * (level - self._holt - slope)
         self._holt = level
         self._usual += _USUAL_SHARE * (self.slow - self._usual)
+
+    def rewind(self, values: Sequence[float]) -> None:
+        """Go back to before these demands, so that following them leads to the levels of now.
+
+        Nearly: the usual size then follows from that of now, since each demand moves it by a share;
+        of the levels nothing that was before is left.
+        """
+        now = self.levels
+        self.resume()
+        for value in values:
+            self.follow(value)
+        missed = (now.usual - self._usual) / (1.0 - _USUAL_SHARE) ** len(values)
+        self._usual = max(0.0, now.usual + missed)
+        self.resume()
 
     def learn(self, features: Figures, outcome: float, known: NDArray[np.bool_]) -> None:
         """Teach the regression what came of the features made for each rung, where `known`."""

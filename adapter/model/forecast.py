@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,13 +25,14 @@ from adapter.model.experts import (
     TICK_SECONDS,
     Experts,
 )
-from adapter.model.foreseen import Doubt, Reckoning
+from adapter.model.foreseen import Doubt, Published, Reckoning
 from adapter.model.hedge import Hedge
 from adapter.model.lately import Lately
 from adapter.model.memo import Memo
 from adapter.model.panic import Panic
 from adapter.model.past import Past
 from adapter.model.residuals import LOG_CAP, LOG_FLOOR, Residuals
+from adapter.model.seam import Seam
 
 Figures = NDArray[np.float64]
 
@@ -46,19 +46,9 @@ STALE_SECONDS = 3 * TICK_SECONDS
 CHECKED_TICKS = 720  # six hours
 FEWEST_CHECKED = 30  # a quarter of an hour
 SHORT_OF_TAU = 0.15
+# Of a prediction that waits for its outcome: what today's margins and weights do not make again.
+_TOLD = ("upper", "combined", "forecast")
 MOST_EXCESS = 1.0
-
-
-class Published(msgspec.Struct, frozen=True):
-    """The value to serve, at least the present one; `predicted` is None where there is no forecast.
-
-    `why` is the reason in words, also where the present value is served: for this `doubt`.
-    """
-
-    value: float
-    predicted: float | None
-    why: str
-    doubt: Doubt | None = None
 
 
 class Forecaster:
@@ -90,11 +80,13 @@ class Forecaster:
         self._before: tuple[int, float] | None = None
         self._lately = Lately()
         self._at = -math.inf
+        self._seam = Seam()
 
     def observe(self, now: float, demand: float | None) -> None:
         """Take in a reading; None, and what is no figure, is a gap and never 0."""
         if demand is None or not math.isfinite(demand) or demand < 0 or now <= self._at:
             return
+        self._seam.join(self._at, now)
         if now - self._at > STALE_SECONDS and self._ticks:
             self._resume()
         tick = math.ceil(now / TICK_SECONDS) - 1
@@ -113,6 +105,11 @@ class Forecaster:
         return self._at
 
     @property
+    def awaits(self) -> bool:
+        """Whether it was remembered, and no reading has come since."""
+        return self._seam.awaits
+
+    @property
     def is_warm(self) -> bool:
         """Whether enough is known to forecast."""
         return self._ticks >= ENOUGH_TICKS
@@ -129,8 +126,9 @@ class Forecaster:
         value = memo.real(self._before[1] if self._before else None)
         self._before = None if value is None else (tick, value)
         learnt = (self._experts, self._margins, self._last_margin, self._hedge)
-        for part in (self._lately, *learnt, self._coverage, self._panic):
+        for part in (self._lately, *learnt, self._coverage, self._panic, self._seam):
             part.memorise(memo)
+        self._past.memorise(memo, self._before[0] if self._before else 0, *_TOLD)
 
     def predicted(self, horizon_seconds: float) -> float | None:
         """Return the most that is forecast from a minute up to the horizon; None before any."""
@@ -192,6 +190,8 @@ class Forecaster:
             return Doubt.SILENT, f"no reading for {now - self._at:.0f} s"
         if self._forecast is None:
             return Doubt.YOUNG, "no reading was there until a moment ago"
+        if words := self._seam.doubt(now):
+            return Doubt.YOUNG, words
         return self._miscovered(horizon_seconds)
 
     def _miscovered(self, horizon_seconds: float) -> tuple[Doubt, str] | None:
@@ -229,18 +229,22 @@ class Forecaster:
     def replay(self) -> None:
         """Predict anew what the last ticks predicted, whose outcomes are to come.
 
-        After that it goes on as the one that was remembered would have.
+        After that it goes on as the one that was remembered would have, from its next reading on.
         """
+        self._seam.awaits = True
         if self._before is None:
             return
-        newest, levels = self._before[0], self._experts.levels
-        self._experts.resume()
-        for tick, value, outcome in self._lately.until(newest):
+        newest, levels, told = self._before[0], self._experts.levels, self._past.copy(*_TOLD)
+        lately = list(self._lately.until(newest))
+        self._experts.rewind([value for _, value, _ in lately])
+        for tick, value, outcome in lately:
             self._experts.follow(value)
             if tick == newest:
                 self._experts.levels = levels  # which are of all that was before
             if tick >= newest - LADDER_TICKS.max():
+                self._experts.as_of((tick + 1) * TICK_SECONDS)
                 self._predict(tick, (tick + 1) * TICK_SECONDS, outcome)
+        self._past.put_back(told)
 
     def _learn(self, tick: int, outcome: float) -> None:
         known = self._past.known(tick)

@@ -30,6 +30,18 @@ class Doubt(StrEnum):
     NO_ROOM = "no_room"  # others are forecast already
 
 
+class Published(msgspec.Struct, frozen=True):
+    """The value to serve, at least the present one; `predicted` is None where there is no forecast.
+
+    `why` is the reason in words, also where the present value is served: for this `doubt`.
+    """
+
+    value: float
+    predicted: float | None
+    why: str
+    doubt: Doubt | None = None
+
+
 class Reckoning(msgspec.Struct, frozen=True):
     """How a forecast came about: which expert leads with which share of the weight, of 1.
 

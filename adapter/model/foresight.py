@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from msgspec import structs
 
+from adapter.model import backlog
 from adapter.model.catalogue import METRICS, Agg
 from adapter.model.complete import complete_totals
 from adapter.model.exits import Workload
@@ -93,7 +94,7 @@ class Foresight:
         self._admit(snapshot.at)
         demands, wished = self._demands.items(), self._wishes
         due = (key for key, one in demands if one.due <= snapshot.at and key in wished)
-        turn = list(islice(due, MOST_A_LOOK))
+        turn = list(islice(self._one_that_awaits(due), MOST_A_LOOK))
         means = [_mean_of(key) for key in turn if key.metric == _GPU]
         totals = complete_totals(snapshot, (*turn, *means)) if turn else {}
         for key in turn:
@@ -168,10 +169,29 @@ class Foresight:
         clock = self._clock(snapshot)
         if total is not None:
             one.present, one.at = total, now
+            self._catch_up(key, one.forecaster, snapshot)
             one.forecaster.observe(clock, total)
         mode, worth = self._wishes[key]
         ahead = _ahead(key, horizons)
         one.foreseen = _foreseen(one, mode, ahead, clock, worth if one.present else 0.0)
+
+    def _one_that_awaits(self, due: Iterable[TotalKey]) -> Iterator[TotalKey]:
+        """Yield those due, and of those that have something to catch up with the first one."""
+        found = False
+        for key in due:
+            awaits = self._demands[key].forecaster.awaits
+            if not (awaits and found):
+                yield key
+            found = found or awaits
+
+    def _catch_up(self, key: TotalKey, forecaster: Forecaster, snapshot: Snapshot) -> None:
+        """Take in what came between a checkpoint and now: up to twenty ticks of a millisecond."""
+        if not forecaster.awaits:
+            return
+        epoch = self._clock(snapshot) - snapshot.at
+        most = PINNED_PERCENT if key.metric == _GPU else math.inf
+        for at, total in backlog.totals(snapshot, key, forecaster.at - epoch, most):
+            forecaster.observe(at + epoch, total)
 
     def _pinned(self, key: TotalKey, total: float, snapshot: Snapshot, horizons: Horizons) -> None:
         """Hold what was foreseen before the GPUs were full, for as long as through a silence."""

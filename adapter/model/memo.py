@@ -18,7 +18,7 @@ from adapter.model import tails
 
 # Of a figure's 24 bits the first twelve are written, rounded: 0.02 %, and zeros pack well.
 _SHORT, _HALF = np.uint32(0xFFFFF000), np.uint32(0x800)
-_BLOCKS = 10  # of a ring whose means are kept
+_BLOCKS = 60  # of a ring whose means are kept
 _MOST = 2**40  # seconds, in any case
 _LONGEST_BYTES = 128 * 1024  # unpacked, so that no text fills the memory
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapter.model.memo import Memo
+
 Figures = NDArray[np.float64]
 
 
@@ -41,3 +43,21 @@ class Past:
         """Return what was predicted for this tick, each rung from one horizon before it."""
         rows = (tick - self._lags) % self._rows
         return np.asarray(self._rings[name][rows, ..., self._rungs].T)
+
+    def memorise(self, memo: Memo, newest: int, *names: str) -> None:
+        """Hand over of these arrays what still has an outcome to come, NaN where there is none."""
+        for rung, lag in enumerate(self._lags.tolist()):
+            rows = np.arange(newest - lag + 1, newest + 1) % self._rows
+            for name in names:
+                kept = self._rings[name][rows, ..., rung]
+                memo.figures(kept, gaps=True)
+                self._rings[name][rows, ..., rung] = kept
+
+    def copy(self, *names: str) -> dict[str, Figures]:
+        """Return these arrays as they are now, to be put back."""
+        return {name: self._rings[name].copy() for name in names}
+
+    def put_back(self, arrays: dict[str, Figures]) -> None:
+        """Take in what is known of these arrays in place of what is there."""
+        for name, array in arrays.items():
+            np.copyto(self._rings[name], array, where=np.isfinite(array))

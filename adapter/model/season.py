@@ -25,6 +25,7 @@ class Season:
     def __init__(self) -> None:
         self._slots = np.full(DAYS * SLOTS, np.nan)  # a ring over absolute slot numbers
         self._slot: int | None = None
+        self._told: int | None = None  # whose profile this is
         self._total, self._count = 0.0, 0
         self._profile = np.full(SLOTS, np.nan)
         self._peaks = np.full(SLOTS, np.nan)
@@ -48,6 +49,12 @@ class Season:
         if self._slot is not None:
             self._tell(self._slot)
 
+    def as_of(self, now: float) -> None:
+        """Tell from now on what was usual then, at a time of the last days; times ascend."""
+        slot = int(now // SLOT_SECONDS)
+        if slot != self._told:
+            self._tell(slot)
+
     def at(self, times: Figures) -> Figures:
         """Return the usual demand at these times; NaN where no day told it yet."""
         place = times / SLOT_SECONDS - 0.5  # a mean stands in the middle of its slot
@@ -70,6 +77,7 @@ class Season:
         self._tell(slot)
 
     def _tell(self, slot: int) -> None:
+        self._told = slot
         self._profile = self._usual(slot)
         around = np.stack([np.roll(self._profile, by) for by in (-1, 0, 1)])
         self._peaks = np.fmax.reduce(around, axis=0)
@@ -79,7 +87,8 @@ class Season:
         ago = (slot - 1 - np.arange(SLOTS)) % SLOTS  # slots back to the last such time of day
         back = slot - 1 - ago[None, :] - SLOTS * np.arange(DAYS)[:, None]
         values = self._slots[back % len(self._slots)]
-        values[slot - back > len(self._slots)] = np.nan
+        newest = slot if self._slot is None else self._slot
+        values[newest - back >= len(self._slots)] = np.nan  # their place is another's by now
         known = np.isfinite(values)
         weight = np.where(known, DAY_WEIGHT ** np.arange(DAYS)[:, None], 0.0)
         total = weight.sum(axis=0)

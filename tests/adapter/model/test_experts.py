@@ -61,3 +61,15 @@ def test_the_season_knows_the_rush_of_every_day() -> None:
 def test_the_season_is_taken_at_todays_level() -> None:
     found = told(lambda now: 50.0 if now < DAY else 100.0, 1.5 * DAY)
     assert found["season"][3] == pytest.approx(100.0, rel=0.02)
+
+
+def test_going_back_and_through_the_demands_again_leads_to_where_it_was() -> None:
+    experts, demands = Experts(), [50.0 + 30.0 * math.sin(n / 20) for n in range(900)]
+    for value in demands:
+        experts.follow(value)
+    before = experts.levels
+    experts.rewind(demands[-240:])
+    for value in demands[-240:]:
+        experts.follow(value)
+    assert experts.levels.usual == pytest.approx(before.usual, rel=1e-3)
+    assert experts.levels.means[:2] == pytest.approx(before.means[:2], rel=1e-4)

@@ -13,6 +13,7 @@ from adapter.model.fleet import Owner, Pod
 from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Doubt, Foreseen, Mode
 from adapter.model.foresight import MAX_DEMANDS, MAX_PER_NAMESPACE, Foresight, wishes
+from adapter.model.remembered import recall, remember
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target
@@ -292,3 +293,18 @@ def test_what_was_recalled_of_a_workload_without_pods_waits_and_makes_room_for_o
         world.change(name, forecast=Mode.ACT)
     world.advance(6)
     assert [key.name for key, _ in world.foresight.forecasters()] == ["other", DEPLOYMENT]
+
+
+def test_what_was_missed_is_caught_up_with_of_one_demand_a_look() -> None:
+    world = World(*pods_of(3, "default"))
+    world.say = {name: {"inflight": 20.0} for name in world.pods}
+    snapshot = world.advance(30)
+    packed = remember(warm(world))
+    assert packed is not None
+    foresight, horizon = Foresight(), lambda _, age: Horizon(age, "soon")
+    for key in wishes(world.pods.values()):
+        forecaster = recall(packed, WALL + world.now - START)
+        assert forecaster is not None
+        foresight.recall(key, forecaster)
+    counts = [len(looked_at(foresight.look(snapshot, horizon))) for _ in range(3)]
+    assert counts == [1, 2, 3]

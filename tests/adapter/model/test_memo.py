@@ -61,7 +61,7 @@ def test_whatever_is_handed_over_comes_back(
 
 
 def test_the_means_of_a_rings_blocks_come_back() -> None:
-    ring = np.arange(40, dtype=np.float32).reshape(20, 2)
+    ring = np.arange(240, dtype=np.float32).reshape(120, 2)
     ring[0] = np.nan
     memo = Writing()
     memo.means(ring)

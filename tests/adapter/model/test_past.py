@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adapter.model.memo import Reading, Writing
 from adapter.model.past import Past
 
 
@@ -30,3 +31,17 @@ def test_in_the_beginning_nothing_is_known() -> None:
     assert kept().known(3).tolist() == [False, False]
     assert kept(0, 1, 2).known(3).tolist() == [True, False]
     assert kept(0).known(1).tolist() == [False, False]
+
+
+def test_what_waits_for_its_outcome_is_put_back_after_a_restart() -> None:
+    memo, found = Writing(), kept()
+    kept(*range(20)).memorise(memo, 19, "wide")
+    reading = Reading(memo.packed())
+    found.memorise(reading, 19, "wide")
+    reading.end()
+    told = found.copy("wide")
+    for tick in range(15, 20):
+        found.keep(tick, plain=np.zeros(2), wide=np.zeros((3, 2)))
+    found.put_back(told)
+    assert found.before(20, "wide").tolist() == [[18, 15]] * 3
+    assert found.before(20, "plain").tolist() == [0, 0]

@@ -17,10 +17,15 @@ from adapter.errors import NoValue
 from adapter.intake import frames
 from adapter.model.batch import Batch, Reading
 from adapter.model.catalogue import METRICS
+from adapter.model.forecast import Forecaster
+from adapter.model.foreseen import Mode
+from adapter.model.remembered import recall, remember
 from adapter.model.snapshot import TotalKey
+from adapter.model.target import DEMANDS
 from sidecar import wire
 from sidecar.ring import Ring
-from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
+from tests.adapter.model.day import demand, trailing
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, WALL, World, serving_pod
 
 PODS = ("llm-0", "llm-1")
 WINDOW_SECONDS = 60  # the longest of the usual views
@@ -28,6 +33,11 @@ RESTART_SECONDS = 180
 LIMIT_RATIO = 0.01
 DISTRIBUTIONS = {name for name, metric in METRICS.items() if metric.distribution}
 BOUNDS = (0.1, 0.5, 1.0, 5.0)
+INFLIGHT = METRICS[DEMANDS["inflight"]]
+DEMAND = TotalKey(NAMESPACE, "Deployment.apps", DEPLOYMENT, INFLIGHT.name, INFLIGHT.view)
+TAUGHT_SECONDS = 4 * 3_600
+AWAY_SECONDS = 600
+GAPS_SECONDS = (7, 290, 580)
 
 
 class Sidecar:
@@ -40,8 +50,8 @@ class Sidecar:
         self._hist = [0.0] * (len(BOUNDS) + 1)
         self._frame: wire.Frame | None = None
 
-    def tick(self, load: float) -> None:
-        """Serve for a second under this load, 0 to 1."""
+    def tick(self, load: float, inflight: float | None = None) -> None:
+        """Serve for a second under this load, 0 to 1, or with so many requests in flight."""
         self._now += 1.0
         self._finished += 20.0 * load
         self._tokens += 4_000.0 * load
@@ -60,7 +70,7 @@ class Sidecar:
                 "vllm",
                 wire.EngineState.READY,
                 pending=50.0 * load,
-                running=8.0 + 100.0 * load,
+                running=8.0 + 100.0 * load if inflight is None else inflight - 50.0 * load,
                 kv_percent=100.0 * load,
                 finished_total=self._finished,
                 output_tokens_total=self._tokens,
@@ -93,8 +103,8 @@ class Sidecar:
 class Replica(World):
     """An adapter that hears frames."""
 
-    def __init__(self, phase_seconds: float = 0.0) -> None:
-        super().__init__(*(serving_pod(name) for name in PODS))
+    def __init__(self, phase_seconds: float = 0.0, **changes: object) -> None:
+        super().__init__(*(serving_pod(name, **changes) for name in PODS))
         self.now += phase_seconds
         self._heard: list[Reading] = []
         self._connected: set[str] = set()
@@ -191,3 +201,47 @@ def test_under_a_steady_load_it_does_so_from_its_first_answer(load: float) -> No
             assert differences(there, restarted, without=DISTRIBUTIONS) == {}
         else:
             assert differences(there, restarted) == {}
+
+
+def test_a_restarted_replica_forecasts_at_once_as_the_one_that_lived() -> None:
+    """Its checkpoint is up to ten minutes old; the sidecars tell of the time since."""
+    values = demand(TAUGHT_SECONDS + AWAY_SECONDS + 190, seed=4)
+    seen, taught = trailing(values, 15), Forecaster()
+    for second in range(5, TAUGHT_SECONDS, 5):
+        taught.observe(WALL - TAUGHT_SECONDS + second, float(seen[second - 1]))
+    sidecars, there = [Sidecar(0), Sidecar(1)], Replica(forecast=Mode.ACT)
+    there.foresight.recall(DEMAND, taught)
+    packed: dict[int, bytes] = {}
+    restarted: dict[int, Replica] = {}
+    apart: list[float] = []
+    for second in range(1, AWAY_SECONDS + 190):
+        for one in sidecars:
+            one.tick(0.0, float(values[TAUGHT_SECONDS + second]) / len(sidecars))
+        for replica in (there, *restarted.values()):
+            replica.hear(sidecars)
+        for gap in GAPS_SECONDS:
+            if second == AWAY_SECONDS - gap:
+                packed[gap] = remember(taught) or b""
+            if second == AWAY_SECONDS:
+                restarted[gap] = back(second, packed[gap])
+        if second > AWAY_SECONDS and second % 30 == 25:  # all have had their turn in this one
+            apart += [foreseen(one) / foreseen(there) - 1.0 for one in restarted.values()]
+    assert len(apart) == 6 * len(GAPS_SECONDS)
+    assert max(map(abs, apart)) < LIMIT_RATIO
+
+
+def back(second: int, packed: bytes) -> Replica:
+    """Return a replica that begins now, with what was remembered."""
+    found = Replica(phase_seconds=second + 0.4, forecast=Mode.ACT)
+    forecaster = recall(packed, WALL + second)
+    assert forecaster is not None
+    found.foresight.recall(DEMAND, forecaster)
+    return found
+
+
+def foreseen(replica: Replica) -> float:
+    assert replica.snapshot is not None
+    found = replica.snapshot.foreseen[DEMAND]
+    assert found.doubt is None, found.why
+    assert found.predicted is not None
+    return found.predicted

@@ -64,3 +64,13 @@ def test_hours_without_a_demand_are_unknown_and_not_zero() -> None:
     season.add(2 * DAY, 10.0)
     assert np.isnan(at(season, 48 + 9.0)[0])
     assert at(season, 48 + 3.0) == pytest.approx([10.0])
+
+
+def test_what_was_usual_can_be_told_as_of_an_earlier_time() -> None:
+    """At five in the morning of the second day the first one was all that was known of six."""
+    season = taught(10.0, 20.0, until=DAY / 2)
+    assert at(season, 48 + 6.0) == pytest.approx([16.25])
+    season.as_of(DAY + 5 * 3600)
+    assert at(season, 48 + 6.0) == pytest.approx([10.0])
+    season.as_of(DAY + DAY / 2 - STEP)
+    assert at(season, 48 + 6.0) == pytest.approx([16.25])
