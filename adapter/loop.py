@@ -93,8 +93,12 @@ class Loop:
         while True:
             try:
                 with self._metrics.tick.time():
-                    for _ in self._steps(clock(), time.time()):
-                        await asyncio.sleep(PAUSE_SECONDS)
+                    began = clock()
+                    for _ in self._steps(began, time.time()):
+                        # Where the processor is short each pause is long: after its whole period
+                        # a tick makes none, or the Snapshot becomes too old to answer from.
+                        if clock() - began < self._settings.tick_seconds:
+                            await asyncio.sleep(PAUSE_SECONDS)
             # A task boundary: readers go on with the Snapshot before, until that is too old.
             except Exception:  # noqa: BLE001
                 log.exception("tick_failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import random
 from collections.abc import Callable
 
 from aiohttp import web
@@ -23,7 +24,7 @@ from adapter.telemetry import Metrics
 # An answer lives for one tick at most; the bounds hold off a caller who never asks twice the same.
 MEMO_ENTRIES = 1024
 MEMO_BYTES = 16 * 2**20
-OBSERVED_ITEMS = 25
+OBSERVED_ITEMS = 4
 
 
 class Answers:
@@ -138,8 +139,10 @@ class Answers:
         part = "gpu" if metric.series.startswith("gpu") else "engine"
         histogram = self._metrics.sample_age.labels(part)
         now = snapshot.wall + self._now() - snapshot.at
-        # Of a large answer every n-th pod speaks for its neighbours: 1,000 would take 1 ms.
-        for taken_at in found.taken_at[:: 1 + len(found.taken_at) // OBSERVED_ITEMS]:
+        # Of a large answer some pods speak for all, others each time: one takes 1.4 us, and 25 of
+        # 40 took a third of the time that the answer took.
+        step = 1 + len(found.taken_at) // OBSERVED_ITEMS
+        for taken_at in found.taken_at[random.randrange(step) :: step]:  # noqa: S311 - a sample
             histogram.observe(now - taken_at)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -47,6 +48,9 @@ EXTERNAL_CHOICES = _WORKLOAD_CHOICES | _VIEW_CHOICES
 # A view that falls slowly is asked for to bridge minutes, not a usual window.
 _RISE_WINDOW = "300s"
 _SHOWN = 100  # characters of a caller's word in an error
+# An HPA asks with the same text every 15 s; what is longer is parsed anew, so this takes 1 MiB.
+_parsed = functools.lru_cache(maxsize=256)(selectors.parse)
+_REMEMBERED_CHARACTERS = 512
 _FIELD_TERM = re.compile(r"(?P<field>[^=!]+)==?(?P<value>[^=!]*)")
 
 
@@ -186,7 +190,7 @@ def _selector(parameter: str, parameters: Mapping[str, str]) -> Selector:
     if not text:
         return selectors.EVERYTHING
     try:
-        return selectors.parse(text)
+        return _parsed(text) if len(text) <= _REMEMBERED_CHARACTERS else selectors.parse(text)
     except ValueError as error:
         raise BadRequest(f"{parameter}: {error}") from error
 

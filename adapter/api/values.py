@@ -6,6 +6,7 @@ figure is the same, and objects of each item would take several times as long.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -114,6 +115,7 @@ class Figures(dict[int, bytes]):
         return text
 
 
+@functools.lru_cache(maxsize=256)  # the readings of one moment share a few, in every answer
 def _stamp(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

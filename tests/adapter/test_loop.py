@@ -183,10 +183,11 @@ def test_a_tick_in_many_steps_publishes_what_one_in_a_single_step_does(
     assert published[0] == published[1] == published[2]
 
 
-async def test_others_run_between_the_steps_of_a_long_tick() -> None:
+async def turns_until_published(tick_seconds: float) -> int:
+    """Return how often others came to their turn in the first tick of 3,000 pods."""
     fleet = Fleet.of([serving_pod(f"llm-{n}") for n in range(3000)], 1)
     intake = Delivered()
-    loop = Loop(Model(tick_seconds=60.0), lambda: fleet, intake, nothing_asked, Metrics())
+    loop = Loop(Model(tick_seconds=tick_seconds), lambda: fleet, intake, nothing_asked, Metrics())
     intake.batch = many(3000, asyncio.get_running_loop().time(), 3.0)
     task = asyncio.create_task(loop.run())
     turns = 0
@@ -195,4 +196,12 @@ async def test_others_run_between_the_steps_of_a_long_tick() -> None:
             await asyncio.sleep(0)
             turns += 1
     task.cancel()
-    assert turns >= 6
+    return turns
+
+
+async def test_others_run_between_the_steps_of_a_long_tick() -> None:
+    assert await turns_until_published(60.0) >= 6
+
+
+async def test_a_tick_that_took_its_whole_period_waits_for_nobody() -> None:
+    assert await turns_until_published(0.0001) <= 2

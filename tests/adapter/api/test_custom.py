@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from adapter.model.fleet import Owner
 from adapter.model.owners import KNOWN, Owners
 from adapter.model.queried import NOTHING, Board, Figure, Key
 from adapter.model.selector import parse
+from adapter.model.snapshot import Answer
 from adapter.settings import ObjectQuery, Prometheus
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
@@ -372,6 +374,21 @@ def test_the_age_of_each_reading_is_observed_by_its_part(asking: Asking) -> None
     assert value(f"{name}_count", {"part": "engine"}) == 2
     assert value(f"{name}_count", {"part": "gpu"}) == 1
     assert value(f"{name}_sum", {"part": "engine"}) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_of_a_large_answer_some_pods_speak_for_all_and_each_may(asking: Asking) -> None:
+    snapshot = asking.world.snapshot
+    assert snapshot is not None
+    found = Answer([f"llm-{n}" for n in range(40)], [0] * 40, [float(n) for n in range(40)], 0)
+    histogram = asking.metrics.sample_age.labels("engine")
+    counts, sums = [0.0], [0.0]
+    for _ in range(200):
+        asking.answers.observe(snapshot, METRICS[PENDING], found)
+        said = {sample.name: sample.value for sample in histogram.collect()[0].samples}
+        counts.append(said["forescale_adapter_sample_age_seconds_count"])
+        sums.append(said["forescale_adapter_sample_age_seconds_sum"])
+    assert {after - before for before, after in itertools.pairwise(counts)} == {3.0, 4.0}
+    assert len({round(after - before) for before, after in itertools.pairwise(sums)}) > 5  # of 11
 
 
 def test_an_answer_is_encoded_once_per_snapshot(asking: Asking) -> None:
