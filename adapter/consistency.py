@@ -38,7 +38,7 @@ def problems(settings: Settings) -> list[str]:
         found.append("standalone and kubeconfig are both set: pods come from one of them")
     if settings.standalone and not is_loopback(settings.api.host):
         found.append(
-            f"standalone needs api.host 127.0.0.1, and it is {settings.api.host}: without a"
+            f"standalone needs api.host 127.0.0.1, and it is `{settings.api.host}`: without a"
             " kube-apiserver nobody is authenticated"
         )
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from adapter import unread
+
 
 def read(path: Path, called: str, found: list[str]) -> Mapping[Any, Any]:
     """Return the file's mapping, empty where it is none; problems are added to `found`.
@@ -23,7 +25,7 @@ def read(path: Path, called: str, found: list[str]) -> Mapping[Any, Any]:
         finally:
             loader.dispose()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found.append(f"{called} cannot be read: {error}")
+        found.append(f"{called} cannot be read: {unread.why(error)}")
         return {}
     if not isinstance(tree, dict):
         found.append(f"{called}: the file must be a mapping such as `model: {{…}}`")

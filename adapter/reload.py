@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from adapter.errors import SettingsError
-from adapter.load import leaves, load, parser
+from adapter.flags import parser
+from adapter.leaf import leaves
+from adapter.load import load
 from adapter.settings import LIVE, Settings
 from adapter.telemetry import Metrics, event, warn
 

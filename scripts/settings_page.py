@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from adapter.load import leaves
+from adapter.explained import texts
+from adapter.leaf import leaves
 from sidecar.settings import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,31 +54,13 @@ Both send their own metrics by OTLP where OpenTelemetry's `OTEL_*` variables ask
 """
 
 
-def reasons() -> Iterator[str]:
-    """Yield the text under each field of adapter/settings.py, in the order of `leaves()`."""
-    tree = ast.parse((ROOT / "adapter" / "settings.py").read_text())
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    yield from _reasons(classes["Settings"], classes)
-
-
-def _reasons(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[str]:
-    for number, statement in enumerate(node.body):
-        if not isinstance(statement, ast.AnnAssign):
-            continue
-        section = ast.unparse(statement.annotation)
-        if section in classes:
-            yield from _reasons(classes[section], classes)
-        else:
-            following = node.body[number + 1]
-            assert isinstance(following, ast.Expr)
-            yield str(ast.literal_eval(following.value))
-
-
 def page() -> str:
     """Return the whole page."""
+    told = texts()
     rows = [
-        f"| `{leaf.key}` | `{leaf.flag}` | `{leaf.variable}` | {_shown(leaf.default)} | {why} |"
-        for leaf, why in zip(leaves(), reasons(), strict=True)
+        f"| `{leaf.key}` | `{leaf.flag}` | `{leaf.variable}` | {_shown(leaf.default)} |"
+        f" {told['.'.join(leaf.path)]} |"
+        for leaf in leaves()
     ]
     sidecar = [
         f"| `--{field.flag}` | `{field.variable}` | {_shown(field.default)} | {field.help} |"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from adapter.load import DURATION, Leaf, leaves
-from scripts.settings_page import reasons
+from adapter.explained import texts
+from adapter.leaf import DURATION, Leaf, leaves
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "settings.schema.json"
@@ -37,8 +37,9 @@ def schema() -> Schema:
         "title": "forescale adapter settings",
         **_object(),
     }
-    for leaf, why in zip(leaves(), reasons(), strict=True):
-        _place(root, leaf, why)
+    told = texts()
+    for leaf in leaves():
+        _place(root, leaf, told[".".join(leaf.path)])
     return root
 
 

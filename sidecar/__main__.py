@@ -169,7 +169,7 @@ def run(
     try:
         loaded = load(arguments, environ, version(), face)
     except SettingsError as error:
-        sys.stderr.write(f"{face.name}: {len(error.problems)} bad setting(s)\n{error}\n")
+        sys.stderr.write("".join(f"error: {problem}\n" for problem in error.problems))
         return EXIT_BAD_SETTINGS
     log.configure(loaded.settings.log_level)
     announce(loaded)

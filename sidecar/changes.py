@@ -7,7 +7,7 @@ import logging
 from sidecar import log
 from sidecar.modelserver import EngineRead
 from sidecar.sample import Sample
-from sidecar.wire import EngineState
+from sidecar.wire import EngineReading, EngineState
 
 MAX_PROBLEMS = 64  # remembered so that each is logged once; a page cannot fill the memory
 
@@ -17,6 +17,13 @@ _LEVELS = {
     EngineState.READY: logging.INFO,
     EngineState.FAILING: logging.WARNING,
 }
+
+
+def _word(reading: EngineReading) -> str:
+    """Return the state, but for a server that never answered anywhere: it may be none at all."""
+    if reading.state is EngineState.LOADING and reading.kind == EngineState.NONE:
+        return "none found yet"
+    return str(reading.state)
 
 
 class Changes:
@@ -33,7 +40,7 @@ class Changes:
             lacks = now.state is EngineState.READY and now.why
             log.event(
                 logging.WARNING if lacks else _LEVELS[now.state],
-                f"model server: {now.state}",
+                f"model server: {_word(now)}",
                 engine=now.kind,
                 page=read.url,
                 why=now.why,

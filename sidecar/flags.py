@@ -114,6 +114,7 @@ def parse(
 
 def _unknown(text: str, known: Sequence[str], face: Face) -> str:
     flag = text.partition("=")[0]
-    near = difflib.get_close_matches(flag, known, n=1)
-    fix = f"did you mean {near[0]}?" if near else f"`{face.name} --help` lists them"
+    # Without the dashes, which make any two flags alike.
+    near = difflib.get_close_matches(flag.strip("-"), [one.strip("-") for one in known], n=1)
+    fix = f"did you mean --{near[0]}?" if near else f"`{face.name} --help` lists them"
     return f"{flag}: is no flag of `{face.name}`; {fix}"

@@ -19,6 +19,7 @@ COMMAND = "/opt/forescale/bin/forescale-sidecar"  # where scripts/opt.sh and the
 # What is read without a metrics page, and so has no row.
 NO_ENDPOINT = {
     "ollama": "Ollama answers before it has loaded a model, and loads it when it is asked for it",
+    "custom": "the server is your own: probe what it answers once its model is loaded",
     "connections": "the server is not known: probe what it answers once its model is loaded",
 }
 
@@ -33,7 +34,8 @@ dynamo), they are printed as `env:` and belong to it.
   --wrapper  exec probes instead, for a server that runs under `forescale-sidecar run`
 """
 _WRAPPER = "--wrapper"
-_ENGINES = ", ".join((*(row.kind for row in table.ROWS), *NO_ENDPOINT))
+_KINDS = (*(row.kind for row in table.ROWS), *NO_ENDPOINT)
+_ENGINES = ", ".join(row.kind for row in table.ROWS if isinstance(row.ready, Ready))
 
 
 def run(arguments: list[str]) -> int:
@@ -63,7 +65,7 @@ def _problem(arguments: list[str]) -> str | None:
         return f"{odd[0]} is no flag: there is {_WRAPPER} alone"
     if not kinds:
         return f"ENGINE is missing: give one of {_ENGINES}"
-    if kinds[0] not in (*(row.kind for row in table.ROWS), *NO_ENDPOINT):
+    if kinds[0] not in _KINDS:
         return f"ENGINE is {kinds[0]!r}: give one of {_ENGINES}"
     return None if len(kinds) == 1 else f"there is more than one ENGINE: leave out {kinds[1]}"
 

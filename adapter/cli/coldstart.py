@@ -39,9 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         " has learnt it, what they wait for on the way, and which are stuck.",
         allow_abbrev=False,
     )
-    made.add_argument("workload", metavar="WORKLOAD", nargs="?", default="",
-                      help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
-    made.add_argument("-A", "--all-namespaces", action="store_true")
+    reach.add_workload(made)
     reach.add_options(made)
     return made
 

@@ -44,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         " listen: those in which its GPUs worked, did nothing, waited for a model, or are unknown.",
         allow_abbrev=False,
     )
-    made.add_argument("workload", metavar="WORKLOAD", nargs="?", default="",
-                      help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
-    made.add_argument("-A", "--all-namespaces", action="store_true")
+    reach.add_workload(made)
     made.add_argument("--prices", default="", metavar="FILE",
                       help="YAML: what a GPU-hour costs, by product (docs/cost.md)")  # fmt: skip
     made.add_argument("--night", type=_hours, default=(22, 6), metavar="FROM-TO",

@@ -40,6 +40,8 @@ def run(argv: Sequence[str]) -> int:
         fakes = demo_fakes.find()
         with demo_screen.choose(stream, os.environ) as screen:
             summary = asyncio.run(_perform(options, policy, fakes, screen))
+    except SettingsError as error:
+        return _failed(error, 2)
     except (ForescaleError, OSError) as error:
         return _failed(error)
     except ExceptionGroup as group:
@@ -110,21 +112,23 @@ def _words(summary: Summary) -> list[str]:
     age = summary.sample_age_p99_seconds
     told = "no sample was ever answered" if age is None else f"p99 {age:.2f} s"
     blind = summary.queries_without_value
-    first = f"replicas {summary.replicas_min} to {summary.replicas_max} in {summary.seconds:.0f} s"
+    over = f"replicas {summary.replicas_min} to {summary.replicas_max} in {summary.seconds:.0f} s"
+    served = f"{summary.requests_served} of {summary.requests} requests served"
+    rest = summary.requests - summary.requests_served - summary.requests_failed
     asked = f"{summary.queries} queries, {summary.query_errors} errors"
     return [
-        f"{first}; {summary.requests_served} of {summary.requests} requests served",
+        f"{over}; {served}, {summary.requests_failed} failed, {rest} still waiting at its end",
         f"{asked}, {blind} without a value while the first pod loaded its model",
         f"age of the queue's reading when it was answered: {told}",
         *([f"last error: {summary.last_query_error}"] if summary.last_query_error else []),
     ]
 
 
-def _failed(error: BaseException) -> int:
+def _failed(error: BaseException, code: int = 1) -> int:
     problems = error.problems if isinstance(error, SettingsError) else (str(error),)
     for problem in problems:
         sys.stderr.write(f"error: {problem}\n")
-    return 1
+    return code
 
 
 def _first(error: BaseException) -> BaseException:

@@ -20,6 +20,11 @@ from adapter.doctor.gather import gather
 from adapter.errors import KubeError, StartupError
 from adapter.settings import Api
 
+_HINT = (
+    "name your kubeconfig with --kubeconfig, or set KUBECONFIG: the doctor looks at a cluster,"
+    " --adapter only says where its adapter answers"
+)
+
 
 def run(argv: Sequence[str]) -> int:
     """Return 0 where all is well, 1 with warnings, 2 with a failure, or where nothing is known."""
@@ -27,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         diagnosis = asyncio.run(_diagnosis(chosen))
     except StartupError as error:
-        return failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG", 2)
+        return failed(str(error), _HINT, 2)
     except KubeError as error:
         return failed(reach.told(error), "is the cluster reachable? try: kubectl get nodes", 2)
     if chosen.output == "json":

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from adapter import unread
 from adapter.model.translation import Rule, Translated, rules_of, translate
 
 _SOURCES = {
@@ -28,7 +29,7 @@ def run(argv: list[str]) -> int:
         rules = list(_rules(Path(arguments.file)))
     except (OSError, ValueError, yaml.YAMLError) as error:
         sys.stderr.write(
-            f"error: {arguments.file} cannot be read as prometheus-adapter's: {error}\n"
+            f"error: {arguments.file} cannot be read as prometheus-adapter's: {unread.why(error)}\n"
             "hint: give its config.yaml, the ConfigMap around it, or its Helm values\n"
         )
         return 2

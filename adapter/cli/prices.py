@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from adapter import unread
 from adapter.errors import SettingsError
 from adapter.model.spending import Account
 
@@ -43,7 +44,7 @@ def read(path: str) -> Prices:
     try:
         found = msgspec.convert(yaml.safe_load(Path(path).read_bytes()), Prices)
     except (OSError, yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path} cannot be read as prices: {error}"]) from error
+        raise SettingsError([f"{path} cannot be read as prices: {unread.why(error)}"]) from error
     figures = [
         figure
         for price in found.per_gpu_hour.values()

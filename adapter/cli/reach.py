@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 
 from adapter.cluster import Json
-from adapter.errors import KubeError
+from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.settings import Api
 
@@ -22,6 +22,9 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10.0)
 _OK = 200
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
+
+
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"  # what the kubelet puts into every pod
 
 
 class Page(Protocol):
@@ -69,6 +72,25 @@ async def chosen_page(chosen: Namespace) -> AsyncIterator[Page]:
         yield through(kube, chosen.adapter_namespace, chosen.adapter_service)
 
 
+def add_workload(parser: ArgumentParser) -> None:
+    """Add `[[KIND/]NAME] [-A]`: one workload, all of a namespace, or all."""
+    parser.add_argument("workload", type=_workload, metavar="WORKLOAD", nargs="?", default="",
+                        help="NAME or KIND/NAME (default: all of the namespace)")  # fmt: skip
+    parser.add_argument("-A", "--all-namespaces", action="store_true")
+
+
+def _workload(text: str) -> str:
+    """Return the text; a kind of the user's own is written as its API has it."""
+    kind, slash, name = text.rpartition("/")
+    if slash and (not name or not (kind.lower() in WORKLOADS or kind[:1].isupper())):
+        known = ", ".join(WORKLOADS)
+        raise ArgumentTypeError(
+            f"`{text}` is no KIND/NAME: KIND is one of {known}, or another as its API writes it,"
+            " such as Rollout.argoproj.io"
+        )
+    return text
+
+
 def of_workloads(chosen: Namespace) -> dict[str, str]:
     """Return the query for `[KIND/]NAME`, or for all of the namespace, or of every one (-A)."""
     kind, _, name = chosen.workload.rpartition("/")
@@ -93,7 +115,10 @@ def kubeconfig(given: str) -> str:
 @asynccontextmanager
 async def cluster(given: str) -> AsyncIterator[Kube]:
     """Open the API server of a kubeconfig; raise StartupError where there is none."""
-    kube = await Kube.connect(kubeconfig(given))
+    path = kubeconfig(given)
+    if not path and not os.environ.get(_IN_CLUSTER):
+        raise StartupError("no cluster is named: neither KUBECONFIG nor ~/.kube/config is there")
+    kube = await Kube.connect(path)
     try:
         yield kube
     finally:
@@ -124,7 +149,7 @@ def at(url: str) -> Page:
         except aiohttp.ContentTypeError as error:
             raise KubeError(0, "Unreachable", f"{url} answered, and not as an ops port") from error
         except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
-            raise KubeError(0, "Unreachable", f"{url} gave no answer: {error}") from error
+            raise KubeError(0, "Unreachable", f"{url} gave no answer: {_plain(error)}") from error
         if answer.status != _OK and not (isinstance(body, dict) and "error" in body):
             raise KubeError(0, "Unreachable", f"{url} answered, and not as an ops port")
         if answer.status != _OK:
@@ -132,6 +157,16 @@ def at(url: str) -> Page:
         return dict(body)
 
     return page
+
+
+def _plain(error: Exception) -> str:
+    """Return why nothing came, without the library's names for address and socket."""
+    if isinstance(error, TimeoutError):
+        return f"none within {_TIMEOUT.total:g} s"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        return os.strerror(number).lower() if number else str(error.os_error)
+    return str(error)
 
 
 def words(body: object) -> str:

@@ -36,9 +36,9 @@ def run(argv: Sequence[str]) -> int:
         sections = [_section(chosen, name) for name in chosen.traces]
         _write_page(chosen, page.html(sections) if chosen.html else "")
     except ForescaleError as error:
-        lines = error.problems if isinstance(error, SettingsError) else (str(error),)
-        sys.stderr.write("".join(f"error: {line}\n" for line in lines))
-        return 1
+        wrong = error.problems if isinstance(error, SettingsError) else ()
+        sys.stderr.write("".join(f"error: {problem}\n" for problem in wrong or (error,)))
+        return 2 if wrong else 1
     except KeyboardInterrupt:
         return 130
     sys.stdout.write("" if chosen.tune else _told(sections, as_json=chosen.json))
@@ -125,7 +125,7 @@ def _tune(chosen: argparse.Namespace, scorer: _Scorer) -> None:
     )
     if found.choice is None or found.score is None:
         words = f"none of {found.tried} HPAs keeps late<={slo:g} with this cold start"
-        raise SettingsError([f"{words}: raise --max-replicas, or shorten the start"])
+        raise ForescaleError(f"{words}: raise --max-replicas, or shorten the start")
     best = found.score
     sys.stdout.write(
         f"# {report.about(trace, workload)}\n"

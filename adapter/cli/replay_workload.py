@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapter import document
+from adapter import document, unread
 from adapter.cli.duration import duration, some_time
 from adapter.errors import SettingsError
 from adapter.replay.engine import PRESETS, Engine
@@ -158,7 +158,7 @@ def _engine(given: object, problems: list[str]) -> Engine | None:
     try:
         found: Engine = msgspec.convert(given, Engine)
     except msgspec.ValidationError as error:
-        problems.append(f"{_ENGINE}: {error}; or name a preset: {', '.join(PRESETS)}")
+        problems.append(f"{unread.shape(error, _ENGINE)}; or name a preset: {', '.join(PRESETS)}")
         return None
     problems += (f"{_ENGINE}.{problem}" for problem in found.problems())
     return found
@@ -177,7 +177,7 @@ def _cold_start(text: str) -> ColdStart:
     try:
         lines = Path(text).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {unread.why(error)}") from error
     if not lines:
         raise argparse.ArgumentTypeError(f"{text} is empty: write a time in each line")
     return ColdStart(samples=tuple(duration(line) for line in lines))

@@ -44,10 +44,18 @@ def _parser() -> argparse.ArgumentParser:
         "--kubeconfig", default="", help="(default: KUBECONFIG, or ~/.kube/config, or the pod's)"
     )
     made.add_argument(
-        "--namespace", default=default.namespace, help="of the adapter (default: %(default)s)"
+        "--adapter-namespace",
+        "--namespace",
+        dest="namespace",
+        default=default.namespace,
+        help="of the adapter (default: %(default)s)",
     )
     made.add_argument(
-        "--service", default=default.service, help="of the adapter (default: %(default)s)"
+        "--adapter-service",
+        "--service",
+        dest="service",
+        default=default.service,
+        help="of the adapter (default: %(default)s)",
     )
     return made
 

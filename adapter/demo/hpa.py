@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from adapter import unread
 from adapter.demo.query import Adapter, Value
 from adapter.errors import SettingsError
 from adapter.model.hpa import Answer, Outcome, reconcile
@@ -33,7 +34,7 @@ def load(path: str | None) -> Policy:
             text = Path(path).read_text(encoding="utf-8")
         documents = [one for one in yaml.safe_load_all(text) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError([f"--hpa {path} cannot be read: {error}"]) from error
+        raise SettingsError([f"--hpa {path} cannot be read: {unread.why(error)}"]) from error
     found = [one for one in documents if isinstance(one, dict) and one.get("kind") == _KIND]
     try:
         policy = parse(next(iter(found or documents), None))

@@ -12,6 +12,7 @@ import msgspec
 NAMESPACE = "default"
 APP_LABEL = "llm-inference"
 SELECTOR = f"app={APP_LABEL}"
+NODE = "demo"
 MODEL_PORT = 8000
 SIDECAR_PORT = 9401
 TEMPLATE_HASH = "6d5f7c9b84"
@@ -60,7 +61,7 @@ def as_json(pod: Pod) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(pod),
-        "spec": _spec(),
+        "spec": _spec(pod),
         "status": _status(pod),
     }
 
@@ -102,8 +103,9 @@ def _owner(kind: str, name: str) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": True}
 
 
-def _spec() -> dict[str, Any]:
-    return {
+def _spec(pod: Pod) -> dict[str, Any]:
+    placed = {} if pod.scheduled_at is None else {"nodeName": NODE}
+    return placed | {
         "containers": [
             {
                 "name": "llm-server",

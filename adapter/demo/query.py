@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import quote_plus
 
 import aiohttp
@@ -61,8 +64,10 @@ class Adapter:
 
     def commands(self, deployment: str) -> tuple[str, ...]:
         """Return the command lines that say why its figures are so, and how long starts take."""
-        of = f"deployment/{deployment} --adapter {self._ops}"
-        return (f"forescale why {of}", f"forescale coldstart {of}")
+        only = f"--adapter {self._ops}"
+        of = f"deployment/{deployment} {only}"
+        names = ("why", "coldstart")
+        return (*(f"{_program()} {name} {of}" for name in names), f"{_program()} cost {only}")
 
     async def ready(self) -> bool:
         """Return whether /readyz says yes."""
@@ -114,6 +119,15 @@ class Adapter:
                 return await answer.text() if answer.ok else None
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+
+def _program() -> str:
+    """Return how `forescale` is called from here: by its name where that is on PATH."""
+    ours = Path(sys.executable).with_name("forescale")
+    if shutil.which("forescale") == str(ours) or not ours.exists():
+        return "forescale"
+    here = Path.cwd()
+    return str(ours.relative_to(here) if ours.is_relative_to(here) else ours)
 
 
 def _items(body: bytes) -> dict[str, Value]:

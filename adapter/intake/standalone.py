@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from adapter import unread
 from adapter.errors import StartupError
 from adapter.intake.allocation import Kind
 from adapter.intake.podjson import Json
@@ -75,7 +76,7 @@ class Directory:
         try:
             self._objects[path] = list(_objects(path))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            self._once("standalone_file_unreadable", str(path), str(error), file=str(path))
+            self._once("standalone_file_unreadable", str(path), unread.why(error), file=str(path))
         else:
             self._once.clear(str(path))
 

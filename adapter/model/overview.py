@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 import msgspec
 import numpy as np
@@ -106,6 +107,18 @@ def workloads(fleet: Fleet) -> list[Object]:
     """Return the topmost owners of all pods, or the pods themselves, in order."""
     found = {(pod.namespace, (pod.owners or (Owner(POD, pod.name),))[-1]) for pod in fleet.ordered}
     return sorted(found, key=_order)
+
+
+def unknown(fleet: Fleet, namespace: str = "", kind: str = "", name: str = "") -> str:
+    """Return in words that a workload is not known, and which names there are like it."""
+    known = [owner.name for place, owner in workloads(fleet) if namespace in ("", place)]
+    near = get_close_matches(name[:100], known, n=3) or known[:3]
+    there = f" (known there: {', '.join(near)})" if near else ""
+    where = f" in namespace {namespace[:100]}" if namespace else ""
+    return (
+        f"{kind[:100]} {name[:100]}{where} has no pod with a source{there}: check the name, or"
+        " label its pod template forescale.dev/source"
+    ).lstrip()
 
 
 def fair(objects: Sequence[Object], most: int = MAX_WORKLOADS) -> list[Object]:

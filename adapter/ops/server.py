@@ -68,6 +68,11 @@ def application(probes: Probes, metrics: Metrics, *pages: Page) -> web.Applicati
             body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
+    async def front(_: web.Request) -> web.Response:
+        # Relative, so that it holds behind a proxy's path too.
+        return web.Response(status=302, headers={"Location": "status"})
+
+    app.router.add_get("/", front)
     app.router.add_get("/metrics", exposition)
     for page in pages:
         app.router.add_get(page.path, page.handle)

@@ -73,8 +73,9 @@ class Top:
         chosen = [workload for workload in known if _is_asked(workload, asked)]
         if not chosen and asked.get("name"):
             raise NotFound(
-                f"{asked['name'][:100]} has no pod with a source: label its pod template"
-                " forescale.dev/source"
+                overview.unknown(
+                    snapshot.fleet, *(asked.get(key, "") for key in ("namespace", "kind", "name"))
+                )
             )
         shown = overview.fair(chosen, MAX_WORKLOADS)
         loads = tuple(_load(overview.row(snapshot, workload)) for workload in shown)

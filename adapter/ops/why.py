@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 from aiohttp import web
 
 from adapter.errors import BadRequest, NotFound, NoValue
-from adapter.model import why
+from adapter.model import overview, why
 from adapter.model.catalogue import Metric
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
@@ -49,7 +50,7 @@ class Why:
         place = {key: asked[key] for key in ("namespace", "kind", "name")}
         kinds, metric = self._board().kinds(name), metric_of(name)
         if metric is None and name != DESIRED_REPLICAS and not kinds:
-            raise NotFound(f"no such metric; served are {', '.join(self._served())}")
+            raise NotFound(_no_metric(name, self._served()))
         if metric is None and selector:
             raise BadRequest(f"metricLabelSelector: {name} has no views to choose from")
         choice = self._choose(name, metric, selector) if metric else None
@@ -63,15 +64,18 @@ class Why:
         else:
             story = why.tell(snapshot, metric, choice, **place)
         if story is None:
-            raise NotFound(
-                f"{place['kind']} {place['name'][:100]} has no pod with a source: label its pod"
-                " template forescale.dev/source"
-            )
+            raise NotFound(overview.unknown(snapshot.fleet, **place))
         return story
 
     def _served(self) -> tuple[str, ...]:
         queried = dict.fromkeys(metric for metric, _ in self._board().served)
         return (*SERVED, *queried)
+
+
+def _no_metric(name: str, served: Sequence[str]) -> str:
+    near = get_close_matches(name.lower(), served, n=1)
+    meant = f"; did you mean {near[0]}?" if near else f"; served are {', '.join(served)}"
+    return f"no metric is called {name[:100]}{meant}"
 
 
 def _key(metric: str, kinds: Sequence[Kind], *, namespace: str, kind: str, name: str) -> Key:

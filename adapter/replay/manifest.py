@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from adapter import unread
 from adapter.errors import SettingsError
 from adapter.model.foreseen import Mode
 from adapter.model.hpa_policy import Kind, Metric, Policy, TotalMetric, parse
@@ -38,7 +39,7 @@ def load(path: Path) -> Loaded:
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError([f"{path} cannot be read: {error}"]) from error
+        raise SettingsError([f"{path} cannot be read: {unread.why(error)}"]) from error
     manifest = _autoscaler(documents)
     if isinstance(manifest, dict) and manifest.get("kind") == "Kustomization":
         raise SettingsError([f"{path} is a Kustomization: {_KUSTOMIZE.format(path.parent)}"])

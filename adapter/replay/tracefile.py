@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from adapter import unread
 from adapter.errors import SettingsError
 from adapter.replay.trace import Figures, Trace, of_requests, of_steps
 
@@ -72,7 +73,7 @@ def load(path: Path, columns: Columns | None = None) -> Trace:
             numbered = ((lines.number, row) for row in rows)
             return _read(path.name, head, numbered, columns or Columns())
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError([f"{path} cannot be read: {error}"]) from error
+        raise SettingsError([f"{path} cannot be read: {unread.why(error)}"]) from error
 
 
 def _opened(path: Path) -> io.TextIOBase:

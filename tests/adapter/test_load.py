@@ -8,7 +8,9 @@ import yaml
 
 from adapter.__main__ import main
 from adapter.errors import SettingsError
-from adapter.load import leaves, load, parser
+from adapter.flags import parser
+from adapter.leaf import leaves
+from adapter.load import load
 from adapter.settings import ObjectQuery, Settings, accounts
 from scripts import settings_schema
 
@@ -170,10 +172,10 @@ def test_a_check_finds_what_would_keep_the_adapter_from_starting(
         f"{file}: model is in lines 4 and 8: keep one of them",
         f'{file}: intake.nodeSources: is a list: write one text, "a/b, c/d"',
         f"{file}: model.holdSeconds: `inf` is no duration: write 15s",
-        "standalone needs api.host 127.0.0.1, and it is ::",
-        f"standalone: {gone} is no directory here: create it, name another",
-        f"coldStart.folder: {gone} is no directory here",
-        f"tls.folder: {gone} is no directory here",
+        f"{file}: standalone needs api.host 127.0.0.1, and it is `::`",
+        f"{file}: standalone: {gone} is no directory here: create it, name another",
+        f"{file}: coldStart.folder: {gone} is no directory here",
+        f"{file}: tls.folder: {gone} is no directory here",
     ):
         assert any(line.startswith(f"error: {words}") for line in told), (words, told)
 
@@ -318,9 +320,9 @@ def test_queries_of_objects_are_a_list_in_the_file_and_yaml_as_a_flag(tmp_path: 
         ("[{metric: m, query: q, kind: Gateway}]", "objects[0].kind is `Gateway`: use Deployment"),
         ("[{metric: m, query: ' '}]", "objects[0].query is empty"),
         ("[{metric: m, query: q}, {metric: m, query: r}]", "objects[1] is of the same objects"),
-        ("[{metric: m, querry: q}]", "unknown field `querry`"),
-        ("[{metric: m}]", "missing required field `query`"),
-        ("{metric: m, query: q}", "write a list of mappings"),
+        ("[{metric: m, querry: q}]", "objects[0].querry is none of the keys there"),
+        ("[{metric: m}]", "objects[0].query is missing"),
+        ("{metric: m, query: q}", "objects: it is a mapping: write a list"),
         ("[{", "is no YAML"),
     ],
 )

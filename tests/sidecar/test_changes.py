@@ -110,3 +110,11 @@ def test_a_fault_of_a_gpu_and_memory_that_runs_out_are_said_once(
         "memory is about to run out",
     ]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_where_no_server_ever_answered_it_is_not_called_loading(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nothing = EngineReading(kind="none", state=EngineState.LOADING, why="nothing listens")
+    Changes().engine(Sample(), EngineRead(nothing))
+    assert [record.getMessage() for record in caplog.records] == ["model server: none found yet"]

@@ -183,9 +183,10 @@ def test_a_manifest_that_cannot_be_used_ends_the_demo_with_every_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = tmp_path / "hpa.yaml"
-    manifest.write_text("apiVersion: v1\nkind: HorizontalPodAutoscaler\n", encoding="utf-8")
-    assert demo.run(["--hpa", str(manifest)]) == 1
+    head = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\n"
+    manifest.write_text(f"{head}spec: {{maxReplicas: 0}}\n", encoding="utf-8")
+    assert demo.run(["--hpa", str(manifest)]) == 2
     told = capsys.readouterr().err.splitlines()
-    assert "error: apiVersion is `v1`: use autoscaling/v2" in told
+    assert any("spec.maxReplicas is `0`" in line for line in told)
     assert any("spec.metrics is empty" in line for line in told)
     assert all(line.startswith("error: ") for line in told)

@@ -81,7 +81,7 @@ def test_every_wrong_policy_is_named_at_once(
     manifest = tmp_path / "service.yaml"
     manifest.write_text("kind: Service")
     given = [str(trace(tmp_path)), "--policy", "hpa2", "--policy", str(manifest)]
-    assert run(given) == 1
+    assert run(given) == 2
     errors = capsys.readouterr().err
     assert "error: --policy hpa2 is no file: name a manifest or one of seed, reactive" in errors
     assert f"error: --policy {manifest}: kind is `Service`: use HorizontalPodAutoscaler" in errors
@@ -145,7 +145,7 @@ def test_an_hpa_on_desired_replicas_is_played_with_its_deployment(
 def test_what_cannot_be_replayed_is_an_error_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
 ) -> None:
-    assert run([str(trace(tmp_path)), *argv]) == 1
+    assert run([str(trace(tmp_path)), *argv]) == 2
     assert f"error: {words}" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_a_page_is_written_beside_the_table(
     assert run(given) == 0
     assert page.read_text().startswith("<!doctype html>")
     assert "reactive" in capsys.readouterr().out
-    assert run([*given[:-1], str(tmp_path / "no" / "where.html")]) == 1
+    assert run([*given[:-1], str(tmp_path / "no" / "where.html")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 

@@ -101,7 +101,7 @@ def taken(argv: list[str]) -> Trace:
 
 
 def errors(capsys: pytest.CaptureFixture[str], argv: list[str]) -> list[str]:
-    assert run(argv) == 1
+    assert run(argv) == 2
     return capsys.readouterr().err.splitlines()
 
 

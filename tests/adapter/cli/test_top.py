@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,10 +54,40 @@ def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None
     assert len(found["stories"]["nvidia_gpu_utilization"]["pods"]) == 3
 
 
+@pytest.mark.parametrize("what", ["foo/bar", "deployment/"])
+def test_a_kind_that_is_none_is_a_usage_error(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.run([what, "--adapter", "http://127.0.0.1:1"])
+    assert ended.value.code == 2
+    assert f"`{what}` is no KIND/NAME: KIND is one of deploy," in capsys.readouterr().err
+
+
+def test_nobody_at_an_address_is_said_in_one_plain_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.run(["--adapter", "http://127.0.0.1:1"]) == 1
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first == "error: http://127.0.0.1:1 gave no answer: connection refused"
+    assert hint.startswith("hint: give its ops port")
+
+
+def test_without_any_cluster_it_is_said_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.run([]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: no cluster is named: neither KUBECONFIG nor ~/.kube/config")
+
+
 def test_an_unknown_workload_is_an_error_with_a_hint(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.run(["sts/other", "--adapter", url]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: other has no pod with a source")
+    assert err.startswith("error: StatefulSet other in namespace default has no pod with a source")
     assert f"\nhint: forescale top -A --adapter {url} shows what the adapter knows" in err

@@ -281,7 +281,7 @@ def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None
     [
         (["llm-a"], 2, "`llm-a` is no KIND/NAME\nhint: KIND is one of hpa,"),
         (["node/a"], 2, "`node/a` is no KIND/NAME"),
-        (["pod/other"], 1, "Pod other has no pod with a source"),
+        (["pod/other"], 1, "Pod other in namespace default has no pod with a source"),
         (
             ["hpa/x"],
             2,

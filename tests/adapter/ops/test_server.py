@@ -44,3 +44,16 @@ async def test_connections_of_one_peer_are_bounded_and_come_free_again(
     await runner.cleanup()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_the_bare_address_leads_to_the_status_page() -> None:
+    probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
+    runner, port = await server.start(Ops("127.0.0.1", 0), probes, Metrics())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 302")
+    assert b"Location: status\r\n" in head  # relative: behind a proxy's path it holds too
+    writer.close()
+    await runner.cleanup()

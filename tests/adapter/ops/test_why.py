@@ -119,10 +119,14 @@ async def test_replicas_and_queries_have_a_story_too(scene: Scene) -> None:
     ("changes", "status", "words"),
     [
         ({"kind": "", "name": ""}, 400, "missing: kind, name; needed are namespace, kind,"),
-        ({"metric": "llm"}, 404, "no such metric; served are nvidia_gpu_utilization"),
+        ({"metric": "llm"}, 404, "no metric is called llm; served are nvidia_gpu_utilization"),
         ({"metric": "llm"}, 404, "forescale_desired_replicas, jobs_waiting"),
-        ({"name": "other"}, 404, "Deployment other has no pod with a source"),
-        ({"metric": DESIRED_REPLICAS, "name": "other"}, 404, "Deployment other has no pod with"),
+        ({"name": "other"}, 404, "known there: llm-inference-deployment"),
+        (
+            {"metric": DESIRED_REPLICAS, "name": "other"},
+            404,
+            "Deployment other in namespace default has no pod",
+        ),
         ({"metric": "jobs_waiting", "kind": "Service"}, 404, "served for Deployment alone"),
         ({"metric": "jobs_waiting", "metricLabelSelector": "stat=raw"}, 400, "has no views"),
     ],
