@@ -37,6 +37,8 @@ from sidecar.sample import Identity
 from sidecar.settings import load as load_sidecar
 from sidecar.streams import Streams
 from sidecar.telemetry import HISTOGRAMS, Telemetry
+from tests.conftest import EXAMPLES
+from tests.e2e.test_reading_oracle import BATCH
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
@@ -247,6 +249,13 @@ def test_every_trap_says_what_is_done_and_names_tests_that_exist() -> None:
         assert named, cells
         assert re.sub(r"[,\s]", "", NAMED_TEST.sub("", cells[2])) == "", cells[2]
         assert [name for file, name in named if name not in names_in(file)] == []
+
+
+def test_the_inputs_that_the_long_runs_make_are_as_many_as_the_page_says() -> None:
+    texts = BATCH * EXAMPLES
+    assert TRUTH_PAGE.count(f"| {texts:,} |") == 3
+    assert TRUTH_PAGE.count(f"| {EXAMPLES:,} each |") == 1
+    assert f"`make fuzz` makes {3 * texts + 3 * EXAMPLES:,} inputs" in TRUTH_PAGE
 
 
 def test_a_dead_reference_would_be_found() -> None:

@@ -25,7 +25,7 @@ from tests.controlplane import build
 from tests.e2e.gotexts import LABELS, QUANTITY, SELECTOR
 from tests.fakes import metrics_server
 
-BATCH = 50
+BATCH = 50  # inputs to an example, of those that are single texts
 # Go takes a sign, a point or a unit alone for 0; to us what has no digit is missing.
 DIGITLESS = re.compile(r"\s*[+-]?\.?([a-zA-Z].*)?\s*", re.DOTALL)
 NAME = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -72,7 +72,9 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[Oracle]:
         reading = Oracle(process)
         yield reading
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(reading.seen.items()))
-        request.config.get_terminal_writer().line(f" read on both sides: {counts}")
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            request.config.get_terminal_writer().line(f" read on both sides: {counts}")
 
 
 def test_a_quantity_is_read_as_go_reads_it_or_refused(oracle: Oracle) -> None:
