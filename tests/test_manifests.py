@@ -60,6 +60,16 @@ def test_pods_of_a_critical_priority_have_a_quota_that_speaks_of_it(folder: Path
     assert wanted <= granted
 
 
+def test_two_components_grant_rights_and_the_others_none() -> None:
+    found = {
+        path.parent.name
+        for path in (MANIFESTS / "components").glob("*/*.yaml")
+        for one in yaml.safe_load_all(path.read_text())
+        if isinstance(one, dict) and str(one.get("kind")).endswith(("Role", "RoleBinding"))
+    }
+    assert found == {"fallthrough", "resource-metrics"}
+
+
 def test_the_one_file_is_what_the_base_says() -> None:
     assert install_manifest.PAGE.read_text() == install_manifest.text(), (
         "run `make install-manifest`"

@@ -40,7 +40,14 @@ AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
+    "rules": [
+        # Whom an API behind the adapter asks about, and whether it is let in.
+        {
+            "level": "RequestResponse",
+            "resources": [{"group": "authorization.k8s.io", "resources": ["subjectaccessreviews"]}],
+        },
+        {"level": "Metadata"},
+    ],
 }
 
 

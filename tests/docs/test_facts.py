@@ -25,8 +25,8 @@ VERSION = re.compile(r"^([a-z.-]+)_(\d+(?:_\d+)*)$")
 CALLED = {"vllm": "vLLM", "trtllm": "TensorRT-LLM", "nim": "NVIDIA NIM", "tgi": "TGI"}
 
 
-def rules() -> Iterator[dict[str, Any]]:
-    for path in (pages.ROOT / "manifests" / "base").glob("rbac-a*.yaml"):
+def rules(where: str = "base/rbac-a*.yaml") -> Iterator[dict[str, Any]]:
+    for path in (pages.ROOT / "manifests").glob(where):
         for one in yaml.safe_load_all(path.read_text()):
             yield from one.get("rules", ())
 
@@ -36,6 +36,21 @@ def test_every_right_of_the_adapter_is_on_the_page_and_no_other() -> None:
     had = {resource for rule in rules() for resource in rule["resources"]}
     told = set(re.findall(r"`([a-z]+)`", section))
     assert told == had
+
+
+def test_every_right_that_a_component_adds_is_on_the_page_and_no_other() -> None:
+    section = SECURITY.partition("\nComponents add")[2].partition("\n## ")[0]
+    told = re.findall(r"(?m)^\|[^|]*\| ([a-z, ]+?)(?: by name)? \| ([^|]+) \|", section)[1:]
+    had = [
+        rule
+        for name in ("resource-metrics", "fallthrough")
+        for rule in rules(f"components/{name}/rbac.yaml")
+    ]
+    assert len(told) == len(had) == 4
+    for (verbs, what), rule in zip(told, had, strict=True):
+        assert verbs.split(", ") == rule["verbs"]
+        named = [*rule["resources"], *rule.get("resourceNames", ())]
+        assert [name for name in named if name.replace("*", "everything") not in what] == []
 
 
 def test_every_port_is_on_the_page() -> None:

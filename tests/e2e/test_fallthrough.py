@@ -19,7 +19,9 @@ from tests.controlplane.processes import Process
 from tests.controlplane.workloads import condition
 from tests.e2e.adapters import APISERVICES, NAMESPACE, VERSIONS
 from tests.e2e.asking import asking
+from tests.e2e.clusterdiscovery import discovery_is_current
 from tests.e2e.llmpods import ROOT, environment
+from tests.e2e.rights import each_right_of_an_overlay_is_needed
 from tests.e2e.scene import GPU, GROUP, Scene
 
 Json = dict[str, Any]
@@ -123,6 +125,7 @@ async def other(scene: Scene, tmp_path: Path) -> AsyncIterator[Other]:
 async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
     scene: Scene, other: Other
 ) -> None:
+    begin = scene.controlplane.audit_log.stat().st_size
     scene.adapters.ops_port = 8088
     await scene.deploy(hpa=False)
     (pod,) = [p["metadata"]["name"] for p in scene.kubelet.ready(scene.namespace)]
@@ -149,11 +152,13 @@ async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
     assert watched.failures == []
     assert await answers(scene, pod) == before
     await scene.until_served(GPU, {pod})
-    await discovery_is_current(scene)
+    await both_are_listed(scene)
     await other.write(pod, "9")
     await scene.until_hpa_reads('"9"')
     hpa = await scene.hpa()
     assert condition(hpa, "ScalingActive")["reason"] == "ValidMetricFound"
+
+    await each_right_of_an_overlay_is_needed(scene, "fallthrough", begin)
 
     await asyncio.to_thread(other.process.stop, timeout_seconds=3.0)
     with_ours = await scene.values(GPU)
@@ -189,13 +194,9 @@ async def asked(scene: Scene, path: str) -> Json:
         return dict(await response.json())
 
 
-async def discovery_is_current(scene: Scene) -> None:
+async def both_are_listed(scene: Scene) -> None:
     """The Go library lists one nameless metric by default: passed on, it would make ours stale."""
-    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    async with scene.api.session.get("/apis", headers={"Accept": accept}) as response:
-        groups = {g["metadata"]["name"]: g for g in (await response.json())["items"]}
-    found = groups["custom.metrics.k8s.io"]["versions"]
-    assert {v["version"]: v.get("freshness") for v in found} == dict.fromkeys(VERSIONS, "Current")
+    await discovery_is_current(scene)
     for version in VERSIONS:
         listed = await scene.raw(f"{GROUP}/{version}")
         names = {resource["name"] for resource in listed["resources"]}

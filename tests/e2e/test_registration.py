@@ -22,6 +22,7 @@ from adapter.settings import Settings
 from tests.controlplane.api import Api
 from tests.controlplane.cluster import APISERVER, ControlPlane
 from tests.e2e.adapters import APISERVICES, VERSIONS
+from tests.e2e.clusterdiscovery import discovery_is_current
 from tests.e2e.scene import Scene
 
 Json = dict[str, Any]
@@ -148,7 +149,7 @@ async def test_apiservices_are_made_kept_right_and_uninstalled(scene: Scene) -> 
     api = scene.api
     try:
         await scene.adapters.install(replicas=2)
-        await _discovery_is_current(scene)
+        await _both_versions_are_listed(scene)
         await _bundle_comes_back(scene)
         await _a_namespace_can_be_deleted(api, "with-adapter")
     finally:
@@ -163,7 +164,7 @@ async def test_apiservices_are_made_kept_right_and_uninstalled(scene: Scene) -> 
     assert _refusals(scene.controlplane.audit_log) == []
 
 
-async def _discovery_is_current(scene: Scene) -> None:
+async def _both_versions_are_listed(scene: Scene) -> None:
     """Both versions, with their resources, in the discovery that clients of the cluster read."""
     listed = await scene.controlplane.kubectl("get", "--raw", "/apis/custom.metrics.k8s.io")
     versions = [version["version"] for version in json.loads(listed)["versions"]]
@@ -172,11 +173,7 @@ async def _discovery_is_current(scene: Scene) -> None:
         found = await scene.raw(f"/apis/custom.metrics.k8s.io/{version}")
         names = {resource["name"] for resource in found["resources"]}
         assert {"pods/nvidia_gpu_utilization", "deployments.apps/nvidia_gpu_utilization"} <= names
-    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    async with scene.api.session.get("/apis", headers={"Accept": accept}) as response:
-        groups = {g["metadata"]["name"]: g for g in (await response.json())["items"]}
-    ours = groups["custom.metrics.k8s.io"]["versions"]
-    assert {v["version"]: v.get("freshness") for v in ours} == dict.fromkeys(VERSIONS, "Current")
+    await discovery_is_current(scene)
 
 
 async def _bundle_comes_back(scene: Scene) -> None:

@@ -18,9 +18,11 @@ from tests.controlplane.workloads import condition
 from tests.e2e import metricsserver
 from tests.e2e.adapters import APISERVICES, NAMESPACE
 from tests.e2e.asking import Asked, asking
+from tests.e2e.clusterdiscovery import discovery_is_current
 from tests.e2e.impostors import ANNOTATION
 from tests.e2e.llmpods import ROOT
 from tests.e2e.metricsserver import MetricsServer, NodeMetrics
+from tests.e2e.rights import each_right_of_an_overlay_is_needed
 from tests.e2e.scene import HPA, PENDING, Scene
 
 Json = dict[str, Any]
@@ -72,6 +74,7 @@ class Behind:
 
     nodes: NodeMetrics
     server: MetricsServer
+    begin: int  # of the audit log, before the adapter was there
 
 
 @pytest.fixture
@@ -90,13 +93,14 @@ async def behind(scene: Scene, tmp_path: Path) -> AsyncIterator[Behind]:
             f"--resource-metrics-name={metricsserver.NAME}",
             "--resource-metrics-secret=kube-system/forescale-metrics-server",
         ]
+        begin = scene.controlplane.audit_log.stat().st_size
         await scene.adapters.install()
         await server.start(scene.api)
         stack.push_async_callback(server.stop)
         await apply(scene, "give-back")
         stack.push_async_callback(gone, scene)
         await registered(scene)
-        yield Behind(nodes, server)
+        yield Behind(nodes, server, begin)
 
 
 async def gone(scene: Scene) -> None:
@@ -167,6 +171,8 @@ async def test_the_tutorials_hpa_and_every_shape_of_pod_are_read_and_nothing_els
     await until(lambda: all_have_gpus(scene))
     await nothing_else_changed(scene, example, before)
     await each_shape_is_read_or_refused(scene)
+    await discovery_is_current(scene, {"metrics.k8s.io": ["v1beta1"]})
+    await each_right_of_an_overlay_is_needed(scene, "resource-metrics", behind.begin)
     await why_tells_it_as_the_controller_reads_it(scene, example)
     assert await scene.replicas() == 1
     scene.llm.busy_percent = 100
@@ -254,6 +260,10 @@ async def nothing_else_changed(scene: Scene, name: str, before: Json) -> None:
     assert item["window"].endswith("s")
     assert await top(scene, name)
     assert "gpu-node-0" in await scene.controlplane.kubectl("top", "node")
+    node = await scene.api.get("/apis/metrics.k8s.io/v1beta1/nodes/gpu-node-0")
+    assert node["usage"].keys() == {"cpu", "memory"}
+    one = await scene.api.get(f"{_pods(scene)}/{name}")
+    assert {c["name"] for c in one["containers"]} == set(gpus)
 
 
 async def top(scene: Scene, pod: str) -> bool:
