@@ -31,13 +31,16 @@ TARGET = 0.9 * SLOTS  # requests in flight a pod
 class Deployment:
     """One workload: its queue is a liquid before all ready pods, and its HPA knows one metric."""
 
-    def __init__(self, asking: Asking, name: str, metric: str, pods: int) -> None:
+    def __init__(
+        self, asking: Asking, name: str, metric: str, pods: int, most: int = 1_000
+    ) -> None:
         self.name = name
         self.waiting: list[float] = []
         self.replicas: list[int] = []
+        self.answers: list[Answer] = []  # of the metric's total, or why there is none
         self._asking, self._world = asking, asking.world
         wanted = TotalMetric(metric, round(1000 * TARGET), kind=Kind.OBJECT)
-        self._policy = Policy(name, f"Deployment/{name}", 1, 1_000, (wanted,))
+        self._policy = Policy(name, f"Deployment/{name}", 1, most, (wanted,))
         self._history = History()
         self._created: dict[str, float] = {}
         self._count = 0
@@ -55,12 +58,13 @@ class Deployment:
 
     def sync(self) -> None:
         """Let the HPA look once."""
+        self.answers.append(self._answer())
         outcome = reconcile(
             self._policy,
             self._history,
             current=len(self._created),
             members=[Member(name) for name in self._created],
-            answers=[self._answer()],
+            answers=self.answers[-1:],
             now=self._world.now,
         )
         self._history = outcome.history
