@@ -5,9 +5,10 @@ turn: our adapter, the test-adapter of sigs.k8s.io/custom-metrics-apiserver, and
 bytes in Go (the floor). Each is asked directly (TLS 1.3, HTTP/1.1, the same bearer token) and
 through kube-apiserver's aggregator (one APIService, pointed at each in turn), by the same client
 program: once after the other on one kept connection (latency), and, at 100 and 1,000 pods, on 16
-connections (requests per second). Every URL is another one, to every server: our adapter keeps the
-bytes of an answer until its next tick, which helps nobody who asks every 15 s, so the figures that
-count are those of answers built anew. Ours is asked for one URL again and again besides. What all
+connections (requests per second, and what an answer costs the server's processor). Every URL is
+another one, to every server: our adapter keeps the bytes of an answer until its next tick, which
+helps nobody who asks every 15 s, so the figures that count are those of answers built anew. Ours is
+asked for one URL again and again besides. What all
 queries of one tick share even so is the metric's view of all pods, computed for the first of them.
 Real kube-apiserver and etcd; scheduler and controller manager do not run; 1,101 pods stream to our
 adapter all the while, half of them busy (fleet.py). The test-adapter's own client is limited to 5
@@ -22,6 +23,7 @@ import itertools
 import os
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -39,6 +41,7 @@ from tests.controlplane.processes import ProcessError
 REPETITIONS = int(os.environ.get("BENCH_REPETITIONS", "3"))
 SIZES = {"pods-1": 1, "pods-100": 100, "pods-1000": 1000}
 CROWDED = {name: count for name, count in SIZES.items() if count >= 100}
+IDLE_SECONDS = 10.0
 SETTLE_SECONDS = 10.0  # the streams of 1,101 pods are open and the first backlogs read
 
 ONE = Plan(connections=1, seconds=2.0, warm=5, least=20)
@@ -95,7 +98,11 @@ class Bench:
         url = backends.direct(key.backend, at) if direct else self._apiserver + at
         asking = msgspec.structs.replace(plan, unique=key.urls is Urls.ANEW)
         cell = self.cells[msgspec.structs.replace(key, connections=plan.connections)]
-        cell.runs.append(await loadgen.run(self._client, url, self._token, asking))
+        spent = self._servers.processor_seconds(key.backend)
+        report = await loadgen.run(self._client, url, self._token, asking)
+        cell.processor_seconds += self._servers.processor_seconds(key.backend) - spent
+        cell.asked += len(report.latencies_seconds) + plan.connections * plan.warm
+        cell.runs.append(report)
 
 
 async def measure(controlplane: ControlPlane, client: Path) -> str:
@@ -116,6 +123,7 @@ async def measure(controlplane: ControlPlane, client: Path) -> str:
             await servers.put_services()
             await servers.check_answers(SIZES)
             bench = Bench(servers, controlplane.server, client, token)
+            idle = await _idle(servers)
             for number in range(REPETITIONS):
                 await bench.repeat(number)
             _say("the test-adapter as it ships")
@@ -123,7 +131,18 @@ async def measure(controlplane: ControlPlane, client: Path) -> str:
             await bench.limited()
         finally:
             servers.stop()
-    return apitables.render(bench.cells, SIZES, CROWDED, _ran(), table.machine(load_before))
+    machine = table.machine(load_before)
+    return apitables.render(
+        bench.cells, SIZES, CROWDED, idle_ratio=idle, ran=_ran(), machine=machine
+    )
+
+
+async def _idle(servers: Backends) -> float:
+    """Return which share of a core our adapter takes for its streams, while nobody asks."""
+    spent, began = servers.processor_seconds(Backend.FORESCALE), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    spent = servers.processor_seconds(Backend.FORESCALE) - spent
+    return spent / (time.monotonic() - began)
 
 
 def _ran() -> str:

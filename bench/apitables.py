@@ -48,14 +48,26 @@ _ANEW_WORDS = (
 
 
 def render(
-    cells: Cells, sizes: Mapping[str, int], crowded: Mapping[str, int], ran: str, machine: str
+    cells: Cells,
+    sizes: Mapping[str, int],
+    crowded: Mapping[str, int],
+    *,
+    idle_ratio: float,
+    ran: str,
+    machine: str,
 ) -> str:
-    """Return both tables with what has to be known about them.
+    """Return all tables with what has to be known about them.
 
-    `sizes` has the pods of each namespace, `crowded` those that were asked on many connections.
+    `sizes` has the pods of each namespace, `crowded` those that were asked on many connections;
+    `idle_ratio` is the share of a core that our adapter takes while nobody asks.
     """
     notes = (ran, f"Machine: {machine}.")
-    return "\n".join((_latencies(cells, sizes, notes), _rates(cells, crowded, notes)))
+    tables = (
+        _latencies(cells, sizes, notes),
+        _rates(cells, crowded, notes),
+        _costs(cells, crowded, idle_ratio, notes),
+    )
+    return "\n".join(tables)
 
 
 def _latencies(cells: Cells, sizes: Mapping[str, int], notes: tuple[str, ...]) -> str:
@@ -139,6 +151,45 @@ def _rate_row(cells: Cells, way: Way, namespace: str, count: int) -> tuple[str, 
 def _rate(cells: Cells, key: Key) -> float:
     """Return the queries per second; NaN for a cell that is not measured."""
     return cells[key].per_second() if key in cells else math.nan
+
+
+def _costs(
+    cells: Cells, crowded: Mapping[str, int], idle_ratio: float, notes: tuple[str, ...]
+) -> str:
+    return table.markdown(
+        f"Processor time of the server's process for an answer, in ms, on {MANY} connections",
+        (
+            "pods",
+            "forescale",
+            "forescale, again",
+            "test-adapter",
+            "static bytes",
+            "test-adapter ÷ forescale",
+        ),
+        [
+            _cost_row(cells, way, namespace, count)
+            for way in Way
+            for namespace, count in crowded.items()
+        ],
+        "The test-adapter without its client limit. What forescale takes to read the pods' streams"
+        f" is in its figures: {100 * idle_ratio:.0f} % of a core while nobody asks.",
+        _ANEW_WORDS,
+        *notes,
+    )
+
+
+def _cost_row(cells: Cells, way: Way, namespace: str, count: int) -> tuple[str, ...]:
+    ours = _cost(cells, Key(Backend.FORESCALE, way, namespace, connections=MANY))
+    again = _cost(cells, Key(Backend.FORESCALE, way, namespace, Urls.AGAIN, MANY))
+    peer = _cost(cells, Key(Backend.PEER, way, namespace, connections=MANY))
+    static = _cost(cells, Key(Backend.STATIC, way, namespace, connections=MANY))
+    figures = map(table.figure, (ours, again, peer, static))
+    return f"{count:,}, {way}", *figures, _times(peer / ours)
+
+
+def _cost(cells: Cells, key: Key) -> float:
+    """Return the milliseconds; NaN for a cell that is not measured."""
+    return cells[key].processor_ms() if key in cells else math.nan
 
 
 def _latency(cell: Cell) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import psutil
 from cryptography import x509
 from yarl import URL
 
@@ -174,6 +175,11 @@ class Backends:
                 items = json.loads(await self.body(backend, path(namespace)))["items"]
                 if len(items) != count:
                     raise RuntimeError(f"{backend}: {len(items)} items for {count} pods")
+
+    def processor_seconds(self, backend: Backend) -> float:
+        """Return what the backend's process has spent since it was started."""
+        spent = psutil.Process(self._running[backend].pid).cpu_times()
+        return float(spent.user + spent.system)
 
     def stop(self, *names: str) -> None:
         """End these, or all."""

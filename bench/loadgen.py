@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import subprocess
 from pathlib import Path
@@ -91,9 +92,11 @@ async def run(client: Path, url: str, token: str, plan: Plan) -> Report:
 
 
 class Cell(msgspec.Struct):
-    """All runs of one server, size and way."""
+    """All runs of one server, size and way, and what the server spent on them."""
 
     runs: list[Report] = []
+    processor_seconds: float = 0.0
+    asked: int = 0  # requests in that time, those that warm it up included
 
     def p50_ms(self) -> float:
         """Return the median of the runs' medians."""
@@ -107,3 +110,7 @@ class Cell(msgspec.Struct):
     def per_second(self) -> float:
         """Return the median of the runs."""
         return table.median(run.per_second for run in self.runs)
+
+    def processor_ms(self) -> float:
+        """Return the server's processor time for an answer; NaN of none."""
+        return 1000 * self.processor_seconds / self.asked if self.asked else math.nan

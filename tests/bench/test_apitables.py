@@ -13,10 +13,13 @@ MILLISECONDS = {Backend.FORESCALE: 1.0, Backend.PEER: 40.0, Backend.STATIC: 0.75
 
 
 def cell(milliseconds: float) -> Cell:
-    """Three runs of a hundred requests, one after the other, each as slow as this."""
+    """Three runs of a hundred requests, one after the other, each as slow as this.
+
+    Half of that time is the server's processor's.
+    """
     seconds = milliseconds / 1000
     run = Report([seconds] * 100, seconds * 100, failures=0, failure="", bytes=2048)
-    return Cell(runs=[run] * 3)
+    return Cell(runs=[run] * 3, processor_seconds=150 * seconds, asked=300)
 
 
 def measured() -> Cells:
@@ -35,11 +38,17 @@ def measured() -> Cells:
     return cells | {limited: cell(200.0)}
 
 
+def written(cells: Cells) -> str:
+    return apitables.render(
+        cells, SIZES, CROWDED, idle_ratio=0.25, ran="3 repetitions.", machine="2 cores"
+    )
+
+
 def rows(cells: Cells) -> list[dict[str, str]]:
-    """Return all rows of both tables, each figure under its column's name."""
+    """Return all rows of all tables, each figure under its column's name."""
     found = []
     head: list[str] = []
-    for line in apitables.render(cells, SIZES, CROWDED, "3 repetitions.", "2 cores").splitlines():
+    for line in written(cells).splitlines():
         texts = [text.strip() for text in line.strip("|").split("|")]
         if line.startswith("| pods "):
             head = texts
@@ -79,6 +88,13 @@ def test_the_throughput_ratios_are_those_of_answers_built_anew() -> None:
     assert found["forescale ÷ without its limit"] == "40x"
 
 
+def test_the_processor_time_of_an_answer_stands_beside_the_peers() -> None:
+    found = row("100, direct", "test-adapter ÷ forescale")
+    assert (found["forescale"], found["forescale, again"]) == ("0.50", "0.050")
+    assert (found["test-adapter"], found["test-adapter ÷ forescale"]) == ("20", "40x")
+    assert "25 % of a core while nobody asks" in written(measured())
+
+
 def test_what_is_not_measured_is_a_dash_and_no_ratio() -> None:
     found = row("100, through", "forescale ÷ as it ships")
     assert found["test-adapter as it ships"] == "-"
@@ -87,6 +103,6 @@ def test_what_is_not_measured_is_a_dash_and_no_ratio() -> None:
 
 
 def test_each_table_says_what_ran_and_what_anew_means() -> None:
-    written = apitables.render(measured(), SIZES, CROWDED, "3 repetitions.", "2 cores")
-    assert written.count("3 repetitions.") == written.count("Machine: 2 cores.") == 2
-    assert written.count("builds each answer anew") == 2
+    told = written(measured())
+    assert told.count("3 repetitions.") == told.count("Machine: 2 cores.") == 3
+    assert told.count("builds each answer anew") == 3
