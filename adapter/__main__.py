@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 
+from adapter import export
 from adapter.api import query
 from adapter.api.answers import Answers
 from adapter.api.external import External
 from adapter.api.keda import Scaler
-from adapter.api.server import Server
+from adapter.api.server import Server, Traced
 from adapter.api.trigger import Triggers
 from adapter.errors import ForescaleError, SettingsError
 from adapter.intake.objectqueries import ObjectQueries
@@ -43,8 +44,7 @@ from adapter.ops.why import Why
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
 from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
-from adapter.telemetry import Metrics, event, log, release, start_logging, warn
-from sidecar import otlp
+from adapter.telemetry import Metrics, event, log, start_logging, warn
 
 _Result = TypeVar("_Result")
 
@@ -122,7 +122,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             tasks.append(group.create_task(work))
 
         spawn(loop.run())
-        spawn(_otlp(metrics))
+        spawn(export.metrics(metrics.registry))
         spawn(status.run())
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
@@ -132,7 +132,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         around = await _unless(stop, surround(core, spawn, stack))
         if around is not None:
             status.certificates = around.certificates
-            await _answer(core, around, spawn, stop)
+            await _answer(core, around, spawn, stop, export.traced(stack))
         for task in tasks:
             task.cancel()
 
@@ -147,17 +147,6 @@ def pages(
     """Return every page of the ops port, beside its probes and /metrics."""
     why = Why(read, query.choice, board)
     return (why, Top(read), ColdStart(starting), Cost(spending), *status.pages())
-
-
-async def _otlp(metrics: Metrics) -> None:
-    """Send our own metrics where OpenTelemetry's environment asks for it, until cancelled."""
-    await otlp.run(
-        metrics.registry,
-        service="forescale-adapter",
-        version=release(),
-        environ=os.environ,
-        tell=lambda why: warn("otlp", why=why),
-    )
 
 
 def _apply(core: Core, settings: Settings) -> None:
@@ -179,10 +168,16 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _Result]) -> _R
         await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-async def _answer(core: Core, around: Surroundings, spawn: Spawn, stop: asyncio.Event) -> None:
+async def _answer(
+    core: Core,
+    around: Surroundings,
+    spawn: Spawn,
+    stop: asyncio.Event,
+    traced: Traced | None,
+) -> None:
     """Serve the API until `stop` is set, and drain it."""
     answers = _answers(core, around)
-    server = _server(core, around, answers)
+    server = _server(core, around, answers, traced)
     await server.start(core.settings.api, around.context)
     keda = await _scaler(core, answers)
     core.probes.parts = Parts(
@@ -227,7 +222,7 @@ async def _scaler(core: Core, answers: Answers) -> Scaler | None:
     return scaler
 
 
-def _server(core: Core, around: Surroundings, answers: Answers) -> Server:
+def _server(core: Core, around: Surroundings, answers: Answers, traced: Traced | None) -> Server:
     return Server(
         answers,
         owners=Owners.of(core.settings.api.object_kinds),
@@ -237,6 +232,7 @@ def _server(core: Core, around: Surroundings, answers: Answers) -> Server:
         now=asyncio.get_running_loop().time,
         resource=around.behind.resource if around.behind else None,
         fallthrough=around.behind.fallthrough if around.behind else None,
+        traced=traced,
     )
 
 

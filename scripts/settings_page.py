@@ -49,8 +49,8 @@ MIDDLE = """
 TAIL = """
 ## OpenTelemetry
 
-Both send their own metrics by OTLP where OpenTelemetry's `OTEL_*` variables ask for it:
-[by OTLP](metrics.md#by-otlp) lists them.
+Both send their own metrics, and the adapter spans of queries, by OTLP where
+OpenTelemetry's `OTEL_*` variables ask for it: [by OTLP](metrics.md#by-otlp) lists them.
 """
 
 

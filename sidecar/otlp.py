@@ -1,4 +1,4 @@
-"""OTLP: our own metrics, sent as OpenTelemetry's own environment says; without it nothing happens.
+"""OTLP: our own metrics, sent as OpenTelemetry's environment says; without it nothing happens.
 
 Shared by sidecar and adapter. The registry is read on the event loop, since some of its figures are
 the loop's; what is read goes out in a thread that nobody waits for at the end.
@@ -7,6 +7,7 @@ the loop's; what is read goes out in a thread that nobody waits for at the end.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -16,33 +17,55 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+METRICS, TRACES = "METRICS", "TRACES"
 INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+MISSING = "opentelemetry is missing: pip install 'forescale[otel]'"
 SPOKEN = "http/protobuf"
 INTERVAL_MILLISECONDS = 60_000.0  # the specification's default
 SHORTEST_MILLISECONDS = 100.0
 
 
-def asked(environ: Mapping[str, str]) -> bool:
-    """Return whether the environment asks for metrics by OTLP: it names an endpoint.
+def asked(environ: Mapping[str, str], signal: str = METRICS) -> bool:
+    """Return whether the environment asks for metrics or traces by OTLP: it names an endpoint.
 
-    OTEL_SDK_DISABLED, and an OTEL_METRICS_EXPORTER that is not `otlp`, turn it off again.
+    OTEL_SDK_DISABLED, and an OTEL_…_EXPORTER that is not `otlp`, turn it off again.
     """
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    exporters = environ.get("OTEL_METRICS_EXPORTER", "").strip() or "otlp"
+    exporters = environ.get(f"OTEL_{signal}_EXPORTER", "").strip() or "otlp"
     named = "otlp" in [one.strip() for one in exporters.split(",")]
-    return named and any(environ.get(name, "").strip() for name in ENDPOINTS)
+    return named and any(environ.get(name, "").strip() for name in _names(signal, "ENDPOINT"))
 
 
-def problem(environ: Mapping[str, str]) -> str | None:
+def problem(environ: Mapping[str, str], signal: str = METRICS) -> str | None:
     """Return in words what of the environment cannot be done; None where all can."""
-    for name in PROTOCOLS:
+    for name in _names(signal, "PROTOCOL"):
         if said := environ.get(name, "").strip():
             words = f"{name} is {said[:100]}: only {SPOKEN} is spoken here, mostly on port 4318"
             return words if said != SPOKEN else None
     return None
+
+
+def _names(signal: str, what: str) -> tuple[str, str]:
+    return f"OTEL_EXPORTER_OTLP_{signal}_{what}", f"OTEL_EXPORTER_OTLP_{what}"
+
+
+class LastWords(logging.Handler):
+    """What an exporter logged last: it tells of each try, and we of each change."""
+
+    def __init__(self, logger: str) -> None:
+        super().__init__()
+        self._last = ""
+        found = logging.getLogger(logger)
+        found.handlers, found.propagate = [self], False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._last = record.getMessage()
+
+    def taken(self) -> str:
+        """Return the words, and forget them."""
+        words, self._last = self._last, ""
+        return words or "the exporter does not say why"
 
 
 def interval_seconds(environ: Mapping[str, str]) -> float:
@@ -76,7 +99,7 @@ async def run(
     try:
         from sidecar.points import Exporter, Points  # noqa: PLC0415 - an extra, and 14 MiB
     except ImportError:
-        tell("opentelemetry is missing: pip install 'forescale[otel]'")
+        tell(MISSING)
         return
     points = Points(service, version, socket.gethostname(), time.time_ns())
     exporter, told = None, None
@@ -85,7 +108,7 @@ async def run(
         try:
             exporter = exporter or Exporter()
             data = points.data(registry.collect(), time.time_ns())
-            why = await _sent(partial(exporter.send, data))
+            why = await aside(partial(exporter.send, data))
         # The boundary: whatever the environment holds, the program that it is about goes on.
         except Exception as error:  # noqa: BLE001
             why = f"{type(error).__name__}: {error}"
@@ -94,8 +117,11 @@ async def run(
         told = why
 
 
-async def _sent(send: Callable[[], str | None]) -> str | None:
-    """Send in a thread of its own: a pool's would hold up the end for as long as a try may take."""
+async def aside(work: Callable[[], str | None]) -> str | None:
+    """Work in a thread of its own: a pool's would hold up the end for as long as a try may take.
+
+    Returns what the work does, or in words what it raised.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[str | None] = loop.create_future()
 
@@ -103,13 +129,13 @@ async def _sent(send: Callable[[], str | None]) -> str | None:
         if not done.done():
             done.set_result(why)
 
-    def work() -> None:
+    def run_it() -> None:
         try:
-            why = send()
+            why = work()
         except Exception as error:  # noqa: BLE001 - the thread's last boundary
             why = f"{type(error).__name__}: {error}"
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, why)
 
-    threading.Thread(target=work, name="otlp", daemon=True).start()
+    threading.Thread(target=run_it, name="otlp", daemon=True).start()
     return await done

@@ -8,7 +8,6 @@ OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE says.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -31,6 +30,8 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
+
+from sidecar.otlp import LastWords
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _EXPORTERS_LOGGER = "opentelemetry.exporter.otlp.proto.http.metric_exporter"
@@ -130,23 +131,10 @@ class Exporter:
 
     def __init__(self) -> None:
         self._exporter = OTLPMetricExporter()
-        self._words = _LastWords()
-        logger = logging.getLogger(_EXPORTERS_LOGGER)
-        logger.handlers = [self._words]
-        logger.propagate = False  # it tells of each try; we tell of each change
+        self._words = LastWords(_EXPORTERS_LOGGER)
 
     def send(self, data: MetricsData) -> str | None:
         """Send, within OTEL_EXPORTER_OTLP_TIMEOUT; return None, or why it did not arrive."""
-        self._words.last = ""
         if self._exporter.export(data) is MetricExportResult.SUCCESS:
             return None
-        return self._words.last or "the exporter does not say why"
-
-
-class _LastWords(logging.Handler):
-    """Keeps what was logged last."""
-
-    last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        return self._words.taken()

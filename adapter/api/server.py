@@ -41,6 +41,10 @@ DRAIN_SECONDS = 5.0  # until every kube-apiserver has seen that the endpoint is 
 SHUTDOWN_SECONDS = 2.0  # for answers that are being built
 
 
+# Told of each query: its request, the status of its answer, and how many seconds it took.
+Traced = Callable[[web.Request, int, float], None]
+
+
 class Route(msgspec.Struct, frozen=True):
     """One way in. Its name is what the guard looks up the policy by."""
 
@@ -64,11 +68,13 @@ class Server:
         now: Callable[[], float],
         resource: Resource | None = None,
         fallthrough: Fallthrough | None = None,
+        traced: Traced | None = None,
     ) -> None:
         self._auth = auth
         self._metrics = metrics
         self._ready = ready
         self._now = now
+        self._traced = traced
         self._draining = False
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -158,7 +164,10 @@ class Server:
             began = self._now()
             response = await _answer(request, handler)
             self._metrics.requests.labels(str(response.status)).inc()
-            self._metrics.request_time.observe(self._now() - began)
+            seconds = self._now() - began
+            self._metrics.request_time.observe(seconds)
+            if self._traced is not None:
+                self._traced(request, response.status, seconds)
             if self._draining:
                 response.force_close()
             return response

@@ -23,7 +23,7 @@ from adapter.api.certificate import Certificate
 from adapter.api.fallthrough import Fallthrough
 from adapter.api.identity import FrontProxy
 from adapter.api.resource import Resource
-from adapter.api.server import Server
+from adapter.api.server import Server, Traced
 from adapter.intake.kube import Kube
 from adapter.model.asked import Asked
 from adapter.model.owners import KNOWN
@@ -85,6 +85,7 @@ class Serving:
             now=time.monotonic,
             resource=self.resource(),
             fallthrough=self.fallthrough(),
+            traced=self.traced(),
         )
         await self.server.start(self.settings.api, self.certificate.context)
         self._stack.push_async_callback(self.server.stop, 0.0)
@@ -99,6 +100,10 @@ class Serving:
 
     def fallthrough(self) -> Fallthrough | None:
         """What answers for metrics that are not ours; nothing, where no adapter is behind us."""
+        return None
+
+    def traced(self) -> Traced | None:
+        """Who makes spans of queries; nobody, where OpenTelemetry is not asked for."""
         return None
 
     def answers(self) -> Answers:
