@@ -185,9 +185,12 @@ def _check(metric: Metric, kind: Kind, agg: Agg) -> None:
 
 def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:
     where = f" in namespace {shown(namespace)}" if namespace != EVERYWHERE else ""
+    words = "; a workload that is scaled to 0 has none"
+    if kind.by_selector:
+        words += f"; and let the adapter list and watch {kind.path}, or it sees no selector"
     return NotFound(
         f"{kind.kind} {shown(name)}{where} has no pod with a source: label its pod template"
-        " forescale.dev/source; a workload that is scaled to 0 has none"
+        f" forescale.dev/source{words}"
     )
 
 

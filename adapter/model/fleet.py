@@ -275,9 +275,9 @@ class Fleet(msgspec.Struct, frozen=True):
         places = [n for space in spaces for n in self.by_owner.get((space, owner), ())]
         if places:
             return _group(self.ordered, sorted(places))
-        if namespace == EVERYWHERE:
-            whole = Group(self.ordered, range(len(self.ordered)))
         selectors = self.by_selector.get(key) or self.by_selector.get((EVERYWHERE, owner), ())
+        if selectors and namespace == EVERYWHERE:
+            whole = Group(self.ordered, range(len(self.ordered)))
         return whole.matching(*selectors)
 
 

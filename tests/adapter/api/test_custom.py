@@ -32,7 +32,7 @@ PENDING = "llm_inference_pending_requests"
 BUSY = "nvidia_gpu_utilization"
 BYTES = "nvidia_gpu_memory_used_bytes"
 KSERVE = "inferenceservices.v1beta1.serving.kserve.io=InferenceService"
-FLEETS = "fleets.v1.x.io=Fleet:cluster"
+FLEETS = "fleets.v1.x.io=Fleet:cluster,pools.v1.x.io=Pool:selector"
 
 
 class Asking:
@@ -171,6 +171,13 @@ def test_a_custom_kind_in_no_namespace_is_its_pods_in_the_one_that_asks_or_in_al
             asking.custom.answer(snapshot, place | {"metric": metric}, {})
     with pytest.raises(NotFound, match=r"Fleet `us` has no pod with a source"):
         asking.custom.answer(snapshot, place | {"name": "us"}, {})
+
+
+def test_a_custom_kind_whose_selector_cannot_be_seen_is_told_the_rights_for_it(
+    asking: Asking,
+) -> None:
+    with pytest.raises(NotFound, match=r"Pool `a` .* let the adapter list and watch pools\.x\.io"):
+        asking(f"default/pools.x.io/a/{PENDING}")
 
 
 def test_a_service_is_the_pods_that_it_chooses_and_an_ingress_those_behind_it(

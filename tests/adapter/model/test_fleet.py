@@ -113,6 +113,26 @@ def test_a_node_is_the_pods_on_it_everywhere_or_of_one_namespace() -> None:
     assert fleet.objects("other", "Node") == ["gpu-0"]
 
 
+def test_what_is_in_no_namespace_has_the_pods_of_each_that_it_owns_or_chooses() -> None:
+    owned, chosen = Owner("Fleet.x.io", "owned"), Owner("Fleet.x.io", "chosen")
+    pods = [
+        serving_pod("a", owners=(owned,)),
+        serving_pod("b", owners=(owned,), namespace="other"),
+        serving_pod("c", labels={"track": "x"}, namespace="other"),
+    ]
+    fleet = Fleet.of(pods, by_selector={(EVERYWHERE, chosen): (parse("track=x"),)})
+    for name, expected in {
+        "owned": {"default": ("a",), "other": ("b",), EVERYWHERE: ("a", "b"), "nowhere": ()},
+        "chosen": {"default": (), "other": ("c",), EVERYWHERE: ("c",), "nowhere": ()},
+        "unheard-of": {"default": (), EVERYWHERE: ()},
+    }.items():
+        found = {place: fleet.owned(place, "Fleet.x.io", name).names for place in expected}
+        assert found == expected
+    assert fleet.objects(EVERYWHERE, "Fleet.x.io") == ["chosen", "owned"]
+    assert fleet.objects("default", "Fleet.x.io") == ["owned"]
+    assert fleet.objects("other", "Fleet.x.io") == ["chosen", "owned"]
+
+
 NAMES = st.sampled_from("abcdefgh")
 PODS = st.lists(
     st.builds(
