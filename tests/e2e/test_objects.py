@@ -72,8 +72,9 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
 async def _told_why(scene: Scene) -> None:
     """`forescale why` shows pods and arithmetic of every one of these metrics."""
     text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
-    blocks = [block.splitlines() for block in text.split("\n\n")[1:]]
+    *blocks, last = [block.splitlines() for block in text.split("\n\n")[1:]]
     assert len(blocks) == 5, text
+    assert last[0].startswith(f"the HPA asks for {PODS + 1}, "), text
     total = f"{PODS * BUSY} in total / {TARGET} per pod x {PODS + 1} = 1.00, within"
     by_value = f"{BUSY} / {BUSY} = 1.00, within"
     for lines, (of, words) in zip(
