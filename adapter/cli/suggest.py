@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from adapter.cli import reach
 from adapter.cli.duration import some_time
 from adapter.cli.failure import failed
+from adapter.cli.progress import Progress
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, StartupError
 from adapter.model.quantity import parse_milli
 from adapter.model.suggestion import Reading, Suggestion, suggest
-from adapter.model.why import Story
+from adapter.model.why import Figure, Story
 
 INFLIGHT = "llm_inference_inflight_requests"
 LATENCIES = {
@@ -26,8 +29,26 @@ LATENCIES = {
 # The window of a latency's own view: both figures are of the same minute.
 _MINUTE = "stat=mean,window=60s"
 PERIOD_SECONDS = 5.0
+LEAST_LOOKS = 4  # however short the time is
+SHOWN_SECONDS = 1.0
 _VERSIONS = {"LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
 _NOTHING = 2
+_SERVERS = (
+    "it needs requests, and a server that tells how many run and how long they wait: queue time"
+    " vLLM, SGLang, TGI, TensorRT-LLM, LMDeploy and Ray Serve LLM; first token these but TGI, and"
+    " NIM and Dynamo; Triton alone and llama.cpp do not (docs/engines.md)"
+)
+
+
+class _Seen(NamedTuple):
+    """Readings, of how many pods there are, and what the first one that has none lacks."""
+
+    readings: list[Reading]
+    pods: int
+    missing: str
+
+
+_UNKNOWN = Figure(None, None, None, None, "its source does not read this")
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel"):
@@ -42,13 +63,25 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
         one = self.suggestion
         carried = f"{one.target} in flight a pod" if one.target else "no target"
         seen = f"{one.readings} readings of {one.pods} pods, {one.lowest:.3g} to {one.highest:.3g}"
-        told = f"{one.beyond} beyond it, {one.contradicting_ratio:.0%} contradict"
         lines = [
             f"{self.workload}: {carried} ({self.objective})",
-            f"  {seen} in flight; {told}",
+            f"  {seen} in flight, {one.beyond} beyond the objective",
+            f"  {_sureness(one)}",
             *(f"  doubt: {doubt}" for doubt in one.doubts),
         ]
         return "\n".join([*lines, *(["", self.manifest] if self.manifest else [])])
+
+
+def _sureness(one: Suggestion) -> str:
+    """Return how sure the target is, and between which figures the limit lies."""
+    sure = "well measured" if not one.doubts else "a first guess" if one.target else "not measured"
+    if one.held_below is None:
+        return f"{sure}: up to {one.highest:.3g} in flight all were within it"
+    if one.beyond_above is None:
+        return f"{sure}: from {one.lowest:.3g} in flight on all were beyond it"
+    between = f"below {one.held_below:.3g} in flight all were within it"
+    above = f"above {one.beyond_above:.3g} all beyond"
+    return f"{sure}: {between}, {above}; {one.contradicting_ratio:.0%} contradict the target"
 
 
 def run(argv: Sequence[str]) -> int:
@@ -64,8 +97,7 @@ def run(argv: Sequence[str]) -> int:
         where = "forescale top -A shows all workloads"
         return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
     except ValueError as error:
-        hint = "the model server's page needs histograms (docs/engines.md), and it needs requests"
-        return failed(str(error), hint, _NOTHING)
+        return failed(str(error), _SERVERS, _NOTHING)
     text = msgspec.json.encode(report).decode() if chosen.output == "json" else report.text()
     sys.stdout.write(text.rstrip("\n") + "\n")
     return 0 if report.manifest else _NOTHING
@@ -103,29 +135,49 @@ async def _watched(page: Page, chosen: argparse.Namespace, place: dict[str, str]
     first_token = chosen.first_token is not None
     seconds = chosen.first_token if first_token else chosen.queue_time or 2.0
     latency = "first-token" if first_token else "queue-time"
-    deadline = asyncio.get_running_loop().time() + chosen.watched
-    readings, pods = await _look(page, place, LATENCIES[latency])
-    while asyncio.get_running_loop().time() + PERIOD_SECONDS <= deadline:
-        await asyncio.sleep(PERIOD_SECONDS)
-        more, pods = await _look(page, place, LATENCIES[latency])
-        readings += more
-    found = suggest(readings, seconds)
+    readings, pods, missing = await _looks(page, place, LATENCIES[latency], chosen.watched)
+    if not readings:
+        raise ValueError(
+            f"no pod had requests in flight and a {latency.replace('-', ' ')}{missing}"
+        )
+    found = suggest(readings, seconds, chosen.watched)
     manifest = _manifest(place, found.target, pods) if found.target else None
     workload = f"{place['kind']} {place['namespace']}/{place['name']}"
     words = f"95 % of {latency.replace('-', ' ')} within {seconds:g} s"
     return Report(workload, words, found, manifest)
 
 
-async def _look(page: Page, place: dict[str, str], latency: str) -> tuple[list[Reading], int]:
-    """Return what the pods read now, as far as they have both figures, and how many pods are."""
+async def _looks(page: Page, place: dict[str, str], latency: str, watched_seconds: float) -> _Seen:
+    """Return what the pods read in that time; it looks LEAST_LOOKS times at least."""
+    count = max(LEAST_LOOKS, math.floor(watched_seconds / PERIOD_SECONDS) + 1)
+    clock = asyncio.get_running_loop().time
+    began, step_seconds = clock(), watched_seconds / (count - 1)
+    seen = await _look(page, place, latency)
+    readings = list(seen.readings)
+    with Progress(sys.stderr, f"{place['kind']} {place['name']} is looked at") as progress:
+        for number in range(1, count):
+            due = began + number * step_seconds
+            while (left := due - clock()) > 0:
+                progress.show((clock() - began) / watched_seconds)
+                await asyncio.sleep(min(left, SHOWN_SECONDS))
+            seen = await _look(page, place, latency)
+            readings += seen.readings
+    return seen._replace(readings=readings)
+
+
+async def _look(page: Page, place: dict[str, str], latency: str) -> _Seen:
+    """Return what the pods read now, as far as they have both figures."""
     inflight = await _story(page, place, INFLIGHT, _MINUTE)
     waits = {pod.name: pod.figure for pod in (await _story(page, place, latency, "")).pods}
-    found = []
+    found, missing = [], ""
     for pod in inflight.pods:
-        wait = waits.get(pod.name)
-        if pod.figure.served is not None and wait is not None and wait.served is not None:
-            found.append(Reading(pod.name, _number(pod.figure.served), _number(wait.served)))
-    return found, len(inflight.pods)
+        carried, wait = pod.figure, waits.get(pod.name, _UNKNOWN)
+        if carried.served is not None and wait.served is not None:
+            found.append(Reading(pod.name, _number(carried.served), _number(wait.served)))
+        elif not missing:
+            lacks, why = (latency, wait.why) if carried.served else (INFLIGHT, carried.why)
+            missing = f": {pod.name}: {lacks}: {why}"
+    return _Seen(found, len(inflight.pods), missing)
 
 
 async def _story(page: Page, place: dict[str, str], metric: str, selector: str) -> Story:

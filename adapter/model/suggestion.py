@@ -15,6 +15,7 @@ import msgspec
 
 from adapter.model.forecast import TAU
 
+MINUTE_SECONDS = 60.0  # what a reading is of
 ENOUGH_READINGS = 20
 ENOUGH_BEYOND = 3  # one may be a long prompt
 MOST_CONTRADICTING_RATIO = 0.1
@@ -33,7 +34,9 @@ class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
     """What one pod is to carry; `target` is None where no reading says so.
 
     `doubts` are in words; without any the target is well measured. `contradicting_ratio` is the
-    share of readings on the wrong side of the cut.
+    share of readings on the wrong side of the cut. Every reading below `held_below` in flight was
+    within the objective, every one above `beyond_above` beyond it: the limit lies between. None
+    where no reading tells.
     """
 
     target: int | None
@@ -44,10 +47,17 @@ class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
     highest: float
     contradicting_ratio: float
     doubts: tuple[str, ...]
+    held_below: float | None = None
+    beyond_above: float | None = None
 
 
-def suggest(readings: Sequence[Reading], objective_seconds: float) -> Suggestion:
-    """Return the suggestion; raise ValueError where there is no reading."""
+def suggest(
+    readings: Sequence[Reading], objective_seconds: float, watched_seconds: float = math.inf
+) -> Suggestion:
+    """Return the suggestion; raise ValueError where there is no reading.
+
+    `watched_seconds` is how long the readings were taken for.
+    """
     if not readings:
         raise ValueError("no pod had requests in flight and a latency")
     ordered = sorted(readings, key=lambda one: one.inflight)
@@ -55,6 +65,7 @@ def suggest(readings: Sequence[Reading], objective_seconds: float) -> Suggestion
     held, wrong = _cut(late)
     cut = ordered[held - 1].inflight if held else 0.0
     ratio = wrong / len(ordered)
+    doubts = _doubts(len(ordered), sum(late), math.floor(cut), ratio)
     return Suggestion(
         target=math.floor(cut) or None,
         readings=len(ordered),
@@ -63,7 +74,9 @@ def suggest(readings: Sequence[Reading], objective_seconds: float) -> Suggestion
         lowest=ordered[0].inflight,
         highest=ordered[-1].inflight,
         contradicting_ratio=ratio,
-        doubts=tuple(_doubts(len(ordered), sum(late), math.floor(cut), ratio)),
+        doubts=(*_short(watched_seconds), *doubts),
+        held_below=ordered[late.index(True)].inflight if any(late) else None,
+        beyond_above=ordered[-1 - late[::-1].index(False)].inflight if not all(late) else None,
     )
 
 
@@ -83,19 +96,34 @@ def _cut(late: Sequence[bool]) -> tuple[int, int]:
     return found
 
 
+def _short(watched_seconds: float) -> list[str]:
+    if watched_seconds >= MINUTE_SECONDS:
+        return []
+    return [
+        f"it looked for {watched_seconds:g} s, and a reading is of a minute: all are of the same"
+    ]
+
+
 def _doubts(readings: int, beyond: int, target: int, contradicting_ratio: float) -> list[str]:
     found = []
     if readings < ENOUGH_READINGS:
-        found.append(f"only {readings} readings: let it look for longer, or at more pods")
+        found.append(f"only {_counted(readings)}: let it look for longer, or at more pods")
     if not beyond:
         found.append("none was beyond the objective: more in flight may hold as well")
     elif beyond < ENOUGH_BEYOND:
         found.append(f"only {beyond} beyond the objective: look again under more load")
     if not target:
-        found.append("it was left at any load: the objective is below what a lone request takes")
+        found.append(
+            "no load kept the objective: it is shorter than a lone request takes, or the pods were"
+            " overloaded all the time"
+        )
     if contradicting_ratio > MOST_CONTRADICTING_RATIO:
         found.append(
-            f"{contradicting_ratio:.0%} contradict: something beside requests in flight makes"
-            " them wait, such as long prompts or a full KV cache"
+            f"{contradicting_ratio:.0%} of the readings are on the wrong side of any target:"
+            " not only requests in flight decide, but long prompts or a full KV cache, too"
         )
     return found
+
+
+def _counted(readings: int) -> str:
+    return "1 reading" if readings == 1 else f"{readings} readings"

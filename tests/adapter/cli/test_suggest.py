@@ -12,6 +12,7 @@ from adapter.api import query
 from adapter.cli import suggest as command
 from adapter.model.hpa_policy import parse
 from adapter.ops.why import Why
+from sidecar.table import QUEUE_TIME, ROWS, TTFT
 from tests.adapter.cli.opsport import serving
 from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
 
@@ -39,11 +40,13 @@ def test_the_target_its_doubts_and_the_hpa_are_told(
 ) -> None:
     assert command.run([f"deploy/{DEPLOYMENT}", "--adapter", url, "--for", "1s"]) == 0
     told, _, manifest = capsys.readouterr().out.partition("\n\n")
+    between = "below 30 in flight all were within it, above 12 all beyond"
     assert told.splitlines() == [
         f"Deployment default/{DEPLOYMENT}: 12 in flight a pod (95 % of queue time within 2 s)",
-        "  2 readings of 2 pods, 12 to 30 in flight; 1 beyond it, 0% contradict",
-        "  doubt: only 2 readings: let it look for longer, or at more pods",
-        "  doubt: only 1 beyond the objective: look again under more load",
+        "  8 readings of 2 pods, 12 to 30 in flight, 4 beyond the objective",
+        f"  a first guess: {between}; 0% contradict the target",
+        "  doubt: it looked for 1 s, and a reading is of a minute: all are of the same",
+        "  doubt: only 8 readings: let it look for longer, or at more pods",
     ]
     policy = parse(yaml.safe_load(manifest))
     (metric,) = policy.metrics
@@ -66,7 +69,26 @@ def test_without_a_histogram_there_is_nothing_to_suggest_and_the_hint_says_where
 ) -> None:
     arguments = [DEPLOYMENT, "--adapter", url, "--for", "1s", "--first-token", "1s"]
     assert command.run(arguments) == 2
-    assert "docs/engines.md" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no pod had requests in flight and a first token: idle: " in told
+    assert "llm_inference_time_to_first_token_seconds: its source does not read this" in told
+    assert "docs/engines.md" in told
+
+
+def test_the_servers_that_the_hint_names_are_those_whose_pages_tell_it() -> None:
+    names = {"vllm": "vLLM", "sglang": "SGLang", "tgi": "TGI", "trtllm": "TensorRT-LLM"}
+    names |= {"lmdeploy": "LMDeploy", "ray": "Ray Serve LLM", "nim": "NIM", "dynamo": "Dynamo"}
+    histograms = {row.kind: set(row.histograms) for row in ROWS if row.kind in names}
+    both, queue_time, first_token = (
+        {names[kind] for kind, found in histograms.items() if found == kinds}
+        for kinds in ({QUEUE_TIME, TTFT}, {QUEUE_TIME}, {TTFT})
+    )
+    hint = command._SERVERS.split(": ", 1)[1]
+    queue, token, _ = hint.split("; ")
+    assert all(name in queue for name in both | queue_time)
+    assert queue_time == {"TGI"}
+    assert all(name in token for name in first_token)
+    assert not any(name in queue for name in first_token)
 
 
 def test_an_unknown_workload_is_an_error_with_a_hint(
@@ -81,4 +103,18 @@ def test_it_looks_again_for_as_long_as_it_is_told(
 ) -> None:
     monkeypatch.setattr(command, "PERIOD_SECONDS", 0.02)
     assert command.run([DEPLOYMENT, "--adapter", url, "--for", "0.3s", "-o", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["suggestion"]["readings"] >= 4
+    found = json.loads(capsys.readouterr().out)["suggestion"]
+    assert (found["readings"], found["heldBelow"], found["beyondAbove"]) == (32, 30.0, 12.0)
+
+
+def test_a_terminal_sees_how_far_it_is(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SHOWN_SECONDS", 0.05)
+    assert command.run([DEPLOYMENT, "--adapter", url, "--for", "0.5s"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert command.run([DEPLOYMENT, "--adapter", url, "--for", "0.5s"]) == 0
+    told = capsys.readouterr().err
+    assert f"Deployment {DEPLOYMENT} is looked at: " in told
+    assert told.endswith("\r\033[K")

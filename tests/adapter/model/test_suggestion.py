@@ -24,6 +24,7 @@ def test_the_target_is_the_highest_load_before_the_objective_is_left() -> None:
     found = suggest(many(24), OBJECTIVE)
     assert (found.target, found.beyond, found.contradicting_ratio) == (24, 15, 0.0)
     assert (found.readings, found.pods, found.lowest, found.highest) == (39, 4, 1.0, 39.0)
+    assert (found.held_below, found.beyond_above) == (25.0, 24.0)
     assert found.doubts == ()
 
 
@@ -42,7 +43,8 @@ def test_while_nothing_is_beyond_the_objective_the_target_is_a_lower_bound() -> 
 def test_where_every_reading_is_beyond_it_there_is_no_target() -> None:
     found = suggest(many(0), OBJECTIVE)
     assert found.target is None
-    assert "left at any load" in found.doubts[0]
+    assert "no load kept the objective" in found.doubts[0]
+    assert (found.held_below, found.beyond_above) == (1.0, None)
 
 
 def test_few_readings_and_those_that_contradict_are_doubted() -> None:
@@ -52,7 +54,13 @@ def test_few_readings_and_those_that_contradict_are_doubted() -> None:
         "only 1 beyond the objective",
     ]
     mixed = readings(*((float(n), 5.0 if n % 2 else 0.1) for n in range(1, 60)))
-    assert any("contradict" in doubt for doubt in suggest(mixed, OBJECTIVE).doubts)
+    assert any("wrong side" in doubt for doubt in suggest(mixed, OBJECTIVE).doubts)
+
+
+def test_less_than_the_minute_of_a_reading_is_one_reading() -> None:
+    (doubt,) = suggest(many(24), OBJECTIVE, 5.0).doubts
+    assert doubt == "it looked for 5 s, and a reading is of a minute: all are of the same"
+    assert suggest(many(24), OBJECTIVE, 60.0).doubts == ()
 
 
 def test_without_a_reading_there_is_nothing_to_suggest() -> None:
@@ -70,5 +78,10 @@ def test_whatever_is_read_the_target_is_one_that_was_seen_and_a_looser_objective
     found = suggest(readings(*pairs), objective)
     assert found.target is None or 1 <= found.target <= found.highest
     assert 0.0 <= found.contradicting_ratio <= 1.0
+    for reading in readings(*pairs):
+        late = reading.latency_seconds > objective
+        assert not (late and found.held_below is not None and reading.inflight < found.held_below)
+        if found.beyond_above is not None:
+            assert late or reading.inflight <= found.beyond_above
     looser = suggest(readings(*pairs), 2 * objective)
     assert (looser.target or 0) >= (found.target or 0)
