@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.e2e.adapters import VERSIONS
@@ -13,6 +15,21 @@ Json = dict[str, Any]
 ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 CUSTOM = "custom.metrics.k8s.io"
 EXTERNAL = "external.metrics.k8s.io"
+RESOURCE = "metrics.k8s.io"
+GROUPS = (CUSTOM, EXTERNAL, RESOURCE)
+# The last one is of the informers that the garbage collector and the quotas share.
+CONTROLLERS = re.compile(
+    rb'"username":"system:(serviceaccount:kube-system:namespace-controller'
+    rb"|serviceaccount:kube-system:generic-garbage-collector"
+    rb"|serviceaccount:kube-system:resourcequota-controller"
+    rb'|kube-controller-manager)"'
+)
+DOINGS = {
+    ("namespace-controller", "deletecollection"),
+    ("generic-garbage-collector", "get"),
+    ("resourcequota-controller", "get"),
+    ("kube-controller-manager", "watch"),
+}
 
 
 async def discovery_is_current(
@@ -26,3 +43,30 @@ async def discovery_is_current(
         freshness = {name: version.get("freshness") for name, version in found.items()}
         assert freshness == dict.fromkeys(versions, "Current"), group
         assert all(version["resources"] for version in found.values()), group
+
+
+def controllers_read_discovery_alone(scene: Scene, begin: int) -> None:
+    """Check that none of those that act on whatever can be deleted or listed does so with ours.
+
+    What they ask since that place in the audit log counts; that they do ask is of all of it.
+    """
+    seen, strays = set(), []
+    for at, entry in _asked_by_controllers(scene):
+        name = entry["user"]["username"].rpartition(":")[2]
+        verb, path = entry["verb"], entry["requestURI"].partition("?")[0]
+        seen.add((name, verb))
+        group = path.removeprefix("/apis/").partition("/")[0]
+        if at >= begin and group in GROUPS and (verb, path.count("/")) != ("get", 3):
+            strays.append((name, verb, path))
+    assert strays == []
+    assert seen >= DOINGS
+
+
+def _asked_by_controllers(scene: Scene) -> Iterator[tuple[int, Json]]:
+    """Yield each of their requests with its place in the audit log."""
+    at = 0
+    with scene.controlplane.audit_log.open("rb") as log:
+        for line in log:
+            if CONTROLLERS.search(line):
+                yield at, json.loads(line)
+            at += len(line)

