@@ -56,8 +56,11 @@ async def test_ingresses_external_values_and_views_of_pods_scale_as_the_arithmet
     scene.adapters.arguments = ["--external-enabled", "true"]
     await asyncio.gather(scene.adapters.install(), *(_deploy(scene, name) for name in cases()))
     await _open(scene, "front")
-    for pod in await scene.kubelet.wait_running(scene.namespace, PODS * len(cases())):
-        await scene.kubelet.set_ready(scene.namespace, pod["metadata"]["name"], is_ready=True)
+    pods = await scene.kubelet.wait_running(scene.namespace, PODS * len(cases()))
+    names = {pod["metadata"]["name"] for pod in pods}
+    for name in names:
+        await scene.kubelet.set_ready(scene.namespace, name, is_ready=True)
+    await scene.until_served(PENDING, names)
     await scene.api.until(
         f"{APISERVICES}/{EXTERNAL}",
         lambda found: condition(found, "Available").get("status") == "True",
