@@ -20,6 +20,15 @@ from adapter.model.quantity import parse_milli
 
 Asked = PodsMetric | Total | Resource
 
+# A metric that always can be read, where the rest of an HPA is asked for.
+_SOME: Json = {
+    "type": "Pods",
+    "pods": {
+        "metric": {"name": "some"},
+        "target": {"type": "AverageValue", "averageValue": "1"},
+    },
+}
+
 
 class Workload(msgspec.Struct, frozen=True):
     """What an HPA scales; replicas and selector are those of its scale, asked for and there.
@@ -39,11 +48,12 @@ class Workload(msgspec.Struct, frozen=True):
 class Autoscaler:
     """One HorizontalPodAutoscaler as the API server shows it."""
 
-    def __init__(self, hpa: Json, workload: Workload, policy: Policy) -> None:
+    def __init__(self, hpa: Json, workload: Workload) -> None:
         self.hpa = hpa
         self.workload = workload
-        self.policy = policy
-        told = [(one, _asked(_manifest(hpa), one)) for one in hpa["spec"].get("metrics", [])]
+        manifest = _manifest(hpa)
+        self.policy = _policy(hpa, manifest)
+        told = [(one, _asked(manifest, one)) for one in hpa["spec"].get("metrics", [])]
         self.asked = tuple(asked for _, asked in told if asked is not None)  # in the HPA's order
         self._others = [f"{one['type']} {_name(one)}" for one, asked in told if asked is None]
 
@@ -53,7 +63,7 @@ class Autoscaler:
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
         hpa = await kube.get(path)
         workload = await _workload(kube, namespace, hpa["spec"]["scaleTargetRef"])
-        return cls(hpa, workload, _policy(hpa))
+        return cls(hpa, workload)
 
     def others(self) -> list[str]:
         """Return in words the metrics whose arithmetic is not shown here."""
@@ -132,14 +142,14 @@ def _member(pod: Json) -> Member:
     )
 
 
-def _policy(hpa: Json) -> Policy:
+def _policy(hpa: Json, manifest: Json) -> Policy:
     """Return the HPA's limits and behavior, which hold for each of its metrics; it has none."""
-    manifest = _manifest(hpa)
-    target = {"type": "AverageValue", "averageValue": "1"}
-    some = {"type": "Pods", "pods": {"metric": {"name": "some"}, "target": target}}
-    read = parse({**manifest, "spec": {**manifest["spec"], "metrics": [some]}})
-    lowest = hpa["spec"].get("minReplicas", 1)
-    return msgspec.structs.replace(read, metrics=(), min_replicas=lowest)
+    read = parse(_with(manifest, _SOME))
+    return msgspec.structs.replace(read, metrics=(), min_replicas=hpa["spec"].get("minReplicas", 1))
+
+
+def _with(manifest: Json, metric: Json) -> Json:
+    return {**manifest, "spec": {**manifest["spec"], "metrics": [metric]}}
 
 
 def _asked(manifest: Json, one: Json) -> Asked | None:
@@ -149,21 +159,30 @@ def _asked(manifest: Json, one: Json) -> Asked | None:
 
 def _pods(manifest: Json, one: Json) -> PodsMetric | None:
     try:
-        (metric,) = parse({**manifest, "spec": {**manifest["spec"], "metrics": [one]}}).metrics
+        (metric,) = parse(_with(manifest, one)).metrics
     except SettingsError:
         return None
     return metric if isinstance(metric, PodsMetric) else None
 
 
 def _manifest(hpa: Json) -> Json:
-    """Return the HPA as it is written; that it may go to 0 changes no metric's arithmetic."""
+    """Return the HPA as it is written; that it may go to 0 changes no metric's arithmetic.
+
+    A `behavior` that is not known here, such as a newer API server's, is left out.
+    """
     lowest = max(1, hpa["spec"].get("minReplicas", 1))
-    return {
+    spec = {**hpa["spec"], "minReplicas": lowest}
+    made = {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": hpa["metadata"],
-        "spec": {**hpa["spec"], "minReplicas": lowest},
+        "spec": spec,
     }
+    try:
+        parse(_with(made, _SOME))
+    except SettingsError:
+        spec.pop("behavior", None)
+    return made
 
 
 def _name(metric: Json) -> str:

@@ -22,6 +22,8 @@ STORY = "nvidia_gpu_utilization"  # the metric that the usage is made of
 PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods"
 _PERCENT_OF = 100_000  # thousandths of a request of which one percent is a whole
 
+_NO_VALUE = "metrics.k8s.io has no value of it for any pod (forescale doctor says whose it is)"
+
 Answer = Mapping[str, int] | str
 
 
@@ -49,7 +51,7 @@ def answered(asked: Resource, found: tuple[Use, ...] | str) -> tuple[Metric, Ans
     if isinstance(metric, str):
         return asked.metric, metric
     values = {use.pod: use.usage_milli for use in found if use.usage_milli is not None}
-    return metric, values or "metrics.k8s.io has no value of it for any pod"
+    return metric, values or _NO_VALUE
 
 
 def last_read(asked: Resource, hpa: Json, members: Sequence[Member]) -> tuple[Metric, Answer]:

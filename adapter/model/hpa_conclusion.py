@@ -40,7 +40,7 @@ def conclude(policy: Policy, proposals: Proposals, *, current: int, status: Json
         return f"the HPA has not looked yet; it will ask for {replicas}, because {why}"
     if desired == replicas:
         return f"the HPA asks for {replicas}, because {why}"
-    held = _held(conditions)
+    held = _held(policy, conditions)
     if held:
         return f"the HPA asks for {desired}, because {held}; by these figures {replicas}: {why}"
     last = f"the HPA asked for {desired} when it last looked"
@@ -94,15 +94,26 @@ def _blind(proposals: Proposals) -> str:
     return f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no value" if names else ""
 
 
-def _held(conditions: Mapping[str, Json]) -> str:
+def _held(policy: Policy, conditions: Mapping[str, Json]) -> str:
     """Return why the controller itself says that it stands elsewhere; empty where it does not."""
     active, able = conditions.get("ScalingActive", {}), conditions.get("AbleToScale", {})
     limited = conditions.get("ScalingLimited", {})
-    if able.get("status") == "False" or able.get("reason") in _STABILIZED:
+    if able.get("status") == "False":
         return _words(able)
+    if able.get("reason") in _STABILIZED:
+        return _words(able) + _window(policy, able["reason"])
     if active.get("status") == "False":
         return _words(active)
     return _words(limited) if limited.get("status") == "True" else ""
+
+
+def _window(policy: Policy, reason: str) -> str:
+    """Return how far back wishes count, where the HPA says so and not a flag of the controller."""
+    if policy.behavior is None:
+        return ""
+    rules = policy.behavior.down if reason == "ScaleDownStabilized" else policy.behavior.up
+    seconds = rules.window_seconds
+    return "" if seconds is None else f", by stabilizationWindowSeconds {seconds}"
 
 
 def _words(condition: Json) -> str:

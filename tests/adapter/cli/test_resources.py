@@ -209,6 +209,17 @@ def test_the_tolerance_of_behavior_holds_for_an_hpa_without_pods_metrics_too(
     assert f"  = {INFLIGHT}: 17 in total / 8 per pod -> 3" in found
 
 
+def test_a_behavior_that_is_not_known_here_leaves_the_rest_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster(
+        resource(GPU, 60),
+        pages={PODS: BOTH, USAGE: SERVED},
+        behavior={"scaleUp": {"selectPolicy": "Median"}},
+    )
+    assert f"because {GPU} asks for 3" in told(tmp_path, capsys, cluster)[-1]
+
+
 def test_one_metric_alone_has_no_conclusion(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,6 +165,16 @@ def test_behavior_and_minimum_hold_as_far_as_they_are_known_without_a_memory() -
     assert told == "the HPA asks for 2, because minReplicas is above the 1 that there are"
 
 
+def test_the_window_is_told_where_the_hpa_itself_says_it() -> None:
+    down = Rules((Change(ChangeType.PERCENT, 100, 15),), window_seconds=120)
+    patient = Policy("h", "Deployment/llm", 1, 10, (), Behavior(down=down))
+    told = conclude(patient, (wish("gpu", 1),), current=4, status=status(4, RECENT))
+    assert "(ScaleDownStabilized), by stabilizationWindowSeconds 120; by these figures 1" in told
+    flag = Policy("h", "Deployment/llm", 1, 10, (), SLOW)
+    told = conclude(flag, (wish("gpu", 1),), current=4, status=status(4, RECENT))
+    assert "(ScaleDownStabilized); by these figures 1" in told
+
+
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=1, max_size=4),
     st.integers(1, 14),
