@@ -44,10 +44,3 @@ class Coverage:
         if known.sum() < fewest:
             return None
         return float(enough[known].mean()), float(over[known].mean())
-
-    def lately(self, rung: int, ticks: int) -> float:
-        """Return the mean excess over the newest outcomes, so many at most; 0 of none."""
-        newest = min(ticks, self._next, len(self._enough))
-        rows = np.arange(self._next - newest, self._next) % len(self._enough)
-        over = self._over[rows, rung][np.isfinite(self._enough[rows, rung])]
-        return float(over.mean()) if len(over) else 0.0

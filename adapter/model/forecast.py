@@ -45,7 +45,6 @@ ENOUGH_SECONDS = ENOUGH_TICKS * TICK_SECONDS  # half an hour
 STALE_SECONDS = 3 * TICK_SECONDS
 CHECKED_TICKS = 720  # six hours
 FEWEST_CHECKED = 30  # a quarter of an hour
-DAY_TICKS = 2_880
 SHORT_OF_TAU = 0.15
 # Of a prediction that waits for its outcome: what today's margins and weights do not make again.
 _TOLD = ("upper", "combined", "forecast")
@@ -197,11 +196,6 @@ class Forecaster:
 
     def _miscovered(self, horizon_seconds: float) -> tuple[Doubt, str] | None:
         covered, excess = self.coverage(horizon_seconds) or (1.0, 0.0)
-        if self._ticks < DAY_TICKS:
-            # No expert knows of a rush to come, and among few outcomes a crowd makes the margin: an
-            # hour long three times the present would be served.
-            rung = _rung(horizon_seconds)
-            excess = max(excess, self._coverage.lately(rung, FEWEST_CHECKED))
         if covered < self._tau - SHORT_OF_TAU:
             return Doubt.SHORT, f"only {covered:.0%} of what came was covered"
         if excess > MOST_EXCESS:

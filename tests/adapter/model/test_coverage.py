@@ -40,13 +40,3 @@ def test_a_few_wild_forecasts_do_not_outweigh_the_hours_around_them() -> None:
     covered, excess = found.of(0, 30) or (0.0, 0.0)
     assert covered == 1.0
     assert 0.2 < excess < 0.4
-
-
-def test_the_newest_outcomes_tell_sooner_of_forecasts_that_are_too_high() -> None:
-    found = Coverage(2, 8)
-    assert found.lately(0, 3) == 0.0
-    for forecast in (10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 15.0, 20.0, 10.0):
-        found.add(np.array([forecast, 1.0]), 10.0, np.array([True, False]))
-    assert found.lately(0, 3) == pytest.approx(0.5)
-    assert found.lately(0, 99) == pytest.approx(1.5 / 8)
-    assert found.lately(1, 3) == 0.0
