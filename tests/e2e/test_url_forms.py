@@ -77,24 +77,30 @@ async def two(scene: Scene, tmp_path: Path) -> AsyncIterator[Two]:
     """Both adapters with a value of the same metric for all that has pods."""
     other = Other(scene, tmp_path, *UNLIMITED)
     processes = (_forescale(scene, tmp_path), other.process)
-    for process in processes:
-        process.start()
+    try:
+        for process in processes:
+            process.start()
+        async with aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {await _token(scene)}"},
+            connector=aiohttp.TCPConnector(ssl=False),
+            timeout=TIMEOUT,
+        ) as http:
+            yield await _both(scene, other, http)
+    finally:
+        for process in processes:
+            await asyncio.to_thread(process.stop, timeout_seconds=0.0)
+
+
+async def _both(scene: Scene, other: Other, http: aiohttp.ClientSession) -> Two:
     words = await _furnish(scene)
     await _put(other, words)
-    headers = {"Authorization": f"Bearer {await _token(scene)}"}
-    async with aiohttp.ClientSession(
-        headers=headers, connector=aiohttp.TCPConnector(ssl=False), timeout=TIMEOUT
-    ) as http:
-        here = {"external": METRIC, "EXTERNAL": METRIC.upper(), "key": "workload"}
-        ours = Asked(http, f"https://{ADDRESS}:10250", words | here | {"value": WORKLOAD}, "v1")
-        there = {"external": "my-external-metric", "EXTERNAL": "MY-EXTERNAL-METRIC"}
-        there |= {"key": "foo", "value": "bar"}
-        url = f"https://{test_fallthrough.ADDRESS}:{test_fallthrough.PORT}"
-        await _until_served(ours)
-        theirs = Asked(http, url, words | there, "/v1")
-        yield Two(ours, theirs)
-    for process in processes:
-        await asyncio.to_thread(process.stop, timeout_seconds=0.0)
+    here = {"external": METRIC, "EXTERNAL": METRIC.upper(), "key": "workload", "value": WORKLOAD}
+    there = {"external": "my-external-metric", "EXTERNAL": "MY-EXTERNAL-METRIC"}
+    there |= {"key": "foo", "value": "bar"}
+    ours = Asked(http, f"https://{ADDRESS}:10250", words | here, "v1")
+    url = f"https://{test_fallthrough.ADDRESS}:{test_fallthrough.PORT}"
+    await _until_served(ours)
+    return Two(ours, Asked(http, url, words | there, "/v1"))
 
 
 async def test_every_form_of_url_is_answered_as_the_go_library_does_or_the_table_says_why(
