@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 Json = dict[str, Any]
-Keep = Callable[[Json], Json]
+Keep = Callable[[Json], Json | None]
 
 
 class Event(NamedTuple):
@@ -69,7 +69,7 @@ class Cluster(Protocol):
     ) -> AsyncIterator[Event]:
         """Follow a collection for ever; troubles are logged and retried, never raised.
 
-        `keep` trims each object of a list while its page is parsed.
+        `keep` trims each object of a list while its page is parsed, or drops it: None.
         """
 
 

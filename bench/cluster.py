@@ -12,6 +12,7 @@ import yaml
 
 from bench import pods
 from bench.pods import Sidecar
+from tests.controlplane import netns
 from tests.controlplane.addresses import AddressPool
 from tests.controlplane.api import Api, Json
 from tests.controlplane.cluster import CONTROLLER_MANAGER, ControlPlane
@@ -25,7 +26,9 @@ WRITERS = 16  # requests under way; more wait in the API server
 SIDECAR_PORT = 9401
 
 
-async def furnish(controlplane: ControlPlane, api: Api, sizes: Mapping[str, int]) -> list[Sidecar]:
+async def furnish(
+    controlplane: ControlPlane, api: Api, sizes: Mapping[str, int], network: str = netns.PODS
+) -> list[Sidecar]:
     """Create the adapter's rights, a reader, and so many running pods in each namespace.
 
     The controller manager is stopped: it would end pods whose node is not there.
@@ -37,7 +40,7 @@ async def furnish(controlplane: ControlPlane, api: Api, sizes: Mapping[str, int]
     for name in (*sizes, SYSTEM):
         await api.appears(f"/api/v1/namespaces/{name}/serviceaccounts/default")
     await controlplane.stop_component(CONTROLLER_MANAGER)
-    return await _create_pods(api, sizes)
+    return await _create_pods(api, sizes, AddressPool(network))
 
 
 async def reader_token(controlplane: ControlPlane) -> str:
@@ -66,8 +69,7 @@ async def _make_reader(controlplane: ControlPlane) -> None:
     )
 
 
-async def _create_pods(api: Api, sizes: Mapping[str, int]) -> list[Sidecar]:
-    addresses = AddressPool()
+async def _create_pods(api: Api, sizes: Mapping[str, int], addresses: AddressPool) -> list[Sidecar]:
     planned = [
         pods.of(namespace, number, addresses.take(), SIDECAR_PORT, busy=number % 2 == 0)
         for namespace, count in sizes.items()

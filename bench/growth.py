@@ -56,13 +56,16 @@ async def measure() -> list[Cost]:
             everyone = large.planned(count, NAMESPACES, free_ports(1)[0])
             async with large.running(Path(folder), everyone) as adapter:
                 await asyncio.sleep(SETTLE_SECONDS)
-                costs.append(await _cost(adapter, count))
+                base = f"http://127.0.0.1:{adapter.api_port}"
+                async with aiohttp.ClientSession(base) as http:
+                    costs.append(await cost(adapter, http, count, SECONDS))
     return costs
 
 
-async def _cost(adapter: Large, count: int) -> Cost:
+async def cost(adapter: Large, http: aiohttp.ClientSession, count: int, seconds: float) -> Cost:
+    """Ask for so long and return what that cost, all that ran meanwhile included."""
     spent, began = adapter.processor_seconds(), time.monotonic()
-    await _ask(adapter, began + SECONDS)
+    await _ask(http, began + seconds)
     share = (adapter.processor_seconds() - spent) / (time.monotonic() - began)
     page = await adapter.metrics()
     ages = [histogram.read(page, AGES, part=part).quantile(0.99) for part in ("engine", "gpu")]
@@ -70,18 +73,17 @@ async def _cost(adapter: Large, count: int) -> Cost:
     return Cost(count, share, adapter.resident_mib(), tick, *ages)
 
 
-async def _ask(adapter: Large, end: float) -> None:
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{adapter.api_port}") as http:
-        while time.monotonic() < end:
-            due = time.monotonic() + EVERY_SECONDS
-            for number in range(NAMESPACES):
-                base = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/team-{number:04d}/pods/*"
-                for metric in METRICS:
-                    async with http.get(f"{base}/{metric}?metricLabelSelector=stat=raw") as answer:
-                        if answer.status != 200:
-                            raise RuntimeError(f"{metric}: {answer.status} {await answer.text()}")
-                        await answer.read()
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+async def _ask(http: aiohttp.ClientSession, end: float) -> None:
+    while time.monotonic() < end:
+        due = time.monotonic() + EVERY_SECONDS
+        for number in range(NAMESPACES):
+            base = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/team-{number:04d}/pods/*"
+            for metric in METRICS:
+                async with http.get(f"{base}/{metric}?metricLabelSelector=stat=raw") as answer:
+                    if answer.status != 200:
+                        raise RuntimeError(f"{metric}: {answer.status} {await answer.text()}")
+                    await answer.read()
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 def render(costs: Sequence[Cost], load_before: float) -> str:

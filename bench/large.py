@@ -73,7 +73,7 @@ def planned(count: int, namespaces: int, port: int) -> list[Sidecar]:
 @asynccontextmanager
 async def running(folder: Path, everyone: list[Sidecar]) -> AsyncIterator[Large]:
     """Start the fleet and the adapter; yields when every stream was tried."""
-    _allow_descriptors()
+    allow_descriptors()
     environment = dict(os.environ)
     file = folder / "fleet.json"
     file.write_bytes(msgspec.json.encode(everyone))
@@ -91,7 +91,7 @@ async def running(folder: Path, everyone: list[Sidecar]) -> AsyncIterator[Large]
             await asyncio.sleep(0.1)
         adapter.start()
         large = Large(adapter, api_port, ops_port)
-        await _all_stream(large, len(everyone))
+        await all_stream(large, len(everyone))
         yield large
         adapter.check()
     finally:
@@ -107,12 +107,13 @@ def _written(folder: Path, everyone: list[Sidecar]) -> Path:
     return directory
 
 
-def _allow_descriptors() -> None:
+def allow_descriptors() -> None:
+    """Let this process and those it starts hold a socket for each pod."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(DESCRIPTORS, hard)), hard))
 
 
-async def _all_stream(large: Large, count: int) -> None:
+async def all_stream(large: Large, count: int) -> None:
     """Return when each pod is served. Raises TimeoutError."""
     deadline = time.monotonic() + READY_SECONDS
     wanted = f"forescale_adapter_streams {float(count)}"

@@ -101,10 +101,9 @@ def path_of(kind: Kind) -> str:
     return f"{prefix}{kind.api_version}/{kind.resource}"
 
 
-def _trim(pod: Json) -> Json:
-    """Drop what nobody here reads of an object, before the next one is parsed."""
-    metadata = pod.get("metadata") or {}
+def _trim(pod: Json) -> Json | None:
+    """Drop what nobody here reads of a pod, before the next page is parsed: of most, all of it."""
     if not podjson.concerns(pod):
-        return {"metadata": {key: metadata.get(key) for key in ("namespace", "name")}}
-    metadata.pop("managedFields", None)
+        return None
+    (pod.get("metadata") or {}).pop("managedFields", None)
     return pod

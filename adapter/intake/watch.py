@@ -98,7 +98,7 @@ class Watch:
         while True:
             page = await self._transport.page(self._path, params, self._accepts[0], LIST_SECONDS)
             found = page.get("items") or []
-            items.extend(found if self._keep is None else map(self._keep, found))
+            items.extend(found if self._keep is None else filter(None, map(self._keep, found)))
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 self._version = metadata.get("resourceVersion", "")

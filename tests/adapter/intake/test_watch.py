@@ -58,6 +58,18 @@ async def test_a_long_list_comes_in_pages_and_is_trimmed_on_the_way(
     assert len(pages) == 3
 
 
+async def test_an_object_of_which_nothing_is_kept_is_not_listed(
+    kube: Kube, server: FakeApiServer
+) -> None:
+    for name in ("a", "b", "c"):
+        server.put(CONFIGMAPS, named(name))
+    events = kube.watch(
+        CONFIGMAPS, keep=lambda item: item if item["metadata"]["name"] == "b" else None
+    )
+    async with aclosing(events):
+        assert names(await following(events)) == ["b"]
+
+
 async def test_a_connection_that_breaks_goes_on_where_it_was(
     kube: Kube, server: FakeApiServer
 ) -> None:
