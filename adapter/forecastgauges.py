@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from adapter.model.foreseen import Doubt, Foreseen
 from adapter.model.foresight import workload_of
 from adapter.model.snapshot import TotalKey
-from adapter.telemetry import Metrics
+from adapter.telemetry import Metrics, Once, warn
 
 Labels = tuple[str, str, str, str]
 
@@ -23,6 +23,8 @@ class ForecastGauges:
         }
         self._fallback = metrics.forecast_fallback
         self._without_room = metrics.forecasts_without_room
+        self._failures = metrics.forecast_failures
+        self._once = Once(warn)
         self._reasons: set[tuple[str, str, str, str, str]] = set()
         self._shown: set[tuple[str, Labels]] = set()
         self._told: dict[TotalKey, Foreseen] = {}
@@ -31,6 +33,7 @@ class ForecastGauges:
         """Show these; nothing is done where nothing changed."""
         if foreseen == self._told:
             return
+        self._tell_failures(foreseen)
         self._told = dict(foreseen)
         shown = set()
         for key, one in foreseen.items():
@@ -43,6 +46,16 @@ class ForecastGauges:
             self._gauges[field].remove(*labels)
         self._shown = shown
         self._show_reasons(foreseen)
+
+    def failed(self, what: str, why: str) -> None:
+        """Count a forecast that failed, and tell each reason once."""
+        self._failures.inc()
+        self._once("forecast_failed", what, why, what=what)
+
+    def _tell_failures(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
+        for key, one in foreseen.items():
+            if one.doubt is Doubt.FAILED and self._told.get(key) != one:
+                self.failed(" ".join(_labels(key)), one.why)
 
     def _show_reasons(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
         """Show why the present value is served; of those without room how many there are."""

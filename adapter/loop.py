@@ -144,8 +144,6 @@ class Loop:
             now=now,
             wall=wall,
         )
-        # What is foreseen is an addition: should it fail, the rest is answered all the same.
-        self.snapshot = decided
         self.snapshot = self._foreseen(decided)
         self._count(self.snapshot)
         self._pod_gauges.show(self.snapshot)
@@ -160,8 +158,13 @@ class Loop:
         def horizon(workload: Workload, age_seconds: float) -> Horizon:
             return self.starting.horizon(workload, decided.wall, age_seconds=age_seconds)
 
-        foreseen = self.foresight.look(decided, horizon)
-        self._forecast_gauges.show(foreseen)
+        try:
+            foreseen = self.foresight.look(decided, horizon)
+            self._forecast_gauges.show(foreseen)
+        # A boundary: gauges, starts and what was spent go on where a forecast cannot.
+        except Exception as error:  # noqa: BLE001
+            self._forecast_gauges.failed("all", f"{type(error).__name__}: {error}")
+            return decided
         return dataclasses.replace(decided, foreseen=foreseen) if foreseen else decided
 
     def _hold(self, fleet: Fleet) -> None:

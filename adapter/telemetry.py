@@ -215,6 +215,11 @@ class Metrics:
             [*labels, "reason"],
             registry=self.registry,
         )
+        self.forecast_failures = Counter(
+            "forescale_adapter_forecast_failures_total",
+            "Forecasts that failed by an error of the adapter's own; each begins anew.",
+            registry=self.registry,
+        )
         self.forecasts_without_room = Gauge(
             "forescale_adapter_forecasts_without_room",
             "Demands that ask for a forecast and have none: others are forecast already.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.model.foreseen import Mode
+from adapter.model.hpa_metric import shown
 from adapter.model.prospect import Prospect
 
 
@@ -15,7 +16,7 @@ def lines(prospect: Prospect | None) -> list[str]:
 
 def _lines(prospect: Prospect) -> Iterator[str]:
     figures = (
-        f"present {_figure(prospect.present)}",
+        _present(prospect),
         f"forecast {_figure(prospect.forecast)}",
         f"served {_figure(prospect.served)}",
     )
@@ -27,6 +28,14 @@ def _lines(prospect: Prospect) -> Iterator[str]:
         yield f"  experts: {_experts(prospect, prospect.leader, prospect.weight)}"
     if prospect.covered is not None:
         yield f"  covered: {prospect.covered:.0%} of what came in six hours, meant are 95 %"
+
+
+def _present(prospect: Prospect) -> str:
+    """Return the total that it was made of; the one above is of now."""
+    ago = prospect.seconds_ago
+    return f"present {_figure(prospect.present)}" + (
+        "" if ago is None else f" (the total {ago:.0f} s ago)"
+    )
 
 
 def _reason(prospect: Prospect) -> str:
@@ -47,4 +56,4 @@ def _experts(prospect: Prospect, leader: str, weight: float) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    return "unknown" if value is None else shown(round(1000 * value))

@@ -28,6 +28,7 @@ class Doubt(StrEnum):
     EXCESS = "excess"  # forecasts were far too high
     PINNED = "pinned"  # the GPUs are full: what is asked of them beyond cannot be seen
     NO_ROOM = "no_room"  # others are forecast already
+    FAILED = "failed"  # an error of ours, which is told
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -61,7 +62,8 @@ class Foreseen(msgspec.Struct, frozen=True):
     `value` is the higher figure to go by, None where the present one stays: `why` says why, and
     `doubt` in one word where that is because it is not believed. `predicted` is what was forecast,
     believed or not; `covered` the share of outcomes of the last six hours that were at most their
-    forecast; both are None while too little is known. `present` is None where nobody looks.
+    forecast; both are None while too little is known. `present` is None where nobody looks; it was
+    the total at `at`, in monotonic seconds.
     """
 
     mode: Mode
@@ -73,6 +75,7 @@ class Foreseen(msgspec.Struct, frozen=True):
     why: str
     doubt: Doubt | None = None
     reckoning: Reckoning | None = None
+    at: float | None = None
 
     @property
     def fallback(self) -> str | None:
@@ -86,3 +89,8 @@ class Foreseen(msgspec.Struct, frozen=True):
         if self.mode is not Mode.ACT or self.value is None or milli == 0:
             return milli
         return max(milli, round(1000 * self.value))
+
+
+def nothing(mode: Mode, why: str, doubt: Doubt) -> Foreseen:
+    """Return a total of which nothing is known, not even the present one."""
+    return Foreseen(mode, None, None, None, None, "", f"present value: {why}", doubt)

@@ -21,7 +21,7 @@ from adapter.model.complete import complete_totals
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod, Standing
 from adapter.model.forecast import Forecaster
-from adapter.model.foreseen import CAREFUL, Doubt, Foreseen, Mode
+from adapter.model.foreseen import CAREFUL, Doubt, Foreseen, Mode, nothing
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target, strictest
@@ -98,10 +98,7 @@ class Foresight:
         means = [_mean_of(key) for key in turn if key.metric == _GPU]
         totals = complete_totals(snapshot, (*turn, *means)) if turn else {}
         for key in turn:
-            if totals.get(_mean_of(key), 0.0) >= PINNED_PERCENT:
-                self._pinned(key, totals[key], snapshot, horizons)
-            else:
-                self._turn(key, totals.get(key), snapshot, horizons)
+            self._guarded_turn(key, totals, snapshot, horizons)
         known = {
             key: structs.replace(one.foreseen, mode=mode) if one.foreseen else _UNSEEN[mode]
             for key, (mode, _) in self._wishes.items()
@@ -160,6 +157,21 @@ class Foresight:
         del self._demands[going]
         return True
 
+    def _guarded_turn(
+        self, key: TotalKey, totals: Mapping[TotalKey, float], seen: Snapshot, horizons: Horizons
+    ) -> None:
+        """Give a demand its turn; one that fails begins anew, and no other is touched by it."""
+        try:
+            if totals.get(_mean_of(key), 0.0) >= PINNED_PERCENT:
+                self._pinned(key, totals[key], seen, horizons)
+            else:
+                self._turn(key, totals.get(key), seen, horizons)
+        # A boundary between workloads.
+        except Exception as error:  # noqa: BLE001
+            one, why = self._demands[key], f"{type(error).__name__}: {error}"
+            one.forecaster, what = Forecaster(), f"it failed and begins anew ({why})"
+            one.foreseen = nothing(self._wishes[key][0], what, Doubt.FAILED)
+
     def _turn(
         self, key: TotalKey, total: float | None, snapshot: Snapshot, horizons: Horizons
     ) -> None:
@@ -201,7 +213,7 @@ class Foresight:
         horizon = _ahead(key, horizons).words
         why = f"{'present value' if value is None else 'held'}: {_PINNED}"
         mode, _ = self._wishes[key]
-        one.foreseen = Foreseen(mode, total, value, None, None, horizon, why, Doubt.PINNED)
+        one.foreseen = Foreseen(mode, total, value, None, None, horizon, why, Doubt.PINNED, at=now)
 
     def _taking_turn(self, key: TotalKey, now: float) -> _Demand:
         """Return the demand, which is the last to have its next turn."""
@@ -246,23 +258,19 @@ def _ahead(key: TotalKey, horizons: Horizons) -> Horizon:
     return horizons(workload_of(key), METRICS[key.metric].view.window_seconds / 2)
 
 
+_NO_TOTAL = "there was no total yet that no pod is missing from"
+_UNSEEN = {mode: nothing(mode, _NO_TOTAL, Doubt.YOUNG) for mode in Mode}
+
+
 def _without_room(mode: Mode, *, crowded: bool) -> Foreseen:
     most = f"{MAX_PER_NAMESPACE} of its namespace" if crowded else f"{MAX_DEMANDS} in all"
-    why = f"present value: no room, {most} are forecast already: take the annotation off others"
-    return Foreseen(mode, None, None, None, None, "", why, Doubt.NO_ROOM)
+    why = f"no room, {most} are forecast already: take the annotation off others"
+    return nothing(mode, why, Doubt.NO_ROOM)
 
 
-def _unseen(mode: Mode) -> Foreseen:
-    why = "present value: there was no total yet that no pod is missing from"
-    return Foreseen(mode, None, None, None, None, "", why, Doubt.YOUNG)
-
-
-_UNSEEN = {mode: _unseen(mode) for mode in Mode}
 # By mode, and whether it is its own namespace that has no more.
 _WITHOUT_ROOM = {
-    (mode, crowded): _without_room(mode, crowded=crowded)
-    for mode in Mode
-    for crowded in (True, False)
+    (mode, full): _without_room(mode, crowded=full) for mode in Mode for full in (True, False)
 }
 
 
@@ -284,4 +292,5 @@ def _foreseen(one: _Demand, mode: Mode, ahead: Horizon, clock: float, worth: flo
         published.why,
         published.doubt,
         one.forecaster.reckoning(ahead.seconds),
+        one.at,
     )

@@ -28,7 +28,8 @@ class Prospect(msgspec.Struct, frozen=True, rename="camel"):
 
     `served` is the total that an HPA was told at the moment of the forecast. `weight` is the share,
     of 1, that the leading expert has; `margin_ratio` what the margins made of what the experts
-    expect. None is what is not known yet.
+    expect. `present` is the total that the forecast was made of, `seconds_ago`: every five seconds,
+    and not while a pod is silent. None is what is not known yet.
     """
 
     mode: str
@@ -42,15 +43,16 @@ class Prospect(msgspec.Struct, frozen=True, rename="camel"):
     expected: float | None = None
     margin_ratio: float | None = None
     covered: float | None = None
+    seconds_ago: float | None = None
 
 
 def told(snapshot: Snapshot, key: TotalKey) -> Prospect | None:
     """Return the prospect of an object; None where its demand is not forecast."""
     foreseen = snapshot.foreseen.get(key)
-    return _of(foreseen) if foreseen else None
+    return _of(foreseen, snapshot.at) if foreseen else None
 
 
-def _of(foreseen: Foreseen) -> Prospect:
+def _of(foreseen: Foreseen, now: float) -> Prospect:
     reckoning = foreseen.reckoning
     acting = foreseen.value if foreseen.mode is Mode.ACT else None
     return Prospect(
@@ -65,6 +67,7 @@ def _of(foreseen: Foreseen) -> Prospect:
         expected=reckoning.expected if reckoning else None,
         margin_ratio=reckoning.margin_ratio if reckoning else None,
         covered=foreseen.covered,
+        seconds_ago=None if foreseen.at is None else round(max(0.0, now - foreseen.at), 1),
     )
 
 

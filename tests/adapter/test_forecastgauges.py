@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
 from adapter.model.catalogue import MEAN_15S
-from adapter.model.foreseen import Doubt, Foreseen, Mode
+from adapter.model.foreseen import Doubt, Foreseen, Mode, nothing
 from adapter.model.snapshot import TotalKey
 from adapter.telemetry import Metrics
 
@@ -61,3 +62,20 @@ def test_demands_without_room_are_counted_and_have_no_labels_of_their_own() -> N
     assert metrics.forecast_fallback.collect()[0].samples == []
     gauges.show({})
     assert metrics.registry.get_sample_value(name) == 0
+
+
+def test_a_forecast_that_failed_is_counted_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    gauges = ForecastGauges(metrics)
+    failed = nothing(Mode.ACT, "it failed and begins anew (ValueError: odd)", Doubt.FAILED)
+    young = nothing(Mode.ACT, "too little", Doubt.YOUNG)
+    for one in (failed, failed, young, failed):
+        gauges.show({KEY: one})
+    name = "forescale_adapter_forecast_failures_total"
+    assert metrics.registry.get_sample_value(name) == 2
+    assert caplog.text.count("forecast_failed") == 1
+    assert "ValueError: odd" in str(vars(caplog.records[0])["fields"]["why"])
+    reason = LABELS | {"reason": "failed"}
+    assert metrics.registry.get_sample_value("forescale_adapter_forecast_fallback", reason) == 1

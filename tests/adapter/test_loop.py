@@ -12,6 +12,7 @@ from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Readin
 from adapter.model.catalogue import METRICS, RAW, Stat, View
 from adapter.model.exits import Workload
 from adapter.model.fleet import Exit, Fleet, Memory
+from adapter.model.forecast import Forecaster
 from adapter.model.selector import EVERYTHING
 from adapter.model.sighting import Startup
 from adapter.model.snapshot import Snapshot, TotalKey
@@ -115,6 +116,22 @@ async def test_a_broken_tick_is_told_and_the_loop_goes_on(
             await asyncio.sleep(0.01)
     task.cancel()
     assert "tick_failed" in caplog.text
+
+
+def test_gauges_starts_and_spending_go_on_where_the_foresight_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics, pod = Metrics(), serving_pod("llm-0")
+    loop = Loop(Model(), lambda: Fleet.of([pod], 1), Delivered(), nothing_asked, metrics)
+    loop.foresight.recall("no key", Forecaster())  # type: ignore[arg-type]
+    for n in range(3):
+        loop.tick(START + n / 2, WALL + n / 2)
+    count = metrics.registry.get_sample_value
+    assert count("forescale_adapter_pods", {"standing": "serving"}) == 1.0
+    assert count("forescale_adapter_forecast_failures_total") == 3.0
+    assert loop.snapshot is not None
+    assert loop.snapshot.foreseen == {}
+    assert caplog.text.count("forecast_failed") == 1
 
 
 def test_an_exit_for_want_of_memory_is_counted_for_its_workload() -> None:

@@ -19,12 +19,13 @@ ACTS = Prospect(
     expected=48.0,
     margin_ratio=1.344,
     covered=0.953,
+    seconds_ago=3.2,
 )
 
 
 def test_a_forecast_that_acts_is_told_from_its_figures_to_its_calibration() -> None:
     assert lines(ACTS) == [
-        "  forecast (act): present 33, forecast 64.52, served 64.52",
+        "  forecast (act): present 33 (the total 3 s ago), forecast 64.52, served 64.52",
         "    served is the forecast",
         "    horizon: 279 s: cold start 256 s, HPA sync 15 s, reading 8 s old",
         "    experts: season-ratio leads with 41% of the weight; they expect 48, x 1.34 as margin",
@@ -51,3 +52,10 @@ def test_a_forecast_that_does_not_act_says_why() -> None:
 
 def test_without_a_forecast_there_is_no_section() -> None:
     assert lines(None) == []
+
+
+def test_figures_are_rounded_as_those_of_the_table() -> None:
+    long = structs.replace(ACTS, present=33.26666, forecast=12_345.6789, served=12_345.6789)
+    assert lines(long)[0] == (
+        "  forecast (act): present 33.267 (the total 3 s ago), forecast 12345.679, served 12345.679"
+    )

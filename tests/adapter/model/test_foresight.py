@@ -308,3 +308,24 @@ def test_what_was_missed_is_caught_up_with_of_one_demand_a_look() -> None:
         foresight.recall(key, forecaster)
     counts = [len(looked_at(foresight.look(snapshot, horizon))) for _ in range(3)]
     assert counts == [1, 2, 3]
+
+
+class Broken(Forecaster):
+    """Fails as a learner with a figure that cannot be would."""
+
+    def observe(self, now: float, demand: float | None) -> None:
+        raise ZeroDivisionError(f"{demand} at {now}")
+
+
+def test_a_forecast_that_fails_begins_anew_and_touches_no_other() -> None:
+    world = World(*pods_of(3, "default"))
+    world.say = {name: {"inflight": 20.0} for name in world.pods}
+    first, *_ = wishes(world.pods.values())
+    world.foresight.recall(first, Broken())
+    seen = world.advance(2).foreseen
+    assert [one.doubt for one in seen.values()] == [Doubt.FAILED, Doubt.YOUNG, Doubt.YOUNG]
+    assert "present value: it failed and begins anew (ZeroDivisionError: " in seen[first].why
+    assert [one.present for one in seen.values()] == [None, 20.0, 20.0]
+    seen = world.advance(6).foreseen
+    assert [one.present for one in seen.values()] == [20.0] * 3
+    assert seen[first].why.endswith("of 30 minutes known")
