@@ -50,6 +50,7 @@ def schema() -> Schema:
             podLabels=TEXTS,
             podAnnotations=TEXTS,
             settings={key: value for key, value in settings.items() if key not in named},
+            env=OBJECTS,
             namespace=closed(create=FLAG),
             uninstall=closed(enabled=FLAG),
             monitoring=closed(enabled=FLAG, labels=TEXTS),

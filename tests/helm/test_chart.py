@@ -127,6 +127,14 @@ def test_a_value_that_is_misspelt_or_wrong_is_refused_by_helm_and_named(
     assert words in done.stderr
 
 
+def test_the_adapters_environment_is_what_is_set_beside_what_a_component_sets() -> None:
+    own = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
+    assert "env" not in container(rendered({}))
+    assert container(rendered({"env": [own]}))["env"] == [own]
+    both = container(rendered({"env": [own], "nodeAgent": {"enabled": True}}))["env"]
+    assert [one["name"] for one in both] == ["FORESCALE_ADAPTER_INTAKE_NODE_SOURCES", own["name"]]
+
+
 def test_what_is_set_for_the_pods_is_on_them() -> None:
     digest = "sha256:" + "0" * 64
     found = rendered(
