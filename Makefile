@@ -43,6 +43,7 @@ bench: setup ## the README's figures, peer and ours side by side (ONLY=api)
 
 fuzz: setup ## the property tests, a hundred times as many examples (FUZZ_EXAMPLES=10000 each)
 	@$(PY) tests/controlplane/build.py oracle
+	@ORACLE_CASES=100000 $(PY) -m pytest -q --timeout=0 tests/e2e/test_hpa_oracle.py
 	@HYPOTHESIS_PROFILE=long $(PY) -m pytest -q --timeout=0 tests/e2e/test_reading_oracle.py
 	@HYPOTHESIS_PROFILE=long $(PY) -m pytest -q --timeout=0 tests/adapter tests/sidecar -m "hypothesis and not process"
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from adapter.cli.progress import Progress
 from adapter.cli.replay_options import parser, problems, trace_of
 from adapter.cli.replay_policies import Entry, asked, entries, named
@@ -62,11 +64,11 @@ def _section(chosen: argparse.Namespace, name: str) -> Section:
     sys.stderr.write(_hint(trace))
     workload, notes = workload_of(chosen, trace)
     sys.stderr.write("".join(f"note: {note}\n" for note in notes))
-    scorer = _Scorer(chosen, trace, workload)
+    found = [] if chosen.tune else entries(chosen, workload)
+    scorer = _Scorer(chosen, trace, workload, [one.min_replicas for one in found])
     if chosen.tune:
         _tune(chosen, scorer)
         return Section(trace, workload, (), ())
-    found = entries(chosen, workload)
     played = [_played(scorer, one, f"{at} of {len(found)}") for at, one in enumerate(found, 1)]
     if CLAIRVOYANT in asked(chosen):
         played.append(Played(score_of_bound(workload, scorer.bound), None))
@@ -146,13 +148,22 @@ def _write_page(chosen: argparse.Namespace, text: str) -> None:
 class _Scorer:
     """Plays policies on one trace and scores them against its bound."""
 
-    def __init__(self, chosen: argparse.Namespace, trace: Trace, workload: Workload) -> None:
+    def __init__(
+        self,
+        chosen: argparse.Namespace,
+        trace: Trace,
+        workload: Workload,
+        minima: Sequence[int | None] = (),
+    ) -> None:
         self.trace, self.workload, self._seed = trace, workload, chosen.seed
         self.chain = Chain(delay_seconds=chosen.scrape_delay)
         self._first = round(chosen.score_from / trace.step_seconds)
         if not trace.known[self._first :].any():
             raise SettingsError([f"--score-from {chosen.score_from:g}s leaves nothing to score"])
-        self.bound = bound_of(trace, workload, first_step=self._first)
+        # Who may go lower than the others is bound by no more than that.
+        lowest = min([workload.min_replicas, *(one for one in minima if one is not None)])
+        freest = msgspec.structs.replace(workload, min_replicas=lowest)
+        self.bound = bound_of(trace, freest, first_step=self._first)
 
     def play(self, name: str, autoscaler: Autoscaler, shown: str = "") -> Played:
         trace, workload = self.trace, self.workload

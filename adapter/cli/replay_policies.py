@@ -19,12 +19,16 @@ NAMED = {**POLICIES, **ABLATIONS}
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One policy to play; `named` is empty for a manifest, of which `notes` say what is lost."""
+    """One policy to play; `named` is empty for a manifest, of which `notes` say what is lost.
+
+    `min_replicas` is the manifest's own, None for a named policy, which takes the workload's.
+    """
 
     name: str
     make: Callable[[], Autoscaler]
     named: str = ""
     notes: tuple[str, ...] = ()
+    min_replicas: int | None = None
 
 
 def entries(chosen: argparse.Namespace, workload: Workload) -> list[Entry]:
@@ -95,4 +99,5 @@ def _manifest(flag: str, text: str, workload: Workload, chain: Chain) -> Entry:
         loaded.policy.name,
         lambda: Forescale(loaded.policy, workload, chain, desired=loaded.desired),
         notes=loaded.notes,
+        min_replicas=loaded.policy.min_replicas,
     )

@@ -2,9 +2,10 @@
 
     policy, history, pods, answers, now -> replicas, history, and the arithmetic in words
 
-Its rules hold for metrics of type Pods, for Resource with a utilisation, and for Object and
-External with an AverageValue. Time and memory come in and go out as values, so the same code drives
-the demo, replays a trace and is compared with the real controller.
+Its rules hold for metrics of every type: Pods, Object and External, Resource and ContainerResource
+(but for cpu, which has a rule of its own for pods that start). Time and memory come in and go out
+as values, so the same code drives the demo, replays a trace and is compared with the real
+controller.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from adapter.model import hpa_behavior
 from adapter.model.hpa_behavior import History
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance, propose
-from adapter.model.hpa_policy import Flags, Policy, kind_of
+from adapter.model.hpa_policy import Flags, Policy
 
 # Milli-values by pod name, one milli-value for a total, or the error in words.
 Answer = Mapping[str, int] | int | str
@@ -57,10 +58,10 @@ def reconcile(
     already knows of the scaling.
     """
     known = hpa_behavior.begun(history, current, now)
-    if current == 0:
+    if current == 0 and not _computes_at_zero(policy, history):
         off = "0 replicas: scaling is switched off, whoever set them"
         return Outcome(0, known, (off,), active="ScalingDisabled")
-    if not policy.min_replicas <= current <= policy.max_replicas:
+    if current and not policy.min_replicas <= current <= policy.max_replicas:
         return _into_range(policy, known, current, now)
     pods = tuple(members)
     tolerance = tolerance_of(policy, flags)
@@ -73,6 +74,14 @@ def reconcile(
         why = (*(proposal.why for proposal in proposals), wanted)
         return Outcome(current, known, why, proposals, active=_failure(policy, proposals))
     return _normalised(policy, known, current, wanted, proposals, now=now, flags=flags)
+
+
+def _computes_at_zero(policy: Policy, history: History) -> bool:
+    """Return whether metrics count without pods: where the HPA itself took the last one away.
+
+    (shouldComputeMetricsForZeroReplicas of horizontal.go.)
+    """
+    return bool(history.scaled_to_zero) and (policy.min_replicas != 0 or policy.wakes)
 
 
 def tolerance_of(policy: Policy, flags: Flags) -> Tolerance:
@@ -89,7 +98,7 @@ def _into_range(policy: Policy, history: History, current: int, now: float) -> O
     above = current > policy.max_replicas
     replicas = policy.max_replicas if above else policy.min_replicas
     words = "above maxReplicas" if above else "below minReplicas"
-    after = hpa_behavior.scaled(policy.behavior, history, current, replicas, now)
+    after = hpa_behavior.scaled(policy, history, current, replicas, now)
     return Outcome(replicas, after, (f"{current} is {words} -> {replicas}",))
 
 
@@ -111,7 +120,7 @@ def wanted_of(proposals: Sequence[Proposal | Invalid], current: int) -> int | st
 def _failure(policy: Policy, proposals: Sequence[Proposal | Invalid]) -> str:
     """Return the condition's reason: that of the first metric without a proposal."""
     failed = [isinstance(proposal, Invalid) for proposal in proposals]
-    return f"FailedGet{kind_of(policy.metrics[failed.index(True)])}Metric"
+    return f"FailedGet{policy.metrics[failed.index(True)].kind}Metric"
 
 
 def _normalised(
@@ -132,9 +141,11 @@ def _normalised(
         downscale_window_seconds=flags.downscale_window_seconds,
         now=now,
     )
+    # Behavior's rules know no minReplicas on the way up.
+    replicas = result.replicas if current else max(result.replicas, policy.min_replicas)
     return Outcome(
-        result.replicas,
-        hpa_behavior.scaled(policy.behavior, result.history, current, result.replicas, now),
+        replicas,
+        hpa_behavior.scaled(policy, result.history, current, replicas, now),
         (*(proposal.why for proposal in proposals), *result.why),
         proposals,
         active="ValidMetricFound",

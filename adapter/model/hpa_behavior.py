@@ -36,11 +36,16 @@ class ScaleEvent(msgspec.Struct, frozen=True):
 
 class History(msgspec.Struct, frozen=True):
     """The controller's memory of one autoscaler; empty after its restart. `ups` and `downs` are
-    kept only with `behavior`."""
+    kept only with `behavior`.
+
+    `scaled_to_zero` is the status' condition ScaledToZero, which outlives a restart: whether the
+    last change of replicas took the last pod away; None before any.
+    """
 
     recommendations: tuple[Recommendation, ...] = ()
     ups: tuple[ScaleEvent, ...] = ()
     downs: tuple[ScaleEvent, ...] = ()
+    scaled_to_zero: bool | None = None
 
 
 class Normalised(msgspec.Struct, frozen=True):
@@ -88,11 +93,14 @@ def begun(history: History, current: int, now: float) -> History:
     return msgspec.structs.replace(history, recommendations=(Recommendation(now, current),))
 
 
-def scaled(
-    behavior: Behavior | None, history: History, before: int, after: int, now: float
-) -> History:
+def scaled(policy: Policy, history: History, before: int, after: int, now: float) -> History:
     """Return the history after the object was scaled."""
-    if behavior is None or before == after:
+    if before == after:
+        return history
+    zero = after == 0 and policy.min_replicas == 0 and policy.wakes
+    history = msgspec.structs.replace(history, scaled_to_zero=zero)
+    behavior = policy.behavior
+    if behavior is None:
         return history
     event = ScaleEvent(now, abs(after - before))
     if after > before:

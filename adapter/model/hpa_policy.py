@@ -32,14 +32,19 @@ class Kind(StrEnum):
     OBJECT = "Object"
     EXTERNAL = "External"
     RESOURCE = "Resource"
+    CONTAINER_RESOURCE = "ContainerResource"
 
 
 class PodsMetric(msgspec.Struct, frozen=True):
-    """One metric of type Pods with an AverageValue; `selector` is the metric's, as a query."""
+    """One metric by pod with an AverageValue: of type Pods, or of a resource.
+
+    `selector` is the metric's, as a query.
+    """
 
     name: str
     target_milli: int
     selector: str = ""
+    kind: Kind = Kind.PODS
 
 
 class TotalMetric(msgspec.Struct, frozen=True):
@@ -72,6 +77,7 @@ class ResourceMetric(msgspec.Struct, frozen=True):
     request_milli: int = 1000
     selector: str = ""
     requests_milli: Mapping[str, int] = msgspec.field(default_factory=dict)
+    kind: Kind = Kind.RESOURCE
 
     def requested(self, pods: Iterable[str]) -> dict[str, int]:
         """Return what these pods request, without those that are none."""
@@ -81,13 +87,6 @@ class ResourceMetric(msgspec.Struct, frozen=True):
 
 
 Metric = PodsMetric | TotalMetric | ValueMetric | ResourceMetric
-
-
-def kind_of(metric: Metric) -> Kind:
-    """Return the metric's type as the controller's conditions call it."""
-    if isinstance(metric, TotalMetric | ValueMetric):
-        return metric.kind
-    return Kind.RESOURCE if isinstance(metric, ResourceMetric) else Kind.PODS
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -132,6 +131,11 @@ class Policy(msgspec.Struct, frozen=True):
     behavior: Behavior | None = None
     namespace: str = "default"
 
+    @property
+    def wakes(self) -> bool:
+        """Whether a metric can be read while there are no pods."""
+        return any(isinstance(metric, TotalMetric | ValueMetric) for metric in self.metrics)
+
 
 class Flags(msgspec.Struct, frozen=True):
     """The flags of kube-controller-manager that enter the arithmetic, with their defaults."""
@@ -157,10 +161,12 @@ def parse(
     node.equals("apiVersion", "autoscaling/v2")
     metadata, spec = node.child("metadata"), node.child("spec")
     target = spec.child("scaleTargetRef")
-    lowest = spec.integer("minReplicas", 1, at_least=1)
+    lowest = spec.integer("minReplicas", 1, at_least=0)
     metrics = tuple(_metric(item, kinds, values=values) for item in spec.items("metrics"))
     if not metrics:
         spec.wrong("metrics", f"is empty: name at least one metric of type {' or '.join(kinds)}")
+    if not lowest and not any(isinstance(one, TotalMetric | ValueMetric) for one in metrics):
+        spec.wrong("minReplicas", "is 0: that needs a metric of type Object or External")
     policy = Policy(
         name=metadata.text("name", "hpa"),
         namespace=metadata.text("namespace", "default"),
@@ -180,8 +186,9 @@ def _metric(node: Field, kinds: Collection[Kind], *, values: bool) -> Metric:
     if kind not in kinds:
         node.wrong("type", f"is `{kind}`: use type {' or '.join(kinds)}, as every metric here")
         return PodsMetric("", 1)
-    if kind == Kind.RESOURCE:
-        return _resource(node.child("resource"))
+    if kind in (Kind.RESOURCE, Kind.CONTAINER_RESOURCE):
+        key = "resource" if kind == Kind.RESOURCE else "containerResource"
+        return _resource(node.child(key), Kind(kind))
     found = node.child(kind.lower())
     metric = found.child("metric")
     name, selector = metric.text("name"), _selector(metric.child("selector"))
@@ -207,12 +214,13 @@ def _above_zero(target: Field, field: str, what: str) -> int:
     return milli or 1
 
 
-def _resource(node: Field) -> Metric:
+def _resource(node: Field, kind: Kind) -> Metric:
     name, target = node.text("name"), node.child("target")
     if target.text("type") == "AverageValue":
-        return PodsMetric(name, _average_value(target))
+        return PodsMetric(name, _average_value(target), kind=kind)
     target.equals("type", "Utilization")
-    return ResourceMetric(name, target.integer("averageUtilization", None, at_least=1))
+    percent = target.integer("averageUtilization", None, at_least=1)
+    return ResourceMetric(name, percent, kind=kind)
 
 
 def _selector(node: Field) -> str:

@@ -12,6 +12,7 @@ PERCENTAGES = (1, 50, 80, 100, 150)
 GPU = "nvidia.com/gpu"
 TOLERANCES = ("0", "100m", "0.05", "0.3", "1")
 WINDOWS_SECONDS = (0, 10, 60, 300, 3_600)
+OLD_WISH = [{"age_seconds": 3_700.5, "replicas": 1}]  # without any, things as they are are one
 PERIODS_SECONDS = (10, 30, 60, 600, 1_800)
 
 
@@ -20,16 +21,19 @@ def draw(dice: random.Random) -> dict[str, Any]:
     metrics = [_metric(dice, f"m{n}") for n in range(dice.choice((1, 1, 2, 3)))]
     if dice.random() < 0.15:
         metrics[dice.randrange(len(metrics))] = _resource(dice)
-    lowest = dice.randint(1, 4)
+    lowest = dice.randint(0 if any(map(_lives_alone, metrics)) else 1, 4)
     spec: dict[str, Any] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"},
         "minReplicas": lowest,
-        "maxReplicas": lowest + dice.randint(0, 20),
+        "maxReplicas": max(1, lowest + dice.randint(0, 20)),
         "metrics": metrics,
     }
     if dice.random() < 0.6:
         spec["behavior"] = _behavior(dice)
     pods = _pods(dice)
+    # Nothing to do and no recent wish: or hardly any case would reach 0.
+    quiet = not lowest and dice.random() < 0.3
+    answers = {name_of(m): _answer(dice, m, pods) for m in metrics}
     return {
         "hpa": {
             "apiVersion": "autoscaling/v2",
@@ -39,16 +43,25 @@ def draw(dice: random.Random) -> dict[str, Any]:
         },
         "current": _current(dice, spec),
         "pods": pods,
-        "answers": {name_of(m): _answer(dice, m, pods) for m in metrics},
-        "recommendations": _aged(dice, 0, 25),
+        "answers": {
+            name: {"total": 0} if quiet and "total" in one else one for name, one in answers.items()
+        },
+        "scaled_to_zero": dice.choice((None, True, True, False)),
+        "recommendations": _aged(dice, 0, 25) if not quiet else OLD_WISH,
         "ups": _aged(dice, 1, 6),
         "downs": _aged(dice, 1, 6),
     }
 
 
+def _lives_alone(metric: Mapping[str, Any]) -> bool:
+    return metric["type"] in ("Object", "External")
+
+
 def _metric(dice: random.Random, name: str) -> dict[str, Any]:
-    target = {"type": "AverageValue", "averageValue": dice.choice(TARGETS)}
     kind = dice.choice(("Pods", "Pods", "Pods", "Pods", "Object", "External"))
+    target = {"type": "AverageValue", "averageValue": dice.choice(TARGETS)}
+    if kind != "Pods" and dice.random() < 0.4:
+        target = {"type": "Value", "value": dice.choice(TARGETS)}
     spec: dict[str, Any] = {"metric": {"name": name}, "target": target}
     if kind == "Object":
         spec["describedObject"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
@@ -56,28 +69,34 @@ def _metric(dice: random.Random, name: str) -> dict[str, Any]:
 
 
 def _resource(dice: random.Random) -> dict[str, Any]:
-    target = {"type": "Utilization", "averageUtilization": dice.choice(PERCENTAGES)}
+    target: dict[str, Any] = {"type": "Utilization", "averageUtilization": dice.choice(PERCENTAGES)}
+    if dice.random() < 0.3:
+        target = {"type": "AverageValue", "averageValue": dice.choice(TARGETS)}
+    if dice.random() < 0.3:
+        source = {"name": GPU, "container": "model", "target": target}
+        return {"type": "ContainerResource", "containerResource": source}
     return {"type": "Resource", "resource": {"name": GPU, "target": target}}
 
 
 def name_of(metric: Mapping[str, Any]) -> str:
     """Return the name by which the metric's answer is found."""
-    if metric["type"] == "Resource":
-        return str(metric["resource"]["name"])
+    if "Resource" in metric["type"]:
+        return GPU
     return str(metric[metric["type"].lower()]["metric"]["name"])
 
 
 def _target_milli(metric: Mapping[str, Any]) -> int:
-    if metric["type"] == "Resource":
-        return int(metric["resource"]["target"]["averageUtilization"]) * 10
-    value = metric[metric["type"].lower()]["target"]["averageValue"]
+    source = metric[metric["type"][0].lower() + metric["type"][1:]]
+    if source["target"]["type"] == "Utilization":
+        return int(source["target"]["averageUtilization"]) * 10
+    value = source["target"].get("averageValue") or source["target"]["value"]
     known = {"1": 1_000, "5": 5_000, "80": 80_000}
     return known.get(value) or int(value.removesuffix("m"))
 
 
 def _current(dice: random.Random, spec: Mapping[str, Any]) -> int:
-    if dice.random() < 0.1:
-        return dice.randint(0, 30)
+    if dice.random() < 0.15:
+        return dice.choice((0, dice.randint(0, 30)))
     return dice.randint(spec["minReplicas"], spec["maxReplicas"])
 
 
@@ -88,6 +107,7 @@ def _pods(dice: random.Random) -> list[dict[str, Any]]:
             "name": f"pod-{n}",
             "phase": dice.choice(PHASES),
             "terminating": dice.random() < 0.1,
+            "ready": dice.random() < 0.8,
         }
         for n in range(count)
     ]

@@ -238,3 +238,34 @@ def test_beyond_the_room_starts_take_longer_and_more_requests_are_late(
     pool = ("--room", "5", "--node-wait", "5m")
     late = [replayed(capsys, *given, *more)[0]["late_ratio"] for more in ((), pool)]
     assert late[0] < late[1]
+
+
+ZERO = """\
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: to-zero}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: llm}
+  minReplicas: 0
+  maxReplicas: 20
+  metrics:
+  - type: External
+    external:
+      metric: {name: llm_inference_arrival_rate}
+      target: {type: AverageValue, averageValue: "1"}
+"""
+
+
+def test_an_hpa_that_goes_to_zero_sleeps_and_wakes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet, manifest = tmp_path / "quiet.csv", tmp_path / "zero.yaml"
+    manifest.write_text(ZERO)
+    busy = {*range(60), *range(300, 360)}  # of an hour the first and the last ten minutes
+    rows = [f"{10 * at},{30 if at in busy else 0}" for at in range(360)]
+    quiet.write_text("\n".join(["t,requests", *rows]) + "\n")
+    given = (str(quiet), "--hpa", str(manifest), "--pod-rate", "1", "--cold-start", "60s")
+    (found,) = replayed(capsys, *given)
+    # Four pods at most; of the forty quiet minutes it sleeps all but those of the stabilisation.
+    assert found["oracle_gpu_hours"] < found["gpu_hours"] < 4 * (30 / 60)
+    assert 0.0 < found["late_ratio"] <= 0.5  # who wakes it waits for its cold start

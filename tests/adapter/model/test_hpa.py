@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.model.hpa import Answer, Outcome, reconcile, tolerance_of
 from adapter.model.hpa_behavior import History, Recommendation, ScaleEvent
 from adapter.model.hpa_metric import Invalid, Member, Proposal, Tolerance
-from adapter.model.hpa_policy import Behavior, Flags, PodsMetric, Policy, Rules
+from adapter.model.hpa_policy import Behavior, Flags, PodsMetric, Policy, Rules, TotalMetric
 
 PENDING = PodsMetric("pending", 5_000)
 BUSY = PodsMetric("busy", 80_000)
@@ -97,6 +98,32 @@ def test_being_brought_back_counts_against_the_scaling_policies() -> None:
 def test_a_workload_at_zero_is_left_alone() -> None:
     found = sync(0, each(1, 9_000), each(1, 9_000), members=[])
     assert (found.replicas, found.active) == (0, "ScalingDisabled")
+
+
+QUEUE = TotalMetric("queue", 5_000)
+TO_ZERO = Policy("hpa", "Deployment/d", 0, 10, (QUEUE,))
+IDLE = History((Recommendation(0.0, 1),))
+
+
+def test_who_went_to_zero_by_itself_wakes_by_itself() -> None:
+    asleep = sync(1, 0, policy=TO_ZERO, history=IDLE)
+    assert (asleep.replicas, asleep.history.scaled_to_zero) == (0, True)
+    still = sync(0, 0, policy=TO_ZERO, history=asleep.history, members=[])
+    assert (still.replicas, still.active) == (0, "ValidMetricFound")
+    awake = sync(0, 12_000, policy=TO_ZERO, history=still.history, members=[])
+    assert (awake.replicas, awake.history.scaled_to_zero) == (3, False)
+
+
+def test_who_was_sent_to_zero_by_somebody_else_stays_there() -> None:
+    for known in (History(), History(scaled_to_zero=False)):
+        found = sync(0, 12_000, policy=TO_ZERO, history=known, members=[])
+        assert (found.replicas, found.active) == (0, "ScalingDisabled")
+
+
+def test_a_raised_minimum_wakes_it_at_once() -> None:
+    raised = msgspec.structs.replace(TO_ZERO, min_replicas=2, behavior=Behavior())
+    found = sync(0, 0, policy=raised, history=History(scaled_to_zero=True), members=[])
+    assert found.replicas == 2
 
 
 def test_a_controller_that_just_started_does_not_scale_down_at_once() -> None:

@@ -89,7 +89,7 @@ class TestWithoutBehavior:
         assert found.history == wishes((100, 9), (1_000, 3), (900, 4))
 
     def test_no_scale_event_is_remembered(self) -> None:
-        assert scaled(None, History(), 1, 5, 10.0) == History()
+        assert scaled(policy(), History(), 1, 5, 10.0) == History(scaled_to_zero=False)
 
 
 WINDOWED = Behavior(
@@ -212,23 +212,23 @@ class TestRateWithBehavior:
 
 
 class TestScaleEvents:
-    rules = Behavior(up=Rules((PODS_2, Change(ChangeType.PODS, 1, 600))))
+    policy = policy(Behavior(up=Rules((PODS_2, Change(ChangeType.PODS, 1, 600)))))
 
     def test_each_direction_is_remembered_as_a_positive_change(self) -> None:
-        history = scaled(self.rules, History(), 2, 5, 10.0)
-        history = scaled(self.rules, history, 5, 4, 20.0)
-        assert history == History(ups=events((10, 3)), downs=events((20, 1)))
+        history = scaled(self.policy, History(), 2, 5, 10.0)
+        history = scaled(self.policy, history, 5, 4, 20.0)
+        assert (history.ups, history.downs) == (events((10, 3)), events((20, 1)))
 
     def test_no_change_is_no_event(self) -> None:
-        assert scaled(self.rules, History(), 3, 3, 10.0) == History()
+        assert scaled(self.policy, History(), 3, 3, 10.0) == History()
 
     def test_an_event_older_than_the_longest_period_makes_room(self) -> None:
         history = History(ups=events((0, 1), (100, 2), (900, 3)))
-        assert scaled(self.rules, history, 1, 5, 1_000.0).ups == events(
+        assert scaled(self.policy, history, 1, 5, 1_000.0).ups == events(
             (0, 1), (1_000, 4), (900, 3)
         )
         kept = History(ups=events((450, 1)))
-        assert scaled(self.rules, kept, 1, 5, 1_000.0).ups == events((450, 1), (1_000, 4))
+        assert scaled(self.policy, kept, 1, 5, 1_000.0).ups == events((450, 1), (1_000, 4))
 
 
 def test_a_history_begins_once_with_things_as_they_are() -> None:

@@ -174,9 +174,8 @@ def test_every_problem_is_named_at_once_with_its_field_and_fix() -> None:
 
 
 def test_zero_min_replicas_is_refused_since_pods_metrics_cannot_wake_a_workload() -> None:
-    assert any(
-        problem.startswith("spec.minReplicas is `0`")
-        for problem in problems(manifest(minReplicas=0))
+    assert problems(manifest(minReplicas=0)) == (
+        "spec.minReplicas is 0: that needs a metric of type Object or External",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapter.errors import SettingsError
@@ -124,7 +125,7 @@ def test_the_condition_names_the_kind_of_the_metric_that_failed(
     assert (found.replicas, found.active) == (2, reason)
 
 
-def manifest(*metrics: dict[str, Any]) -> dict[str, Any]:
+def manifest(*metrics: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -132,6 +133,7 @@ def manifest(*metrics: dict[str, Any]) -> dict[str, Any]:
             "scaleTargetRef": {"kind": "Deployment", "name": "llm"},
             "maxReplicas": 10,
             "metrics": list(metrics),
+            **spec,
         },
     }
 
@@ -153,16 +155,26 @@ def test_every_kind_of_metric_is_read_where_it_is_wanted() -> None:
             },
         },
         {"type": "Resource", "resource": {"name": "nvidia.com/gpu", "target": average("800m")}},
+        {
+            "type": "ContainerResource",
+            "containerResource": {
+                "name": "nvidia.com/gpu",
+                "container": "llm",
+                "target": {"type": "Utilization", "averageUtilization": 80},
+            },
+        },
+        minReplicas=0,
     )
     assert parse(given, tuple(Kind)).metrics == (
         TotalMetric("queue", 5_000, "workload=llm", Kind.EXTERNAL),
         TotalMetric("queue", 5_000, "workload=llm", Kind.OBJECT),
         GPU,
-        PodsMetric("nvidia.com/gpu", 800),
+        PodsMetric("nvidia.com/gpu", 800, kind=Kind.RESOURCE),
+        msgspec.structs.replace(GPU, kind=Kind.CONTAINER_RESOURCE),
     )
     with pytest.raises(SettingsError) as caught:
         parse(given)
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 6
 
 
 def test_a_target_of_type_value_is_refused_unless_it_is_wanted() -> None:

@@ -21,6 +21,8 @@ type Case struct {
 	Recommendations []Aged                                `json:"recommendations"`
 	Ups             []Aged                                `json:"ups"`
 	Downs           []Aged                                `json:"downs"`
+	// The status' condition ScaledToZero as the last sync left it; without it there is none.
+	ScaledToZero *bool `json:"scaled_to_zero"`
 }
 
 // Pod is what the calculator looks at.
@@ -28,6 +30,7 @@ type Pod struct {
 	Name        string `json:"name"`
 	Phase       string `json:"phase"`
 	Terminating bool   `json:"terminating"`
+	Ready       bool   `json:"ready"`
 }
 
 // Answer is a metric's values in thousandths by pod, its total in thousandths, or its error.

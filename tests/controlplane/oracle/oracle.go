@@ -58,6 +58,10 @@ func (o *oracle) decide(asked *Case) Decision {
 	hpa := &asked.HPA
 	hpa.Name, hpa.Namespace = "hpa", namespace
 	defaults.SetDefaults_HorizontalPodAutoscaler(hpa)
+	if asked.ScaledToZero != nil {
+		status := map[bool]corev1.ConditionStatus{true: corev1.ConditionTrue, false: corev1.ConditionFalse}[*asked.ScaledToZero]
+		hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScaledToZero, Status: status, Reason: "Before"}}
+	}
 	o.world.begin(asked)
 	o.replacePods(asked.Pods)
 	now := time.Now()
@@ -82,6 +86,9 @@ func (o *oracle) replacePods(pods []Pod) {
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: namespace, Labels: map[string]string{"app": appLabel}},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "model", Resources: oneGPU}}},
 			Status:     corev1.PodStatus{Phase: corev1.PodPhase(pod.Phase)},
+		}
+		if pod.Ready {
+			object.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		}
 		if pod.Terminating {
 			object.DeletionTimestamp = &metav1.Time{Time: time.Now()}

@@ -103,17 +103,28 @@ func (s statuses) UpdateStatus(_ context.Context, hpa *autoscalingv2.HorizontalP
 		if metric.Pods != nil {
 			s.world.usages[metric.Pods.Metric.Name] = metric.Pods.Current.AverageValue.MilliValue()
 		}
+		if metric.ContainerResource != nil {
+			s.world.usages[string(metric.ContainerResource.Name)] = metric.ContainerResource.Current.AverageValue.MilliValue()
+		}
 		if metric.Resource != nil {
 			s.world.usages[string(metric.Resource.Name)] = metric.Resource.Current.AverageValue.MilliValue()
 		}
 		if metric.Object != nil {
-			s.world.usages[metric.Object.Metric.Name] = metric.Object.Current.AverageValue.MilliValue()
+			s.world.usages[metric.Object.Metric.Name] = shown(metric.Object.Current)
 		}
 		if metric.External != nil {
-			s.world.usages[metric.External.Metric.Name] = metric.External.Current.AverageValue.MilliValue()
+			s.world.usages[metric.External.Metric.Name] = shown(metric.External.Current)
 		}
 	}
 	return hpa, nil
+}
+
+// shown is what a status has of an object's or an external metric: the average, or the figure itself.
+func shown(current autoscalingv2.MetricValueStatus) int64 {
+	if current.Value != nil {
+		return current.Value.MilliValue()
+	}
+	return current.AverageValue.MilliValue()
 }
 
 // Events is asked for once, by the constructor; the recorder that would use it is replaced.
