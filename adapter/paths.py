@@ -17,17 +17,23 @@ def missing(settings: Settings) -> list[str]:
         "coldStart.folder": settings.cold_start.folder,
         "tls.folder": settings.tls.folder,
     }
+    mounted: dict[str, tuple[str, tuple[str, ...]]] = {}
+    mounted["tls.folder"] = (settings.tls.folder, ("tls.crt", "tls.key"))
+    if settings.keda.enabled:
+        folders["keda.tlsFolder"] = settings.keda.tls_folder
+        mounted["keda.tlsFolder"] = (settings.keda.tls_folder, ("tls.crt", "tls.key", "ca.crt"))
     found = [
         f"{key}: {path} is no directory here: {_HERE}"
         for key, path in folders.items()
         if path and not Path(path).is_dir()
     ]
-    if (folder := settings.tls.folder) and Path(folder).is_dir():
-        found += [
-            f"tls.folder: {folder} has no {name}: mount a certificate there"
-            for name in ("tls.crt", "tls.key")
-            if not Path(folder, name).is_file()
-        ]
+    found += [
+        f"{key}: {folder} has no {name}: mount a certificate there"
+        for key, (folder, names) in mounted.items()
+        if folder and Path(folder).is_dir()
+        for name in names
+        if not Path(folder, name).is_file()
+    ]
     if settings.kubeconfig and not Path(settings.kubeconfig).is_file():
         found.append(f"kubeconfig: {settings.kubeconfig} is no file here: {_HERE}")
     return found

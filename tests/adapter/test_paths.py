@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from adapter.paths import absent, missing
-from adapter.settings import Prometheus, Settings, Tls
+from adapter.settings import Keda, Prometheus, Settings, Tls
 
 
 def test_what_is_there_and_what_is_not_named_is_no_problem(tmp_path: Path) -> None:
@@ -30,6 +30,18 @@ def test_a_folder_without_a_certificate_is_told_file_by_file(tmp_path: Path) -> 
     for name in ("tls.crt", "tls.key"):
         (tmp_path / name).write_text("")
     assert missing(settings) == []
+
+
+def test_kedas_folder_is_looked_at_where_keda_is_served_and_has_a_ca_too(tmp_path: Path) -> None:
+    settings = replace(Settings(), keda=Keda(tls_folder=str(tmp_path)))
+    assert missing(settings) == []
+    settings = replace(settings, keda=Keda(enabled=True, tls_folder=str(tmp_path)))
+    told = missing(settings)
+    assert [words.split(" has no ")[0].split(":")[0] for words in told] == ["keda.tlsFolder"] * 3
+    assert "has no ca.crt" in told[2]
+    settings = replace(settings, keda=Keda(enabled=True, tls_folder=str(tmp_path / "gone")))
+    (only,) = missing(settings)
+    assert only.startswith("keda.tlsFolder: ")
 
 
 def test_a_token_may_be_mounted_later(tmp_path: Path) -> None:

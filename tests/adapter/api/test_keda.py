@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -172,6 +173,18 @@ async def test_an_update_of_targets_is_not_offered_so_that_keda_asks_for_them(
 ) -> None:
     asked = client.ask("StreamMetricSpec", client.reference(), client.v1.GetMetricSpecResponse)
     assert (await refusal(asked))[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_every_method_of_the_page_is_served(client: Client) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    section = page.partition("## KEDA's external scaler")[2].partition("\n## ")[0]
+    methods = re.findall(r"(?m)^\| `(\w+)` \| ", section)
+    assert len(methods) == 4
+    for method in methods:
+        answer = client.v1.IsActiveResponse
+        asked = client.ask(method, b"\x0a\xff", answer)
+        code, words = await refusal(asked)
+        assert (code, "breaks off" in words) == (grpc.StatusCode.INVALID_ARGUMENT, True), method
 
 
 async def test_a_request_beyond_the_limit_is_refused_unread(client: Client) -> None:
