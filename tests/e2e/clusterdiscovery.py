@@ -25,7 +25,6 @@ CONTROLLERS = re.compile(
     rb'|kube-controller-manager)"'
 )
 DOINGS = {
-    ("namespace-controller", "deletecollection"),
     ("generic-garbage-collector", "get"),
     ("resourcequota-controller", "get"),
     ("kube-controller-manager", "watch"),
@@ -45,10 +44,11 @@ async def discovery_is_current(
         assert all(version["resources"] for version in found.values()), group
 
 
-def controllers_read_discovery_alone(scene: Scene, begin: int) -> None:
+def controllers_read_discovery_alone(scene: Scene, begin: int) -> set[tuple[str, str]]:
     """Check that none of those that act on whatever can be deleted or listed does so with ours.
 
-    What they ask since that place in the audit log counts; that they do ask is of all of it.
+    What they ask since that place in the audit log counts; that they do ask is of all of it:
+    who asked in which way is returned.
     """
     seen, strays = set(), []
     for at, entry in _asked_by_controllers(scene):
@@ -60,6 +60,7 @@ def controllers_read_discovery_alone(scene: Scene, begin: int) -> None:
             strays.append((name, verb, path))
     assert strays == []
     assert seen >= DOINGS
+    return seen
 
 
 def _asked_by_controllers(scene: Scene) -> Iterator[tuple[int, Json]]:

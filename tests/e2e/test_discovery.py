@@ -43,7 +43,8 @@ async def test_controllers_read_discovery_alone_and_go_on_whatever_of_it_is_down
         pod.model.kill()
     assert await delete_a_namespace(scene) < 15
     await a_namespace_waits_for_the_adapter_and_no_longer(scene)
-    controllers_read_discovery_alone(scene, begin)
+    seen = controllers_read_discovery_alone(scene, begin)
+    assert ("namespace-controller", "deletecollection") in seen
 
 
 def is_available(found: Json) -> bool:
