@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 56, 16, 24, 32
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 336, 56, 56, 24, 48
+ABOVE, BELOW = -8.0, 18.0  # where a figure stands beside its dot
 INK, GRID, CORE, MEMORY = "#333", "#ddd", "#0b6e4f", "#b3541e"
 LEAST, MOST = 0.1, 1000.0  # of both figures
 
@@ -13,14 +14,20 @@ LEAST, MOST = 0.1, 1000.0  # of both figures
 def svg(pods: Sequence[int], core_percent: Sequence[float], resident_mib: Sequence[float]) -> str:
     """Return the plot; all sequences are as long as `pods`, which are in order and above 0."""
     lines = (
-        _line(pods, core_percent, CORE, "% of a core"),
-        _line(pods, resident_mib, MEMORY, "MiB"),
+        _line(pods, core_percent, CORE, "% of a core", BELOW),
+        _line(pods, resident_mib, MEMORY, "MiB", ABOVE),
     )
     grid = [_level(10.0**power) for power in range(-1, 4)]
     ticks = [
-        f'<text x="{_x(count, pods):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{count:,}</text>'
+        f'<text x="{_x(count, pods):.1f}" y="{HEIGHT - BOTTOM + 18}"'
+        f' text-anchor="middle">{count:,}</text>'
         for count in pods
     ]
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    ticks.append(
+        f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">'
+        "pods that stream to one replica</text>"
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         f' font-family="sans-serif" font-size="12" fill="{INK}">'
@@ -30,15 +37,24 @@ def svg(pods: Sequence[int], core_percent: Sequence[float], resident_mib: Sequen
     )
 
 
-def _line(pods: Sequence[int], values: Sequence[float], colour: str, label: str) -> str:
+def _line(
+    pods: Sequence[int], values: Sequence[float], colour: str, unit: str, beside: float
+) -> str:
     places = [(_x(n, pods), _y(value)) for n, value in zip(pods, values, strict=True)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places)
-    x, y = places[-1]
+    shown = [f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in values]
+    shown[0] += f" {unit}"
+    figures = "".join(
+        f'<text x="{x:.1f}" y="{y + beside:.1f}" text-anchor="{anchor}" fill="{colour}">'
+        f"{text}</text>"
+        for (x, y), text, anchor in zip(
+            places, shown, ("start", *("middle",) * (len(shown) - 1)), strict=True
+        )
+    )
     return (
-        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
-        f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="end" fill="{colour}">'
-        f"{values[-1]:.0f} {label}</text>"
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        f"{dots}{figures}"
     )
 
 

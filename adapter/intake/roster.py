@@ -37,6 +37,7 @@ class Roster:
         self._listed = False
         self._dirty = False
         self._moved = False  # what pods are completed with is another
+        self._looked_up: set[tuple[str, ObjectKey]] = set()  # parents of pods, there or not
         self._versions: tuple[int, ...] = ()
         self._once = Once(warn)
 
@@ -80,17 +81,30 @@ class Roster:
         """
         if not self._listed:
             return self._fleet
-        versions = tuple(shelf.version for shelf in self.parents.values())
-        versions += self.backends.versions()
+        versions = self.backends.versions()
+        self._moved |= self._parents_moved()
         if self._dirty or self._moved or versions != self._versions:
-            known = {} if self._moved or versions != self._versions else self._resolved
-            self._resolved = self._completed(known)
+            if self._moved:
+                self._looked_up.clear()
+            self._resolved = self._completed({} if self._moved else self._resolved)
             pods = (complete for _, complete in self._resolved.values())
             version, chosen = self._fleet.version + 1, self.backends.selectors()
             self._fleet = Fleet.of(pods, version, chosen, self._allocations.nodes())
             self._dirty = self._moved = False
             self._versions = versions
         return self._fleet
+
+    def _parents_moved(self) -> bool:
+        """Return whether a parent of one of the pods has changed.
+
+        Most ReplicaSets of a cluster are strangers' and come and go all day: to complete 10,000
+        pods anew for each took 0.2 s.
+        """
+        moved = False
+        for kind, shelf in self.parents.items():
+            moved |= any((kind.qualified, key) in self._looked_up for key in shelf.changed)
+            shelf.changed.clear()
+        return moved
 
     def _completed(
         self, known: Mapping[ObjectKey, tuple[Pod, Pod]]
@@ -107,6 +121,7 @@ class Roster:
         return found
 
     def _owner_of(self, namespace: str, owner: Owner) -> Owner | None:
+        self._looked_up.add((owner.kind, (namespace, owner.name)))
         return self._above.get(owner.kind, {}).get((namespace, owner.name))
 
 

@@ -16,7 +16,8 @@ Kept = TypeVar("Kept")
 class Shelf(Generic[Kept]):
     """Keeps what `read` returns of an object, nothing where that is None.
 
-    An object that cannot be read is told once and left out. `version` changes with what is kept.
+    An object that cannot be read is told once and left out. `version` changes with what is kept;
+    `changed` has the objects of which something else is kept, until its reader clears it.
     """
 
     def __init__(self, kind: str, read: Callable[[Json], Kept | None]) -> None:
@@ -25,6 +26,7 @@ class Shelf(Generic[Kept]):
         self._once = Once(warn)
         self.kept: dict[ObjectKey, Kept] = {}
         self.version = 0
+        self.changed: set[ObjectKey] = set()
 
     def put(self, raw: Json) -> None:
         """Take in a new or changed object."""
@@ -34,19 +36,26 @@ class Shelf(Generic[Kept]):
             self.drop(key)
         elif self.kept.get(key) != found:
             self.kept[key] = found
-            self.version += 1
+            self._change(key)
 
     def drop(self, key: ObjectKey) -> None:
         """Forget a deleted object."""
         if self.kept.pop(key, None) is not None:
-            self.version += 1
+            self._change(key)
 
     def replace(self, raws: Iterable[Json]) -> None:
         """Take a whole list in place of what was known, so that deletions are not missed."""
+        before, changed = dict(self.kept), set(self.changed)
         self.kept.clear()
         self.version += 1
         for raw in raws:
             self.put(raw)
+        known = before.keys() | self.kept.keys()
+        self.changed = changed | {k for k in known if before.get(k) != self.kept.get(k)}
+
+    def _change(self, key: ObjectKey) -> None:
+        self.version += 1
+        self.changed.add(key)
 
     def _readable(self, key: ObjectKey, raw: Json) -> Kept | None:
         try:

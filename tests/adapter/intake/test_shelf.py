@@ -60,3 +60,13 @@ def test_an_object_that_cannot_be_read_is_told_once_and_left_out(
         kept.put(named("a"))
     assert kept.kept == {}
     assert [record.getMessage() for record in caplog.records] == ["object_unreadable"]
+
+
+def test_what_changed_is_named_until_its_reader_clears_it() -> None:
+    kept = shelf()
+    kept.replace([named("a", word="x"), named("b", word="y")])
+    assert kept.changed == {("default", "a"), ("default", "b")}
+    kept.changed.clear()
+    kept.put(named("a", word="x", other=1))
+    kept.replace([named("a", word="x"), named("c", word="z")])
+    assert kept.changed == {("default", "b"), ("default", "c")}
