@@ -44,12 +44,18 @@ class TritonServer:
 
     @classmethod
     def start(
-        cls, host: str, http_port: int, metrics_port: int, service_time_seconds: float = 0.5
+        cls,
+        host: str,
+        http_port: int,
+        metrics_port: int,
+        service_time_seconds: float = 0.5,
+        *,
+        repository: str = "repository",
     ) -> Self:
         """Start a server on both ports of `host`; raise InstallError when none is installed."""
         command = [str(installed() / "bin" / "python"), str(SERVER)]
         command += [f"--host={host}", f"--http-port={http_port}", f"--metrics-port={metrics_port}"]
-        command += [f"--service-time={service_time_seconds}"]
+        command += [f"--service-time={service_time_seconds}", f"--repository={repository}"]
         command += [f"--exit-timeout={EXIT_TIMEOUT_SECONDS}"]
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         process = subprocess.Popen(

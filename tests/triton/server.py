@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent / "repository"
+FOLDER = Path(__file__).resolve().parent
 PR_SET_PDEATHSIG = 1  # prctl(2); kept across the exec
 
 
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--http-port", type=int, default=8000, help="KServe v2 over HTTP")
     parser.add_argument("--metrics-port", type=int, default=8002, help="GET /metrics")
     parser.add_argument(
+        "--repository", default="repository", help="the folder beside this file that has the model"
+    )
+    parser.add_argument(
         "--service-time", type=float, default=0.5, help="seconds that one inference takes"
     )
     parser.add_argument(
@@ -58,7 +61,7 @@ def _command(options: argparse.Namespace, site_packages: Path) -> list[str]:
     server = site_packages / "pytriton" / "tritonserver"
     return [
         str(server / "bin" / "tritonserver"),
-        f"--model-repository={REPOSITORY}",
+        f"--model-repository={FOLDER / options.repository}",
         f"--backend-directory={server / 'backends'}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(os.getpid())}",
         f"--http-address={options.host}",
