@@ -19,6 +19,7 @@ from adapter.model.target import metric_of
 from tests.e2e.adapters import NAMESPACE
 from tests.e2e.scene import Scene
 
+PAST_SECONDS = 12.0  # that pods have had the load by then: a window's step is ten
 TAUGHT_HOURS = 4
 CALM_TICKS = 8  # the last four minutes are as those that are to come
 
@@ -26,13 +27,14 @@ CALM_TICKS = 8  # the last four minutes are as those that are to come
 def restless(usual: float, size: float = 0.06) -> Forecaster:
     """Return what is learnt of hours of a load that goes up and down by a quarter in minutes.
 
-    It ends a moment ago: an adapter that starts now goes on with it.
+    It ends now: an adapter that starts goes on with it, if what the load is until then is in the
+    windows of pods that had it before; else it would not be believed for half an hour.
     """
     dice = np.random.default_rng(1)
     found, level, now = Forecaster(), 0.0, time.time()
-    for number in range(TAUGHT_HOURS * 120, 0, -1):
+    for number in reversed(range(TAUGHT_HOURS * 120)):
         level = 0.95 * level + size * float(dice.standard_normal())
-        demand = usual if number <= CALM_TICKS else usual * math.exp(level)
+        demand = usual if number < CALM_TICKS else usual * math.exp(level)
         found.observe(now - number * TICK_SECONDS, demand)
     return found
 
