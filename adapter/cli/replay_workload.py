@@ -17,6 +17,7 @@ from adapter.replay.trace import Trace
 from adapter.replay.workload import ColdStart, GpuModel, Workload
 
 # Without --pod-rate: ten pods for the mean load, so that whole pods are neither coarse nor fine.
+LONG_SECONDS = 3_600.0  # no answer takes that long: a trace of few requests, and a default
 PODS_IN_THE_MEAN = 10.0
 # The mean request of azure23_code, 8,819 of them: for an engine whose requests nobody described.
 ASSUMED_TOKENS = (2048.0, 28.0)
@@ -78,6 +79,12 @@ def workload_of(chosen: argparse.Namespace, trace: Trace) -> tuple[Workload, lis
         raise SettingsError(["the trace has no requests: say --pod-rate, what one pod serves"])
     found: Workload = msgspec.convert(_named(given), Workload, strict=False)
     _check(found)
+    if found.service_seconds > LONG_SECONDS:
+        notes.append(
+            f"a request is {found.service_seconds / 3600:.1f} h in service: is a pod's rate"
+            f" {found.pod_rate:.2g}/s? Without --pod-rate it is a {PODS_IN_THE_MEAN:g}th of the"
+            " trace's mean"
+        )
     return found, notes
 
 

@@ -25,7 +25,7 @@ _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1d21; --quiet: #6b7280; --line: #d8dce2;
   --load: #9aa3ae; --pods: #2563eb; --ready: #15803d; --late: #dc262680; --ground: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --quiet: #9aa3ae; --line: #33383f;
-  --load: #6b7280; --pods: #60a5fa; --ready: #4ade80; --late: #f8717180; --ground: #14171a; } }
+  --load: #9099a4; --pods: #60a5fa; --ready: #4ade80; --late: #f8717180; --ground: #14171a; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
   max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -44,11 +44,13 @@ circle.curve1 { fill: var(--ready); }
 b.load, b.pods, b.ready, b.late { font-weight: 600; }
 b.load { color: var(--load); } b.pods { color: var(--pods); } b.ready { color: var(--ready); }
 b.late { color: var(--late); }
+@media (max-width: 640px) { table { display: block; overflow-x: auto; } }
 """
 
 _LEGEND = (
     '<p><b class="load">load</b> in full pods, <b class="pods">pods</b> that cost,'
-    ' <b class="ready">pods</b> that serve, <b class="late">late</b> share of requests</p>'
+    ' <b class="ready">pods</b> that serve, <b class="late">late</b> share of requests'
+    " (the whole height is all)</p>"
 )
 
 

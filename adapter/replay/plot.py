@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 
@@ -19,6 +18,7 @@ _GRID_LINES = 4
 _HOURS_FROM_MINUTES = 1
 _DAYS_FROM_HOURS = 48
 _TURNED_FROM = 0.8  # a label further right would be cut
+_ABOVE, _BELOW = 5.0, 14.0  # where a label stands; above the highest points it would be cut
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -32,11 +32,17 @@ class Line(msgspec.Struct, frozen=True):
 
 def thinned(values: Figures, points: int = POINTS) -> Figures:
     """Return the values as the highest of each of at most `points` equal parts: peaks stay."""
-    part = -(-len(values) // points)
-    if part <= 1:
-        return values
-    padded = np.pad(values, (0, -len(values) % part), mode="edge")
-    return np.asarray(padded.reshape(-1, part).max(axis=1))
+    return np.asarray(_parts(values, points).max(axis=1))
+
+
+def averaged(values: Figures, points: int = POINTS) -> Figures:
+    """Return the values as the mean of each of at most `points` equal parts."""
+    return np.asarray(_parts(values, points).mean(axis=1))
+
+
+def _parts(values: Figures, points: int) -> Figures:
+    part = max(1, -(-len(values) // points))
+    return np.pad(values, (0, -len(values) % part), mode="edge").reshape(-1, part)
 
 
 def svg(lines: Sequence[Line], seconds: float, shaded: Figures | None = None) -> str:
@@ -45,7 +51,7 @@ def svg(lines: Sequence[Line], seconds: float, shaded: Figures | None = None) ->
     top = _nice(max((float(line.values.max(initial=0.0)) for line in lines), default=1.0))
     parts = [_grid(top, seconds)]
     if shaded is not None:
-        parts.append(_bars(thinned(shaded)))
+        parts.append(_bars(averaged(shaded)))
     parts += [_polyline(line, top) for line in lines]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
@@ -125,7 +131,7 @@ def scatter(marks: Sequence[Marks], unit: str) -> str:
     """Return the plot of shares, in percent, over figures of a unit."""
     xs, ys = [x for one in marks for x in one.x], [y for one in marks for y in one.y]
     left, right = min(xs) * 0.98, max(xs) * 1.02 or 1.0
-    low = math.floor(min(0.99, *ys) * 100.0) / 100.0
+    low = 1.0 - _GRID_LINES * _nice((1.0 - min(0.99, *ys)) / _GRID_LINES)
     place = [
         (one, [(_x((x - left) / (right - left)), _y((y - low) / (1.0 - low)))
                for x, y in zip(one.x, one.y, strict=True)])
@@ -147,9 +153,8 @@ def _marks(one: Marks, points: Sequence[tuple[float, float]]) -> str:
     x, y = points[-1]
     turned = x > _x(_TURNED_FROM)
     css, x = ("y", x - 6.0) if turned else ("", x + 6.0)
-    return (
-        f'{line}{dots}<text x="{x:.1f}" y="{y - 5.0:.1f}" class="{css}">{escape(one.label)}</text>'
-    )
+    y += _BELOW if y < TOP + _BELOW else -_ABOVE
+    return f'{line}{dots}<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(one.label)}</text>'
 
 
 def _scatter_grid(left: float, right: float, low: float, unit: str) -> str:

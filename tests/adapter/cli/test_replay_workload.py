@@ -41,6 +41,13 @@ def test_without_anything_ten_pods_carry_the_mean() -> None:
     assert notes == []
 
 
+def test_a_default_that_makes_requests_last_for_hours_is_said() -> None:
+    few = trace([0.002] * 60)
+    _, (note,) = workload_of(parser().parse_args(["t.csv"]), few)
+    assert note.startswith("a request is 22.2 h in service: is a pod's rate 0.0002/s?")
+    assert workload_of(parser().parse_args(["t.csv", "--pod-rate", "1"]), few)[1] == []
+
+
 def test_a_file_describes_engine_starts_and_nodes(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text(FILE)
     found, notes = described("--workload", str(tmp_path / "w.yaml"))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable
+
+import pytest
 
 from adapter.model.hpa_policy import PodsMetric, Policy, TotalMetric
 from adapter.model.target import Target
 from adapter.replay.answers import Chain, Desired
 from adapter.replay.autoscaler import Forescale, Hpa
+from adapter.replay.play import play
 from adapter.replay.pods import Pods
+from adapter.replay.policies import POLICIES
 from adapter.replay.seen import Seen
 from tests.adapter.replay.worlds import trace, workload
 
+DAY = 86_400.0
 RATE = TotalMetric("llm_inference_arrival_rate", 2_000)
 FORECAST_RATE = TotalMetric("llm_inference_arrival_rate_forecast", 2_000)
 
@@ -99,3 +106,29 @@ def test_a_queue_asks_for_the_pods_that_drain_it() -> None:
 
 def test_in_a_gap_the_forecast_changes_nothing() -> None:
     assert forescaled([6.0] * 720, unknown=tuple(range(600, 720))) == 3
+
+
+def zero_nights(at: float) -> float:
+    hour = at % DAY / 3600
+    return 20 * (1 - math.cos(2 * math.pi * (hour - 7) / 13)) if 7 < hour < 20 else 0.0
+
+
+def batches(at: float) -> float:
+    return 60.0 if at % 18_000 < 3_600 else 0.0
+
+
+@pytest.mark.parametrize(("rate", "days"), [(zero_nights, 1.4), (batches, 0.6)])
+def test_of_loads_nobody_tuned_it_for_a_forecast_costs_little_or_helps(
+    rate: Callable[[float], float], days: float
+) -> None:
+    step = 15.0
+    rates = [rate(at * step) for at in range(int(days * DAY / step))]
+    load = trace(rates, step_seconds=step)
+    pods = workload(300.0, pod_rate=load.mean_rate / 10, concurrency=16.0)
+    late, hours = [], []
+    for name in ("reactive", "forescale"):
+        outcome = play(load, pods, POLICIES[name][0](pods, 0.9, Chain()))
+        late.append(outcome.waits.late_ratio(pods.late_seconds))
+        hours.append(float(outcome.paid.sum()))
+    assert late[1] <= late[0] + 0.001
+    assert hours[1] <= 1.2 * hours[0] or late[1] < 0.75 * late[0]

@@ -49,6 +49,22 @@ def test_late_requests_are_bars_as_high_as_their_share() -> None:
     assert heights[1] == pytest.approx(2 * heights[0])
 
 
+def test_a_step_in_which_all_are_late_does_not_fill_the_day() -> None:
+    day = np.zeros(17_280)
+    day[::100] = 1.0
+    svg_of_day = svg([Line("pods", day, "pods")], 86_400.0, day)
+    bars = ET.fromstring(svg_of_day).iter("rect")  # noqa: S314
+    assert max(float(bar.attrib["height"]) for bar in bars) < 0.1 * HEIGHT
+
+
+def test_no_label_of_a_point_is_cut_and_the_axis_has_round_figures() -> None:
+    marks = [Marks("best", [1.0], [1.0], "point"), Marks("worst", [9.0], [0.73], "point")]
+    root = ET.fromstring(scatter(marks, "GPU-hours"))  # noqa: S314
+    texts = {one.text: float(one.attrib["y"]) for one in root.iter("text")}
+    assert min(texts.values()) > 10
+    assert {"60 %", "70 %", "80 %", "90 %", "100 %"} <= texts.keys()
+
+
 def test_nothing_at_all_is_drawn_too() -> None:
     assert len(points(drawn(0.0, 0.0))) == 2
 
