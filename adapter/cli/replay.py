@@ -73,7 +73,8 @@ def _section(chosen: argparse.Namespace, name: str) -> Section:
     if CLAIRVOYANT in asked(chosen):
         played.append(Played(score_of_bound(workload, scorer.bound), None))
     names = [one.named for one in found] if chosen.html else []
-    return Section(trace, workload, tuple(played), tuple(curves(names, scorer.at)))
+    drawn = tuple(curves(names, scorer.at))
+    return Section(trace, workload, tuple(played), drawn, chosen.score_from)
 
 
 def _played(scorer: _Scorer, one: Entry, which: str) -> Played:

@@ -36,7 +36,8 @@ p { color: var(--quiet); margin: .2rem 0 1rem; }
 svg { width: 100%; height: auto; }
 polyline { fill: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
 .load { stroke: var(--load); } .pods { stroke: var(--pods); } .ready { stroke: var(--ready); }
-.late { fill: var(--late); } .grid { stroke: var(--line); stroke-width: .5; }
+.late { fill: var(--late); } .veil { fill: var(--ground); opacity: .6; }
+.grid { stroke: var(--line); stroke-width: .5; }
 text { font-size: 11px; fill: var(--quiet); } .y { text-anchor: end; } .x { text-anchor: middle; }
 circle { fill: var(--quiet); } circle.curve0 { fill: var(--pods); }
 circle.curve1 { fill: var(--ready); }
@@ -54,6 +55,9 @@ _LEGEND = (
 )
 
 
+_UNSCORED = "<p>What is pale is played and not scored.</p>"
+
+
 class Played(msgspec.Struct, frozen=True):
     """One policy's score and what came of it; the bound has no outcome."""
 
@@ -62,12 +66,16 @@ class Played(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One trace with what was played on it, and the curves over the target."""
+    """One trace with what was played on it, and the curves over the target.
+
+    What came before `scored_from_seconds` is in the plots and in no figure.
+    """
 
     trace: Trace
     workload: Workload
     played: tuple[Played, ...]
     curves: tuple[Curve, ...]
+    scored_from_seconds: float = 0.0
 
     @property
     def scores(self) -> list[Score]:
@@ -87,12 +95,13 @@ def html(sections: Sequence[Section]) -> str:
 def _section(one: Section) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in report.HEAD)
     rows = "".join(_row(score) for score in one.scores)
-    plots = "".join(_plot(one.trace, one.workload, played) for played in one.played)
+    plots = "".join(_plot(one, played) for played in one.played)
+    unscored = _UNSCORED if one.scored_from_seconds else ""
     return (
         f"<h1>Replay of {escape(one.trace.name)}</h1>"
         f"<p>{escape(report.about(one.trace, one.workload))}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"{_curves(one)}{_LEGEND}{plots}"
+        f"{_curves(one)}{_LEGEND}{unscored}{plots}"
     )
 
 
@@ -128,9 +137,10 @@ def _row(score: Score) -> str:
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in report.row(score))}</tr>"
 
 
-def _plot(trace: Trace, workload: Workload, one: Played) -> str:
+def _plot(section: Section, one: Played) -> str:
     if one.outcome is None:
         return ""
+    trace, workload = section.trace, section.workload
     lines = (
         Line("load", _load(trace, workload), "load"),
         Line("pods", one.outcome.replicas.astype(np.float64), "pods"),
@@ -139,7 +149,8 @@ def _plot(trace: Trace, workload: Workload, one: Played) -> str:
     late = one.outcome.waits.late_by_step(
         len(trace.arrivals), trace.step_seconds, workload.late_seconds
     )
-    return f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late)}"
+    veiled = section.scored_from_seconds / trace.seconds
+    return f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late, veiled)}"
 
 
 def _load(trace: Trace, workload: Workload) -> NDArray[np.float64]:

@@ -45,14 +45,21 @@ def _parts(values: Figures, points: int) -> Figures:
     return np.pad(values, (0, -len(values) % part), mode="edge").reshape(-1, part)
 
 
-def svg(lines: Sequence[Line], seconds: float, shaded: Figures | None = None) -> str:
+def svg(
+    lines: Sequence[Line], seconds: float, shaded: Figures | None = None, veiled_ratio: float = 0.0
+) -> str:
     """Return the plot of series that span the same time; `shaded` [steps] of 0 to 1 is drawn as
-    bars from below: the share of requests that were late."""
+    bars from below: the share of requests that were late. A first part of it can be veiled."""
     top = _nice(max((float(line.values.max(initial=0.0)) for line in lines), default=1.0))
     parts = [_grid(top, seconds)]
     if shaded is not None:
         parts.append(_bars(averaged(shaded)))
     parts += [_polyline(line, top) for line in lines]
+    if veiled_ratio:
+        wide, high = _x(veiled_ratio) - LEFT, _y(0) - TOP
+        parts.append(
+            f'<rect class="veil" x="{LEFT}" y="{TOP}" width="{wide:.1f}" height="{high}"/>'
+        )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{escape(', '.join(line.label for line in lines))}</title>{''.join(parts)}</svg>"

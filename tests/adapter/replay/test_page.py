@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from adapter.replay.answers import Chain
 from adapter.replay.clairvoyant import Clairvoyant
@@ -62,3 +63,14 @@ def test_curves_stand_beside_the_policies_as_points() -> None:
 def test_each_trace_has_its_part() -> None:
     section = Section(LOAD, WORKLOAD, (), ())
     assert html([section, section]).count("<h1>") == 2
+
+
+def test_what_is_played_and_not_scored_is_pale() -> None:
+    outcome = play(LOAD, WORKLOAD, POLICIES["reactive"][0](WORKLOAD, 0.9, Chain()))
+    one = Played(score("reactive", outcome, LOAD, WORKLOAD, Clairvoyant(LOAD, WORKLOAD)), outcome)
+    whole = html([Section(LOAD, WORKLOAD, (one,), ())])
+    assert 'class="veil"' not in whole
+    part = html([Section(LOAD, WORKLOAD, (one,), (), LOAD.seconds / 2)])
+    (wide,) = re.findall(r'class="veil" x="44" y="10" width="([0-9.]+)"', part)
+    assert float(wide) == pytest.approx((960 - 44 - 8) / 2)
+    assert "What is pale is played and not scored." in part
