@@ -10,6 +10,7 @@ import numpy as np
 
 from adapter.model.catalogue import METRICS
 from adapter.model.columns import Floats, Integers
+from adapter.model.debut import PAGE_DEBUT_SECONDS
 from adapter.model.fleet import Pod
 from adapter.model.rings import COARSE_SECONDS, COARSE_SLOTS, FINE_SLOTS
 from adapter.model.rows import NO_ROW, chosen
@@ -44,6 +45,14 @@ def totals(
     below = found / np.maximum(known.sum(axis=0), 1) < below_mean
     usable = whole & (at > since) & below
     return list(zip(at[usable].tolist(), found[usable].tolist(), strict=True))
+
+
+def begun_at(seen: Snapshot, key: TotalKey) -> float:
+    """Return since when the pods that serve now can have told a total, in monotonic seconds."""
+    group = seen.owned(METRICS[key.metric], key)
+    serves = seen.serving[group.places].tolist()
+    first = min(_begun(pod) for pod, one in zip(group.pods, serves, strict=True) if one)
+    return first + PAGE_DEBUT_SECONDS - (seen.wall - seen.at)
 
 
 def _by_second(window: FrozenWindow, rows: Integers) -> tuple[Integers, Floats]:

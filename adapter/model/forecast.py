@@ -80,13 +80,13 @@ class Forecaster:
         self._before: tuple[int, float] | None = None
         self._lately = Lately()
         self._at = -math.inf
-        self._seam = Seam()
+        self.seam = Seam()
 
     def observe(self, now: float, demand: float | None) -> None:
         """Take in a reading; None, and what is no figure, is a gap and never 0."""
         if demand is None or not math.isfinite(demand) or demand < 0 or now <= self._at:
             return
-        self._seam.join(self._at, now)
+        self.seam.join(self._at, now)
         if now - self._at > STALE_SECONDS and self._ticks:
             self._resume()
         tick = math.ceil(now / TICK_SECONDS) - 1
@@ -105,11 +105,6 @@ class Forecaster:
         return self._at
 
     @property
-    def awaits(self) -> bool:
-        """Whether it was remembered, and no reading has come since."""
-        return self._seam.awaits
-
-    @property
     def is_warm(self) -> bool:
         """Whether enough is known to forecast."""
         return self._ticks >= ENOUGH_TICKS
@@ -126,7 +121,7 @@ class Forecaster:
         value = memo.real(self._before[1] if self._before else None)
         self._before = None if value is None else (tick, value)
         learnt = (self._experts, self._margins, self._last_margin, self._hedge)
-        for part in (self._lately, *learnt, self._coverage, self._panic, self._seam):
+        for part in (self._lately, *learnt, self._coverage, self._panic, self.seam):
             part.memorise(memo)
         self._past.memorise(memo, self._before[0] if self._before else 0, *_TOLD)
 
@@ -190,7 +185,7 @@ class Forecaster:
             return Doubt.SILENT, f"no reading for {now - self._at:.0f} s"
         if self._forecast is None:
             return Doubt.YOUNG, "no reading was there until a moment ago"
-        if words := self._seam.doubt(now):
+        if words := self.seam.doubt(now):
             return Doubt.YOUNG, words
         return self._miscovered(horizon_seconds)
 
@@ -231,7 +226,7 @@ class Forecaster:
 
         After that it goes on as the one that was remembered would have, from its next reading on.
         """
-        self._seam.awaits = True
+        self.seam.awaits = True
         if self._before is None:
             return
         newest, levels, told = self._before[0], self._experts.levels, self._past.copy(*_TOLD)

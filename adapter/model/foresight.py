@@ -191,16 +191,17 @@ class Foresight:
         """Yield those due, and of those that have something to catch up with the first one."""
         found = False
         for key in due:
-            awaits = self._demands[key].forecaster.awaits
+            awaits = self._demands[key].forecaster.seam.awaits
             if not (awaits and found):
                 yield key
             found = found or awaits
 
     def _catch_up(self, key: TotalKey, forecaster: Forecaster, snapshot: Snapshot) -> None:
         """Take in what came between a checkpoint and now: up to twenty ticks of a millisecond."""
-        if not forecaster.awaits:
+        if not forecaster.seam.awaits:
             return
         epoch = self._clock(snapshot) - snapshot.at
+        forecaster.seam.begun_at = backlog.begun_at(snapshot, key) + epoch
         most = PINNED_PERCENT if key.metric == _GPU else math.inf
         for at, total in backlog.totals(snapshot, key, forecaster.at - epoch, most):
             forecaster.observe(at + epoch, total)

@@ -6,6 +6,8 @@ pods tell of that time is learnt first (backlog.py); the seam is open where they
 
 from __future__ import annotations
 
+import math
+
 from adapter.model.experts import TICK_SECONDS
 from adapter.model.memo import Memo
 
@@ -22,6 +24,7 @@ class Seam:
     def __init__(self) -> None:
         self._until = 0.0
         self.awaits = False
+        self.begun_at = -math.inf  # before that no pod served: nobody has missed anything
 
     def memorise(self, memo: Memo) -> None:
         """Hand over until when it is felt: another restart heals nothing."""
@@ -31,7 +34,7 @@ class Seam:
         """Take note of the reading now; the one before it was at `before`."""
         if not self.awaits:
             return
-        self.awaits, missed = False, now - before
+        self.awaits, missed = False, now - max(before, self.begun_at)
         if missed > CLOSE_SECONDS:
             felt = LONG_SECONDS if missed > TICK_SECONDS else BRIEF_SECONDS
             self._until = max(self._until, now + felt)

@@ -13,7 +13,7 @@ from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Pod
 from adapter.model.snapshot import TotalKey
 from adapter.model.target import DEMANDS
-from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, WALL, World, serving_pod
+from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, START, WALL, World, serving_pod
 
 PODS = ("llm-0", "llm-1")
 
@@ -101,6 +101,14 @@ def test_a_pod_that_tells_no_past_leaves_all_out_but_what_was_seen() -> None:
     del found.pods["llm-1"]
     found.advance()
     assert len(totals(found)) > 100
+
+
+def test_a_workload_has_begun_when_its_first_pod_could_tell_something() -> None:
+    found = world([10.0] * 90, [4.0] * 90)
+    found.change("llm-1", ready_changed_at=WALL - 290.0)
+    found.advance()
+    assert found.snapshot is not None
+    assert backlog.begun_at(found.snapshot, key()) == START - 3_900.0 + 20.0
 
 
 def test_gpus_that_were_all_busy_are_no_total() -> None:

@@ -42,6 +42,13 @@ def test_a_gap_of_a_replica_that_lived_is_none_of_a_restart() -> None:
     assert seam.doubt(BEFORE + 300.0) is None
 
 
+def test_where_no_pod_served_before_nobody_has_missed_anything() -> None:
+    seam = Seam()
+    seam.awaits, seam.begun_at = True, BEFORE + 7_200.0
+    seam.join(BEFORE, BEFORE + 7_205.0)
+    assert seam.doubt(BEFORE + 7_205.0) is None
+
+
 def test_another_restart_heals_nothing() -> None:
     memo, found = Writing(), Seam()
     joined(300.0).memorise(memo)
