@@ -84,7 +84,8 @@ def _played(scorer: _Scorer, one: Entry, which: str) -> Played:
     found = scorer.play(one.name, autoscaler, f"{one.name} ({which})")
     if isinstance(autoscaler, Forescale) and (why := autoscaler.why_never):
         sys.stderr.write(_never(one.name, why, scorer.trace))
-    return found
+    foreseen = autoscaler.foreseen if isinstance(autoscaler, Forescale) else ()
+    return msgspec.structs.replace(found, foreseen=tuple(foreseen))
 
 
 def _never(name: str, why: str, trace: Trace) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from adapter.model.hpa import Answer
-from adapter.model.hpa_policy import Metric, ResourceMetric, TotalMetric
+from adapter.model.hpa_policy import Metric, ResourceMetric, TotalMetric, ValueMetric
 from adapter.model.target import Target
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen, Series
@@ -28,6 +28,7 @@ FORECAST = "_forecast"
 FORECASTABLE = (Series.ARRIVALS, Series.INFLIGHT, Series.GPU)
 
 _WINDOW = re.compile(r"window(?:=| in \()(\d+)s\)?")
+_PER_POD = re.compile(r"agg(?:=| in \()(?:mean|max)\)?")
 _RAW = re.compile(r"stat(?:=| in \()raw\)?")
 
 
@@ -77,6 +78,8 @@ def answer(metric: Metric, seen: Seen, pods: Pods, chain: Chain, now: float) -> 
         return "no reading: the trace has a gap here"
     if isinstance(metric, TotalMetric):
         return round(total * 1000)
+    if isinstance(metric, ValueMetric):
+        return _value(metric, total, len(pods.ready))
     ready = [pod.name for pod in pods.ready if pod.ready_at <= now - chain.delay_seconds]
     if not ready:
         return "no pod is ready"
@@ -86,6 +89,13 @@ def answer(metric: Metric, seen: Seen, pods: Pods, chain: Chain, now: float) -> 
     if chain.loading_is_zero and series is Series.GPU:
         values |= dict.fromkeys((pod.name for pod in pods.loading), 0)
     return values
+
+
+def _value(metric: ValueMetric, total: float, ready: int) -> Answer:
+    """Return the total, or with `agg` what each of the pods has: they are alike."""
+    if not _PER_POD.search(metric.selector):
+        return round(total * 1000)
+    return round(total / ready * 1000) if ready else "no pod is ready"
 
 
 def _window(selector: str, default: float) -> float:

@@ -80,6 +80,8 @@ class Forescale(Hpa):
         self._desired = desired
         self._raised = False
         self._why = ""
+        # (for when in seconds, requests/s) as served, NaN where the present was.
+        self.foreseen: list[tuple[float, float]] = []
 
     @property
     def why_never(self) -> str:
@@ -106,6 +108,7 @@ class Forescale(Hpa):
         floor = metric.target_milli / unit
         horizon = self.horizon_seconds(pods)
         found = self._forecaster.publish(total / unit, horizon, now, floor=floor)
+        self.foreseen.append((now + horizon, found.value if found.doubt is None else math.nan))
         self._raised, self._why = self._raised or found.value > total / unit, found.why
         if isinstance(present, int):
             return round(found.value * unit)

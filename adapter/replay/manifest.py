@@ -43,7 +43,7 @@ def load(path: Path) -> Loaded:
     manifest = _autoscaler(documents)
     if isinstance(manifest, dict) and manifest.get("kind") == "Kustomization":
         raise SettingsError([f"{path} is a Kustomization: {_KUSTOMIZE.format(path.parent)}"])
-    policy = parse(manifest, tuple(Kind))
+    policy = parse(manifest, tuple(Kind), values=True)
     return answerable(policy, _desired(documents, policy.target))
 
 

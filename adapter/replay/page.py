@@ -23,9 +23,11 @@ LOAD_SECONDS = (
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1d21; --quiet: #6b7280; --line: #d8dce2;
-  --load: #9aa3ae; --pods: #2563eb; --ready: #15803d; --late: #dc262680; --ground: #fff; }
+  --load: #9aa3ae; --pods: #2563eb; --ready: #15803d; --late: #dc262680;
+  --foreseen: #9333ea; --ground: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --quiet: #9aa3ae; --line: #33383f;
-  --load: #9099a4; --pods: #60a5fa; --ready: #4ade80; --late: #f8717180; --ground: #14171a; } }
+  --load: #9099a4; --pods: #60a5fa; --ready: #4ade80; --late: #f8717180;
+  --foreseen: #c084fc; --ground: #14171a; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground);
   max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
@@ -36,6 +38,9 @@ p { color: var(--quiet); margin: .2rem 0 1rem; }
 svg { width: 100%; height: auto; }
 polyline { fill: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
 .load { stroke: var(--load); } .pods { stroke: var(--pods); } .ready { stroke: var(--ready); }
+.queue { stroke: var(--late); } .foreseen { stroke: var(--foreseen); }
+h3 { font-size: .85rem; font-weight: 400; color: var(--quiet); margin: .6rem 0 0; }
+b.foreseen { color: var(--foreseen); font-weight: 600; }
 .late { fill: var(--late); } .veil { fill: var(--ground); opacity: .6; }
 .grid { stroke: var(--line); stroke-width: .5; }
 text { font-size: 11px; fill: var(--quiet); } .y { text-anchor: end; } .x { text-anchor: middle; }
@@ -59,10 +64,14 @@ _UNSCORED = "<p>What is pale is played and not scored.</p>"
 
 
 class Played(msgspec.Struct, frozen=True):
-    """One policy's score and what came of it; the bound has no outcome."""
+    """One policy's score and what came of it; the bound has no outcome.
+
+    `foreseen` are (for when in seconds, requests/s), NaN where no forecast was served for then.
+    """
 
     score: Score
     outcome: Outcome | None
+    foreseen: tuple[tuple[float, float], ...] = ()
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -150,7 +159,31 @@ def _plot(section: Section, one: Played) -> str:
         len(trace.arrivals), trace.step_seconds, workload.late_seconds
     )
     veiled = section.scored_from_seconds / trace.seconds
-    return f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late, veiled)}"
+    waiting = Line("waiting requests", one.outcome.waiting, "queue")
+    return (
+        f"<h2>{escape(one.score.policy)}</h2>{plot.svg(lines, trace.seconds, late, veiled)}"
+        f"<h3>waiting requests</h3>{plot.svg([waiting], trace.seconds, None, veiled)}"
+        f"{_forecast(section, one, veiled)}"
+    )
+
+
+def _forecast(section: Section, one: Played, veiled: float) -> str:
+    """Return what was served for a time a cold start before it, over what came then."""
+    if not one.foreseen:
+        return ""
+    trace, workload = section.trace, section.workload
+    values = np.full(len(trace.arrivals), np.nan)
+    steps = [int(at / trace.step_seconds) for at, _ in one.foreseen]
+    # One figure stands until the next one: the HPA asks every few steps.
+    for (_, rate), first, last in zip(
+        one.foreseen, steps, [*steps[1:], steps[-1] + 1], strict=True
+    ):
+        values[first:last] = rate / workload.pod_rate
+    lines = (Line("load", _load(trace, workload), "load"), Line("forecast", values, "foreseen"))
+    return (
+        '<h3><b class="load">load</b> that came, and the <b class="foreseen">forecast</b> of it'
+        f" that was served a start before</h3>{plot.svg(lines, trace.seconds, None, veiled)}"
+    )
 
 
 def _load(trace: Trace, workload: Workload) -> NDArray[np.float64]:

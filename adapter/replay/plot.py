@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One series, [steps]; `css` is its class in the page's style."""
+    """One series, [steps], NaN where it has no value; `css` is its class in the page's style."""
 
     label: str
     values: Figures
@@ -31,8 +32,11 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def thinned(values: Figures, points: int = POINTS) -> Figures:
-    """Return the values as the highest of each of at most `points` equal parts: peaks stay."""
-    return np.asarray(_parts(values, points).max(axis=1))
+    """Return the values as the highest of each of at most `points` equal parts: peaks stay.
+
+    A part without any value stays NaN.
+    """
+    return np.asarray(np.fmax.reduce(_parts(values, points), axis=1))
 
 
 def averaged(values: Figures, points: int = POINTS) -> Figures:
@@ -50,7 +54,8 @@ def svg(
 ) -> str:
     """Return the plot of series that span the same time; `shaded` [steps] of 0 to 1 is drawn as
     bars from below: the share of requests that were late. A first part of it can be veiled."""
-    top = _nice(max((float(line.values.max(initial=0.0)) for line in lines), default=1.0))
+    highest = (float(np.fmax.reduce(line.values, initial=0.0)) for line in lines)
+    top = _nice(max(highest, default=1.0))
     parts = [_grid(top, seconds)]
     if shaded is not None:
         parts.append(_bars(averaged(shaded)))
@@ -85,10 +90,12 @@ def _y(share: float) -> float:
 def _polyline(line: Line, top: float) -> str:
     values = thinned(line.values)
     last = max(1, len(values) - 1)
-    points = " ".join(
-        f"{_x(at / last):.1f},{_y(value / top):.1f}" for at, value in enumerate(values.tolist())
-    )
-    return f'<polyline class="{line.css}" points="{points}"/>'
+    points = [
+        "" if np.isnan(value) else f"{_x(at / last):.1f},{_y(value / top):.1f}"
+        for at, value in enumerate(values.tolist())
+    ]
+    pieces = (list(piece) for known, piece in groupby(points, key=bool) if known)
+    return "".join(f'<polyline class="{line.css}" points="{" ".join(piece)}"/>' for piece in pieces)
 
 
 def _bars(values: Figures) -> str:

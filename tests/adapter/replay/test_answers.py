@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from adapter.model.hpa import Answer
-from adapter.model.hpa_policy import Metric, PodsMetric, ResourceMetric, TotalMetric
+from adapter.model.hpa_policy import Metric, PodsMetric, ResourceMetric, TotalMetric, ValueMetric
 from adapter.replay.answers import Chain, answer, known
 from adapter.replay.pods import Pods
 from adapter.replay.seen import Seen
@@ -37,6 +37,12 @@ def test_todays_chain_sees_pods_that_load_as_idle() -> None:
 def test_a_total_is_one_figure() -> None:
     assert asked(TotalMetric(INFLIGHT, 1)) == 4_000
     assert asked(TotalMetric("llm_inference_arrival_rate", 1)) == 1_000
+
+
+def test_a_value_is_the_total_unless_it_is_asked_for_per_pod() -> None:
+    assert asked(ValueMetric(INFLIGHT, 1)) == 4_000
+    for selector in ("agg=mean", "agg in (max),stat=raw"):
+        assert asked(ValueMetric(INFLIGHT, 1, selector)) == 2_000
 
 
 def test_the_gpu_resource_is_counted_in_gpus() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -34,8 +35,8 @@ def page(name: str = "reactive", drawn: Sequence[Curve] = ()) -> str:
 def test_it_has_a_row_for_each_policy_and_a_plot_for_each_that_was_played() -> None:
     found = page()
     assert found.count("<tr>") == 3
-    assert found.count("<svg") == 1
-    assert found.count("<polyline") == 3
+    assert found.count("<svg") == 2  # pods and load, and who waits
+    assert found.count("<polyline") == 4
     assert '<rect class="late"' in found
     assert "<h1>Replay of a&amp;b.csv</h1>" in found
 
@@ -71,6 +72,17 @@ def test_what_is_played_and_not_scored_is_pale() -> None:
     whole = html([Section(LOAD, WORKLOAD, (one,), ())])
     assert 'class="veil"' not in whole
     part = html([Section(LOAD, WORKLOAD, (one,), (), LOAD.seconds / 2)])
-    (wide,) = re.findall(r'class="veil" x="44" y="10" width="([0-9.]+)"', part)
+    wide, _ = re.findall(r'class="veil" x="44" y="10" width="([0-9.]+)"', part)
     assert float(wide) == pytest.approx((960 - 44 - 8) / 2)
     assert "What is pale is played and not scored." in part
+
+
+def test_a_forecast_is_drawn_over_what_came_where_one_was_served() -> None:
+    bound = Clairvoyant(LOAD, WORKLOAD)
+    outcome = play(LOAD, WORKLOAD, POLICIES["reactive"][0](WORKLOAD, 0.9, Chain()))
+    seen = ((10.0, 5.0), (20.0, math.nan), (30.0, 6.0), (9_999.0, 7.0))
+    one = Played(score("forescale", outcome, LOAD, WORKLOAD, bound), outcome, seen)
+    found = html([Section(LOAD, WORKLOAD, (one,), ())])
+    assert found.count("<svg") == 3  # pods, waiting requests, the forecast
+    assert found.count('<polyline class="foreseen"') == 2  # with a hole between
+    assert found.count('<polyline class="queue"') == 1

@@ -98,3 +98,10 @@ def test_one_point_alone_is_drawn() -> None:
 def test_short_replays_are_labelled_in_minutes(seconds: float, last: str) -> None:
     root = ET.fromstring(svg([Line("a", np.array([1.0]), "pods")], seconds))  # noqa: S314
     assert last in [one.text for one in root.iter("text")]
+
+
+def test_where_a_series_has_no_value_its_line_has_a_hole() -> None:
+    root = drawn(1.0, np.nan, 3.0, 4.0)
+    pieces = [one.attrib["points"].split() for one in root.iter("polyline")]
+    assert [len(piece) for piece in pieces] == [1, 2]
+    assert list(drawn(np.nan, np.nan).iter("polyline")) == []
