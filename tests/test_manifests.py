@@ -11,7 +11,7 @@ import yaml
 
 from adapter.load import load
 from adapter.model.catalogue import METRICS
-from adapter.model.target import FORECASTS
+from adapter.model.target import DESIRED_REPLICAS, FORECASTS, SERVED
 from adapter.settings import Settings
 from scripts import chart_schema, install_manifest
 from sidecar import probe
@@ -118,9 +118,9 @@ def test_warnings_of_hpas_know_every_metric_that_has_a_total() -> None:
     lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
     totals = yaml.safe_load(lists["totals"])
     summed = [name for name, one in METRICS.items() if one.totals]
-    assert sorted(totals) == sorted([*summed, *FORECASTS])
+    assert sorted(totals) == sorted([*summed, *FORECASTS, DESIRED_REPLICAS])
     without = yaml.safe_load(lists["withoutTotals"])
-    assert sorted([*totals, *without]) == sorted([*METRICS, *FORECASTS])
+    assert sorted([*totals, *without]) == sorted(SERVED)
 
 
 def test_monitors_find_the_ports_that_the_manifests_name() -> None:

@@ -11,7 +11,7 @@ from adapter.doctor.question import Asked
 from adapter.doctor.question import metrics as metrics_of
 from adapter.doctor.scaling import hpas
 from adapter.model.quantity import parse_milli
-from adapter.model.target import metric_of
+from adapter.model.target import DESIRED_REPLICAS, metric_of
 
 PENDING = "llm_inference_pending_requests"
 _LEAST, _MOST = 10, 100  # percent: below, nearly idle pods are multiplied; above is never reached
@@ -71,13 +71,15 @@ def values(facts: Facts) -> Iterator[Finding]:
 
 def _value(hpa: Json) -> Iterator[tuple[str, str]]:
     for metric in metrics_of(hpa):
+        if metric.kind not in ("Object", "External") or metric.target.get("type") != "Value":
+            continue
         known = metric_of(metric.name)
-        totalled = known is not None and known.totals and metric.labels.get("agg") not in _ALONE
-        if (
-            totalled
-            and metric.kind in ("Object", "External")
-            and metric.target.get("type") == "Value"
-        ):
+        if metric.name == DESIRED_REPLICAS:
+            yield (
+                f"{metric.name}: by a Value each sync multiplies the pods by what they should be",
+                'write type: AverageValue, averageValue: "1"',
+            )
+        elif known is not None and known.totals and metric.labels.get("agg") not in _ALONE:
             yield (
                 f"{metric.name}: a Value is compared with the total of all pods",
                 "write type: AverageValue, or agg: mean into the metric's selector",

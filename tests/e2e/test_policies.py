@@ -121,6 +121,9 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [_metric("object", total, "mean", value="5")]) == []
     assert await _warnings(api, [_metric("object", total, averageValue="5")]) == []
     assert await _warnings(api, [_metric("object", "theirs", value="5")]) == []
+    desired = "forescale_desired_replicas"
+    assert await _warnings(api, [_metric("object", desired, value="1")]) == [TOTAL]
+    assert await _warnings(api, [_metric("external", desired, averageValue="1")]) == []
     for kind in ("object", "external"):
         for operator, value, expected in (
             ("In", "mean", []),
@@ -142,6 +145,7 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     hasty: Json = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     assert await _warnings(api, [gpu], hasty) == [LULL]
     assert await _warnings(api, [slow], hasty) == [LULL]
+    assert await _warnings(api, [_metric("object", desired, averageValue="1")], hasty) == [LULL]
     assert await _warnings(api, [theirs], hasty) == []
     assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 60}}) == []
     never = {"scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Disabled"}}

@@ -8,6 +8,7 @@ import pytest
 
 from adapter.doctor.facts import GPU, QUEUE, Facts
 from adapter.doctor.finding import Level
+from adapter.model.target import DESIRED_REPLICAS
 from tests.adapter.doctor.healthy import (
     GPU_RESOURCE,
     facts,
@@ -72,6 +73,8 @@ def test_the_queue_alone_is_warned_of() -> None:
         (object_metric(INFLIGHT, "Service", "gw"), PASS),
         (object_metric("llm_inference_queue_time_seconds", "Service", "gw", target="Value"), PASS),
         (object_metric("somebody_elses", "Service", "gw", target="Value"), PASS),
+        (object_metric(DESIRED_REPLICAS, "Deployment", "llm", target="Value"), WARN),
+        (object_metric(DESIRED_REPLICAS, "Deployment", "llm"), PASS),
     ],
 )
 def test_a_total_is_no_value(metric: dict[str, Any], level: Level) -> None:
