@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _diagnosis(chosen: argparse.Namespace) -> Diagnosis:
     api = Api(namespace=chosen.adapter_namespace, service=chosen.adapter_service)
     namespace = "" if chosen.all_namespaces else chosen.namespace
-    async with reach.cluster(chosen.kubeconfig) as kube:
+    async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
         page = reach.through(kube, api.namespace, api.service)
         if chosen.adapter:
             page = reach.at(chosen.adapter)

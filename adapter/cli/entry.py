@@ -47,7 +47,7 @@ def _run(name: str, arguments: list[str]) -> int:
         if error.name is None or error.name.split(".")[0] in ("adapter", "sidecar"):
             raise
         sys.stderr.write(
-            f"error: `forescale {name}` needs the package {error.name}, which is not installed\n\n"
+            f"error: `forescale {name}` needs the package {error.name}, which is not installed\n"
             "hint: pip install 'forescale[adapter]'\n"
         )
         return 1
@@ -64,4 +64,4 @@ def _complaint(name: str) -> str:
         return _usage()
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "`forescale --help` lists the commands"
-    return f"error: there is no command `{name}`\n\nhint: {hint}\n"
+    return f"error: there is no command `{name}`\nhint: {hint}\n"

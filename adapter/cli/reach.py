@@ -56,6 +56,7 @@ def add_options(parser: ArgumentParser, namespace: str = "default") -> None:
     add("-n", "--namespace", default=namespace, help=f"(default: {namespace or 'all'})")
     add("-o", "--output", choices=("text", "json"), default="text")
     add("--kubeconfig", default="", help="(default: as kubectl finds it)")
+    add("--context", default="", help="of the kubeconfig (default: its current one)")
     add("--adapter", type=_url, default="", metavar="URL",
         help="ops port of an adapter, such as http://127.0.0.1:8080")  # fmt: skip
     add("--adapter-namespace", default=default.namespace, help="(%(default)s)")
@@ -68,7 +69,7 @@ async def chosen_page(chosen: Namespace) -> AsyncIterator[Page]:
     if chosen.adapter:
         yield at(chosen.adapter)
         return
-    async with cluster(chosen.kubeconfig) as kube:
+    async with cluster(chosen.kubeconfig, chosen.context) as kube:
         yield through(kube, chosen.adapter_namespace, chosen.adapter_service)
 
 
@@ -113,12 +114,12 @@ def kubeconfig(given: str) -> str:
 
 
 @asynccontextmanager
-async def cluster(given: str) -> AsyncIterator[Kube]:
+async def cluster(given: str, context: str = "") -> AsyncIterator[Kube]:
     """Open the API server of a kubeconfig; raise StartupError where there is none."""
     path = kubeconfig(given)
     if not path and not os.environ.get(_IN_CLUSTER):
         raise StartupError("no cluster is named: neither KUBECONFIG nor ~/.kube/config is there")
-    kube = await Kube.connect(path)
+    kube = await Kube.connect(path, context)
     try:
         yield kube
     finally:

@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _report(chosen: argparse.Namespace, place: dict[str, str]) -> Report:
     if chosen.adapter:
         return await _watched(reach.at(chosen.adapter), chosen, place)
-    async with reach.cluster(chosen.kubeconfig) as kube:
+    async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
         return await _watched(page, chosen, place)
 

@@ -23,7 +23,7 @@ def run(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     api = Api(service=arguments.service, namespace=arguments.namespace)
     try:
-        removals = asyncio.run(_uninstall(arguments.kubeconfig, api))
+        removals = asyncio.run(_uninstall(arguments.kubeconfig, arguments.context, api))
     except StartupError as error:
         return failed(str(error), "name your kubeconfig with --kubeconfig, or set KUBECONFIG")
     except KubeError as error:
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--kubeconfig", default="", help="(default: KUBECONFIG, or ~/.kube/config, or the pod's)"
     )
+    made.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
     made.add_argument(
         "--adapter-namespace",
         "--namespace",
@@ -60,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-async def _uninstall(kubeconfig: str, api: Api) -> list[Removal]:
-    async with reach.cluster(kubeconfig) as kube:
+async def _uninstall(kubeconfig: str, context: str, api: Api) -> list[Removal]:
+    async with reach.cluster(kubeconfig, context) as kube:
         return await uninstall(kube, api)
 
 

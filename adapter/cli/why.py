@@ -28,6 +28,13 @@ _HPA = "HorizontalPodAutoscaler"
 _OTHERS = {"svc": "Service", "service": "Service", "ing": "Ingress", "ingress": "Ingress"}
 _KINDS = {"hpa": _HPA, "horizontalpodautoscaler": _HPA, "po": "Pod", "pod": "Pod"}
 _KINDS |= reach.WORKLOADS | _OTHERS
+_ALL = "all"
+# What HPAs go by; all metrics of a workload are several screens.
+_USUAL = (
+    "llm_inference_inflight_requests",
+    "llm_inference_pending_requests",
+    "nvidia_gpu_utilization",
+)
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
@@ -62,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("what", metavar="KIND/NAME", help="hpa/…, deployment/…, pod/…")
     made.add_argument("-m", "--metric", action="append", metavar="NAME",
-                      help="only this metric, a query's too (again for more)")  # fmt: skip
+                      help="this alone, a query's too; again for more, `all` for all")  # fmt: skip
     reach.add_options(made)
     return made
 
@@ -70,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _report(chosen: argparse.Namespace, kind: str, name: str) -> Report:
     if chosen.adapter:
         return await _of_workload(reach.at(chosen.adapter), chosen, kind, name)
-    async with reach.cluster(chosen.kubeconfig) as kube:
+    async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
         if kind == _HPA:
             return await _of_hpa(kube, page, chosen, name)
@@ -78,15 +85,22 @@ async def _report(chosen: argparse.Namespace, kind: str, name: str) -> Report:
 
 
 async def _of_workload(page: Page, chosen: argparse.Namespace, kind: str, name: str) -> Report:
-    """Return every metric that anything is known of; all of them when nothing is."""
+    """Return the metrics asked for of which anything is known; all of them when nothing is."""
     place = {"namespace": chosen.namespace, "kind": kind, "name": name}
-    stories = [await _story(page, place, metric) for metric in chosen.metric or METRICS]
+    usual = METRICS if kind == "Pod" else _USUAL  # of a pod each is a line
+    metrics = METRICS if chosen.metric == [_ALL] else chosen.metric or usual
+    stories = [await _story(page, place, metric) for metric in metrics]
     known = [story for story in stories if story.object or story.demands or _read(story)]
     if not chosen.metric and kind != "Pod":
         desired = await _story(page, place, DESIRED_REPLICAS)
         known += [desired] if desired.demands else []
     chapters = tuple(Chapter(story) for story in known or stories)
-    return Report(f"{kind} {chosen.namespace}/{name}", (), chapters, ())
+    notes = (
+        ()
+        if chosen.metric or kind == "Pod"
+        else (f"-m {_ALL} shows every metric, -m NAME one of them",)
+    )
+    return Report(f"{kind} {chosen.namespace}/{name}", (), chapters, notes)
 
 
 def _read(story: Story) -> bool:

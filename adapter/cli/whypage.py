@@ -139,7 +139,7 @@ def _row(pod: PodStory) -> tuple[str, ...]:
 
 def _figures(figure: Figure) -> tuple[str, ...]:
     return (
-        "-" if figure.raw is None else f"{figure.raw:g}",
+        "-" if figure.raw is None else shown(round(figure.raw * 1000)),
         "-" if figure.age_seconds is None else f"{figure.age_seconds:.1f} s",
         figure.freshness or "",
         _figure(figure.served),

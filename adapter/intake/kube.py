@@ -39,8 +39,10 @@ class Kube:
         self._client = client
 
     @classmethod
-    async def connect(cls, kubeconfig: str) -> Self:
+    async def connect(cls, kubeconfig: str, context: str = "") -> Self:
         """Return a client; an empty path means the pod's own service account.
+
+        `context` is one of the kubeconfig's, empty for its current one.
 
         Nothing is sent yet. Raises StartupError when there are no usable credentials.
         """
@@ -51,7 +53,7 @@ class Kube:
         # Cluster CAs often lack the key identifiers that Python 3.13 began to insist on.
         configuration.disable_strict_ssl_verification = True
         if kubeconfig:
-            await _read_kubeconfig(kubeconfig, configuration)
+            await _read_kubeconfig(kubeconfig, context, configuration)
         else:
             await _read_service_account(configuration)
         client = ApiClient(configuration)
@@ -225,7 +227,7 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _read_kubeconfig(path: str, configuration: Configuration) -> None:
+async def _read_kubeconfig(path: str, context: str, configuration: Configuration) -> None:
     from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415
     from yaml import YAMLError  # noqa: PLC0415
 
@@ -233,7 +235,10 @@ async def _read_kubeconfig(path: str, configuration: Configuration) -> None:
         raise StartupError(f"kubeconfig: {path} is no file; name the one that kubectl uses")
     try:
         loader = await load_kube_config(
-            config_file=path, client_configuration=configuration, persist_config=False
+            config_file=path,
+            context=context or None,
+            client_configuration=configuration,
+            persist_config=False,
         )
     # The library lets YAML, base64 and credential plugin errors through as they are.
     except (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError) as error:

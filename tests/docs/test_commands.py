@@ -100,3 +100,27 @@ def test_every_yaml_is_read_and_every_whole_hpa_is_accepted(page: Path) -> None:
         for document in yaml.safe_load_all(block):
             if isinstance(document, dict) and document.get("kind") == "HorizontalPodAutoscaler":
                 hpa_policy.parse(document, tuple(hpa_policy.Kind), values=True)
+
+
+COMMON = "Common options"
+
+
+def options(heading: str) -> set[str]:
+    """Return the long flags that a section of the page about commands has a row for."""
+    page = pages.DOCS / "commands.md"
+    (part,) = re.findall(
+        rf"^## {heading}$(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    rows = re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
+    return {flag for row in rows for flag in re.findall(r"--[a-z-]+", row)}
+
+
+@pytest.mark.parametrize("command", entry.COMMANDS)
+def test_every_option_of_a_command_is_on_its_page_and_none_that_is_gone(command: str) -> None:
+    taken = set(re.findall(r"--[a-z][a-z-]+", helped("forescale", command))) - {"--help"}
+    told, common = options(command), options(COMMON)
+    if command == "adapter":  # its flags are settings, which have a page of their own
+        assert told == {"--config", "--check"} <= taken
+        return
+    shared = common if common <= taken else set()
+    assert taken == told | shared

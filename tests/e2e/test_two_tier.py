@@ -47,9 +47,8 @@ async def test_pods_wait_for_a_node_and_that_wait_is_in_the_horizon_while_a_stuc
 ) -> None:
     await tiers.adapters.install()
     await tiers.deploy()
-    story = await told(tiers, lambda story: bool(story["warm"]["seconds"]))
-    (room, _, _), *_ = NEW_NODE.findall(story["horizon"])
-    assert room == "0 GPUs are free on 1 nodes", story
+    # The pod's start and the node that it filled are told apart: either may be known first.
+    await told(tiers, lambda story: bool(story["warm"]["seconds"]) and is_full(story, 1))
     await tiers.until_hpa_reads(PENDING)
     await allow(tiers, 3)
 
@@ -86,6 +85,12 @@ def learnt_apart(story: Json, stuck: str) -> None:
     assert room == "0 GPUs are free on 3 nodes", story
     assert (float(seconds), why) == (round(longest), "9 starts, other pod templates by half"), story
     assert story["stuck"] == [f"{stuck}: restarted before it was ready (restarts: 1)"], story
+
+
+def is_full(story: Json, nodes: int) -> bool:
+    """Whether the next pod is expected on a new node, since the GPUs of these are taken."""
+    room = f"0 GPUs are free on {nodes} nodes"
+    return any(found == room for found, _, _ in NEW_NODE.findall(story["horizon"]))
 
 
 async def allow(scene: Scene, most: int) -> None:
