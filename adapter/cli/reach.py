@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -46,15 +46,17 @@ WORKLOADS = {
 }
 
 
-def add_options(parser: ArgumentParser, namespace: str = "default") -> None:
+def add_options(
+    parser: ArgumentParser, namespace: str = "default", outputs: Sequence[str] = ("text", "json")
+) -> None:
     """Add what every question to an adapter takes: of which namespace, of which adapter, how.
 
-    `namespace` is the one without the option, empty for all.
+    `namespace` is the one without the option, empty for all; the first of `outputs` is usual.
     """
     default = Api()
     add = parser.add_argument
     add("-n", "--namespace", default=namespace, help=f"(default: {namespace or 'all'})")
-    add("-o", "--output", choices=("text", "json"), default="text")
+    add("-o", "--output", choices=outputs, default=outputs[0])
     add("--kubeconfig", default="", help="(default: as kubectl finds it)")
     add("--context", default="", help="of the kubeconfig (default: its current one)")
     add("--adapter", type=_url, default="", metavar="URL",

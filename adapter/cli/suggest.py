@@ -11,22 +11,25 @@ from typing import NamedTuple
 
 import msgspec
 
-from adapter.cli import reach
+from adapter.cli import learnt, reach
 from adapter.cli.duration import some_time
 from adapter.cli.failure import failed
 from adapter.cli.progress import Progress
 from adapter.cli.reach import Page
+from adapter.cluster import Cluster
 from adapter.errors import KubeError, StartupError
 from adapter.model.quantity import parse_milli
 from adapter.model.suggestion import Reading, Suggestion, suggest
 from adapter.model.why import Figure, Story
 
 INFLIGHT = "llm_inference_inflight_requests"
+ARRIVALS = "llm_inference_arrival_rate"
 LATENCIES = {
     "queue-time": "llm_inference_queue_time_seconds",
     "first-token": "llm_inference_time_to_first_token_seconds",
 }
-# The window of a latency's own view: both figures are of the same minute.
+WORKLOAD = "workload"  # the output that `forescale replay --workload` reads
+# The window of a latency's own view, and of arrivals': all figures are of the same minute.
 _MINUTE = "stat=mean,window=60s"
 PERIOD_SECONDS = 5.0
 LEAST_LOOKS = 4  # however short the time is
@@ -51,13 +54,17 @@ class _Seen(NamedTuple):
 _UNKNOWN = Figure(None, None, None, None, "its source does not read this")
 
 
-class Report(msgspec.Struct, frozen=True, rename="camel"):
-    """What was asked, what came of it, and the manifest; None without a target."""
+class Report(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What was asked, what came of it, and the manifest; None without a target.
+
+    `replayed` is the workload of a replay as YAML, None where it was not asked for.
+    """
 
     workload: str
     objective: str
     suggestion: Suggestion
     manifest: str | None
+    replayed: str | None = None
 
     def text(self) -> str:
         one = self.suggestion
@@ -98,7 +105,8 @@ def run(argv: Sequence[str]) -> int:
         return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
     except ValueError as error:
         return failed(str(error), _SERVERS, _NOTHING)
-    text = msgspec.json.encode(report).decode() if chosen.output == "json" else report.text()
+    json = msgspec.json.encode(report).decode() if chosen.output == "json" else None
+    text = json or report.replayed or report.text()
     sys.stdout.write(text.rstrip("\n") + "\n")
     return 0 if report.manifest else _NOTHING
 
@@ -118,19 +126,21 @@ def _parser() -> argparse.ArgumentParser:
                            help="the longest until the first token")  # fmt: skip
     made.add_argument("--for", type=some_time, default=60.0, metavar="TIME", dest="watched",
                       help="how long to look (default: 60s)")  # fmt: skip
-    reach.add_options(made)
+    reach.add_options(made, outputs=("text", "json", WORKLOAD))
     return made
 
 
 async def _report(chosen: argparse.Namespace, place: dict[str, str]) -> Report:
     if chosen.adapter:
-        return await _watched(reach.at(chosen.adapter), chosen, place)
+        return await _watched(reach.at(chosen.adapter), None, chosen, place)
     async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
-        return await _watched(page, chosen, place)
+        return await _watched(page, kube, chosen, place)
 
 
-async def _watched(page: Page, chosen: argparse.Namespace, place: dict[str, str]) -> Report:
+async def _watched(
+    page: Page, kube: Cluster | None, chosen: argparse.Namespace, place: dict[str, str]
+) -> Report:
     place = {"namespace": chosen.namespace, **place}
     first_token = chosen.first_token is not None
     seconds = chosen.first_token if first_token else chosen.queue_time or 2.0
@@ -144,7 +154,13 @@ async def _watched(page: Page, chosen: argparse.Namespace, place: dict[str, str]
     manifest = _manifest(place, found.target, pods) if found.target else None
     workload = f"{place['kind']} {place['namespace']}/{place['name']}"
     words = f"95 % of {latency.replace('-', ' ')} within {seconds:g} s"
-    return Report(workload, words, found, manifest)
+    report = Report(workload, words, found, manifest)
+    if chosen.output != WORKLOAD:
+        return report
+    late_seconds = None if first_token else seconds
+    known = await learnt.ask(page, kube, place)
+    replayed = learnt.text(workload, words, found, late_seconds, known)
+    return msgspec.structs.replace(report, replayed=replayed)
 
 
 async def _looks(page: Page, place: dict[str, str], latency: str, watched_seconds: float) -> _Seen:
@@ -168,12 +184,16 @@ async def _looks(page: Page, place: dict[str, str], latency: str, watched_second
 async def _look(page: Page, place: dict[str, str], latency: str) -> _Seen:
     """Return what the pods read now, as far as they have both figures."""
     inflight = await _story(page, place, INFLIGHT, _MINUTE)
+    arrivals = await _story(page, place, ARRIVALS, "")
+    rates = {pod.name: pod.figure.served for pod in arrivals.pods}
     waits = {pod.name: pod.figure for pod in (await _story(page, place, latency, "")).pods}
     found, missing = [], ""
     for pod in inflight.pods:
         carried, wait = pod.figure, waits.get(pod.name, _UNKNOWN)
         if carried.served is not None and wait.served is not None:
-            found.append(Reading(pod.name, _number(carried.served), _number(wait.served)))
+            rate = rates.get(pod.name)
+            came = None if rate is None else _number(rate)
+            found.append(Reading(pod.name, _number(carried.served), _number(wait.served), came))
         elif not missing:
             lacks, why = (latency, wait.why) if carried.served else (INFLIGHT, carried.why)
             missing = f": {pod.name}: {lacks}: {why}"

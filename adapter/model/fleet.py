@@ -129,8 +129,11 @@ class Pod(msgspec.Struct, frozen=True):
 
     def asks_for_several(self) -> bool:
         """Return whether it asks for several GPUs; replicas of a shared one are not counted."""
-        is_shared = self.holding.sharing or self.holding.sharing_allowed
-        return not is_shared and sum(self.gpus.values()) > 1
+        return not self.is_sharing() and sum(self.gpus.values()) > 1
+
+    def is_sharing(self) -> bool:
+        """Return whether other pods may use the GPUs that it asks for, too."""
+        return bool(self.holding.sharing or self.holding.sharing_allowed)
 
     def standing(self) -> Standing:
         """Return what the status alone says; a pod that was ready before counts as serving.

@@ -16,7 +16,7 @@ from adapter.errors import NoValue
 from adapter.model import excuses
 from adapter.model.catalogue import METRICS, RAW, Agg, Metric, View
 from adapter.model.desired import asked
-from adapter.model.fleet import Fleet, Object, Owner, Standing
+from adapter.model.fleet import Fleet, Object, Owner, Pod, Standing
 from adapter.model.foreseen import Foreseen
 from adapter.model.rows import NO_ROW, NONE
 from adapter.model.selection import NOBODY, Group
@@ -81,6 +81,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     foreseen: Foreseen | None
     left: tuple[Left, ...]
     asks: tuple[Ask, ...] = ()  # one for each target
+    gpus_per_pod: int | None = None  # None where pods ask for none, for shared ones, or disagree
 
     @property
     def left_more(self) -> int:
@@ -166,7 +167,14 @@ def row(snapshot: Snapshot, workload: Object) -> Row:
         foreseen=snapshot.foreseen.get(_key(workload, metric)),
         left=_left(snapshot, metric, group, np.flatnonzero(~known).tolist()),
         asks=asks,
+        gpus_per_pod=_gpus_per_pod(group.pods),
     )
+
+
+def _gpus_per_pod(pods: Iterable[Pod]) -> int | None:
+    """Return how many GPUs each pod asks for; None for none, a share of one, or if they differ."""
+    counts = {None if pod.is_sharing() else sum(pod.gpus.values()) for pod in pods}
+    return (counts.pop() or None) if len(counts) == 1 else None
 
 
 def sources(snapshot: Snapshot) -> tuple[SourceRow, ...]:

@@ -23,11 +23,15 @@ _DEARER = TAU / (1.0 - TAU)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One pod's minute: requests in flight in the mean, and its latency's percentile in seconds."""
+    """One pod's minute: requests in flight in the mean, and its latency's percentile in seconds.
+
+    `arrival_rate` is requests/s that came in that minute, None where nobody tells.
+    """
 
     pod: str
     inflight: float
     latency_seconds: float
+    arrival_rate: float | None = None
 
 
 class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
@@ -35,8 +39,9 @@ class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
 
     `doubts` are in words; without any the target is well measured. `contradicting_ratio` is the
     share of readings on the wrong side of the cut. Every reading below `held_below` in flight was
-    within the objective, every one above `beyond_above` beyond it: the limit lies between. None
-    where no reading tells.
+    within the objective, every one above `beyond_above` beyond it: the limit lies between.
+    `service_seconds` is how long a request was in a pod that carried about the target. None where
+    no reading tells.
     """
 
     target: int | None
@@ -49,6 +54,7 @@ class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
     doubts: tuple[str, ...]
     held_below: float | None = None
     beyond_above: float | None = None
+    service_seconds: float | None = None
 
 
 def suggest(
@@ -77,7 +83,28 @@ def suggest(
         doubts=(*_short(watched_seconds), *doubts),
         held_below=ordered[late.index(True)].inflight if any(late) else None,
         beyond_above=ordered[-1 - late[::-1].index(False)].inflight if not all(late) else None,
+        service_seconds=_service_seconds(ordered, objective_seconds, math.floor(cut)),
     )
+
+
+def _service_seconds(
+    readings: Sequence[Reading], objective_seconds: float, target: int
+) -> float | None:
+    """Return the mean time in a pod by Little's law, in flight / arrival rate.
+
+    It is of readings within the objective from half the target to it: a batching server answers
+    each request slower the more it has, so one that idles tells nothing of the target. What waits
+    is in flight, too, for less than the objective mostly.
+    """
+    near = [
+        (one.inflight, one.arrival_rate)
+        for one in readings
+        if one.arrival_rate is not None
+        and target / 2 <= one.inflight < target + 1
+        and one.latency_seconds <= objective_seconds
+    ]
+    carried, came = sum(inflight for inflight, _ in near), sum(rate for _, rate in near)
+    return carried / came if target and came > 0 else None
 
 
 def _cut(late: Sequence[bool]) -> tuple[int, int]:

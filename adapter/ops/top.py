@@ -25,7 +25,8 @@ class Load(msgspec.Struct, frozen=True, rename="camel"):
 
     Figures are totals over its pods in the metric's own view, `gpu_percent` their mean; None where
     a query would get none, `why` says why `demand` has none. `demand` is of the metric `demand_of`;
-    `desired` is how many pods its target asks for, None without a target.
+    `desired` is how many pods its target asks for, None without a target. `gpus_per_pod` is what
+    each asks for, None where it is none, a share of one, or not the same of all.
     """
 
     namespace: str
@@ -42,6 +43,7 @@ class Load(msgspec.Struct, frozen=True, rename="camel"):
     demand: float | None
     desired: int | None
     why: str | None
+    gpus_per_pod: int | None = None
 
 
 class Loads(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,4 +102,5 @@ def _load(row: Row) -> Load:
         namespace, _kind(owner), owner.name,
         row.replicas, row.served, row.held, row.loading, row.omitted,
         row.pending, row.gpu_percent, row.demand.name, row.smoothed, row.desired, row.why,
+        row.gpus_per_pod,
     )  # fmt: skip

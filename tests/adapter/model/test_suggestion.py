@@ -68,6 +68,21 @@ def test_without_a_reading_there_is_nothing_to_suggest() -> None:
         suggest([], OBJECTIVE)
 
 
+def test_a_request_is_in_service_as_long_as_near_the_target() -> None:
+    """Little's law; a pod that idles answers faster, one beyond the objective queues."""
+    seen = [
+        Reading("idle", 1.0, 0.1, 1.0),
+        *(Reading("near", float(n), 0.1, n / 4.0) for n in (6, 8, 12)),
+        Reading("untold", 12.0, 0.1),
+        Reading("queue", 40.0, 9.0, 3.0),
+    ]
+    found = suggest(seen, OBJECTIVE)
+    assert (found.target, found.service_seconds) == (12, 4.0)
+    assert suggest(many(24), OBJECTIVE).service_seconds is None
+    nothing_came = [Reading("a", 12.0, 0.1, 0.0)]
+    assert suggest(nothing_came, OBJECTIVE).service_seconds is None
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e3)), min_size=1, max_size=60),
     st.floats(0.01, 100),

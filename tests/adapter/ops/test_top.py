@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
-from adapter.model.fleet import Owner
+from adapter.model.fleet import Owner, Pod
+from adapter.model.holding import Holding
 from adapter.model.snapshot import Snapshot
 from adapter.ops import server, top
 from adapter.ops.probes import Probes
@@ -58,9 +59,26 @@ async def test_a_workload_is_told_with_its_pods_and_its_totals(scene: Scene) -> 
             "replicas": 3, "served": 2, "held": 0, "loading": 0, "omitted": 1,
             "pending": 12.0, "gpuPercent": 50.0,
             "demandOf": "llm_inference_inflight_requests", "demand": 36.0, "desired": None,
-            "why": None,
+            "why": None, "gpusPerPod": None,
         }
     ]  # fmt: skip
+
+
+async def test_the_gpus_that_each_pod_asks_for_are_told_where_all_say_the_same(
+    scene: Scene,
+) -> None:
+    async def gpus(*pods: Pod) -> object:
+        scene.snapshot = World(*pods).advance(1)
+        _, told = await scene.get()
+        assert isinstance(told["workloads"], list)
+        return told["workloads"][0]["gpusPerPod"]
+
+    two, one = {"llm": 2, "sidecar": 0}, {"llm": 1}
+    assert await gpus(serving_pod("a", gpus=two), serving_pod("b", gpus=two)) == 2
+    assert await gpus(serving_pod("a", gpus=two), serving_pod("b", gpus=one)) is None
+    assert await gpus(serving_pod("a", gpus={"sidecar": 0})) is None
+    shared = Holding(sharing="its node shares each GPU among 4")
+    assert await gpus(serving_pod("a", gpus=one, holding=shared)) is None
 
 
 async def test_what_is_asked_for_is_shown_alone(scene: Scene) -> None:
