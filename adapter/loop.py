@@ -30,6 +30,7 @@ from adapter.model.window import Window
 from adapter.podgauges import PodGauges
 from adapter.readinggauges import ReadingGauges
 from adapter.settings import Model
+from adapter.spentcounter import SpentCounter
 from adapter.startgauges import StartGauges
 from adapter.telemetry import Metrics, log
 
@@ -75,6 +76,7 @@ class Loop:
         self._exits = exits.Tally()
         self.starting = Starting()
         self.spending = Spending()
+        metrics.registry.register(SpentCounter(self.spending))
         self._start_gauges = StartGauges(metrics)
         self._pod_gauges = PodGauges(metrics)
         self.foresight = Foresight()

@@ -64,6 +64,14 @@ class Spent(msgspec.Struct, frozen=True, rename="camel"):
     idle_by_hour: tuple[float, ...]
 
 
+class Sum(msgspec.Struct, frozen=True):
+    """One account in short: GPUs held now, and GPU-seconds by Use, in its order."""
+
+    account: Account
+    gpus: int
+    seconds: tuple[float, ...]
+
+
 _Row = tuple[Pod, int, int, bool]  # account, GPUs, whether it ends
 
 
@@ -113,11 +121,19 @@ class Spending:
 
     def told(self) -> tuple[Spent, ...]:
         """Return every account that was ever charged or holds GPUs now."""
-        now = np.bincount(self._held.accounts, self._held.gpus, len(self._accounts))
         return tuple(
-            _spent(account, round(now[number]), self._seconds[number])
-            for account, number in self._accounts.items()
+            _spent(account, gpus, hours)
+            for account, gpus, hours in zip(self._accounts, self._now(), self._seconds, strict=True)
         )
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the same without hours of the day, in a tenth of the time."""
+        seconds = map(tuple, self._seconds.sum(axis=1).tolist())
+        return tuple(map(Sum, self._accounts, self._now(), seconds))
+
+    def _now(self) -> list[int]:
+        found = np.bincount(self._held.accounts, self._held.gpus, len(self._accounts))
+        return [round(gpus) for gpus in found.tolist()]
 
     def _charge(self, seconds: float, hour: int) -> None:
         uses = self._uses if seconds <= GAP_SECONDS else np.full_like(self._uses, Use.UNKNOWN)

@@ -89,7 +89,9 @@ def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
 def test_the_dashboard_asks_for_its_data_source_and_panels_do_not_overlap() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     variables = {one["name"]: one["type"] for one in dashboard["templating"]["list"]}
-    assert variables == {"datasource": "datasource", "namespace": "query", "pod": "query"}
+    expected = {"datasource": "datasource", "namespace": "query", "pod": "query"}
+    expected |= {"product": "query", "price": "textbox"}
+    assert variables == expected
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()

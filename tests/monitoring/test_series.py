@@ -42,7 +42,7 @@ DEADLINE_SECONDS = 100.0  # of which a quiet machine needs fifteen
 # A forecast is known after half an hour of readings: that the adapter knows the name must do.
 LATER = ("forescale_adapter_forecast", "forescale_adapter_forecast_coverage_ratio")
 SELECTOR = re.compile(
-    r"\b(?:forescale_|llm_inference_|nvidia_gpu_|namespace:|instance:)[\w:]+(?:\{[^}]*\})?"
+    r"\b(?:forescale_|llm_inference_|nvidia_gpu_|namespace:|workload:|instance:)[\w:]+(?:\{[^}]*\})?"
 )
 
 
@@ -50,8 +50,11 @@ def panel_queries() -> Iterator[str]:
     """Yield what Grafana would ask; a step of whole minutes would have the test wait for one."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
-            expr = target["expr"].replace("$__range:1m", "5m:1s").replace("$__range", "5m")
-            yield re.sub(r"\$(namespace|pod)\b", ".+", expr)
+            expr = re.sub(
+                r"\$__range(:\dm)?", lambda it: "5m:1s" if it[1] else "5m", target["expr"]
+            )
+            expr = re.sub(r"\$(namespace|pod)\b", ".+", expr)
+            yield expr.replace("$product", ".*").replace("$price", "2.5")  # no node tells one here
 
 
 def rules() -> list[dict[str, Any]]:
@@ -208,6 +211,7 @@ def a_pod(name: str, port: int) -> Json:
     raw["metadata"]["labels"]["forescale.dev/source"] = "sidecar"
     raw["metadata"]["annotations"] = {"forescale.dev/forecast": "observe"}
     raw["metadata"]["creationTimestamp"] = stamp(now - timedelta(seconds=100))
+    raw["spec"]["nodeName"] = "n1"
     raw["spec"]["initContainers"][0]["ports"][0]["containerPort"] = port
     raw["status"]["podIP"] = "127.0.0.1"
     return raw
