@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapter.cli import reach, startpage
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, StartupError
 from adapter.ops.coldstart import ColdStart, Stories
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale coldstart",
         description="Shows how long pods take from their creation until they serve, as the adapter"
         " has learnt it, what they wait for on the way, and which are stuck.",

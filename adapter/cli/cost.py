@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapter.cli import costpage, prices, reach
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, SettingsError, StartupError
 from adapter.model.spending import HOURS
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale cost",
         description="Shows the GPU-hours that each workload has held since the adapter began to"
         " listen: those in which its GPUs worked, did nothing, waited for a model, or are unknown.",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapter.cli.duration import some_time
+from adapter.cli.failure import Parser
 from adapter.demo import fakes as demo_fakes
 from adapter.demo import hpa as demo_hpa
 from adapter.demo import screen as demo_screen
@@ -69,7 +70,7 @@ async def _perform(
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale demo",
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from adapter.cli import doctorpage, reach
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.cluster import Json
 from adapter.demo.view import Paint
@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale doctor",
         description="Looks at the cluster, the adapter, the pods with a source and the HPAs, and"
         " says what keeps them from scaling and what mends it. Exit code 0: all is well; 1: a"

@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from adapter import unread
+from adapter.cli.failure import Parser
 from adapter.model.translation import Rule, Translated, rules_of, translate
 
 _SOURCES = {
@@ -39,7 +40,7 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale migrate",
         description="Read another adapter's configuration and say what it is in our metrics.",
         allow_abbrev=False,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adapter.cli import replay_prometheus, replay_workload
 from adapter.cli.duration import duration
+from adapter.cli.failure import Parser
 from adapter.cli.replay_policies import share
 from adapter.replay.policies import ABLATIONS, CLAIRVOYANT, POLICIES
 from adapter.replay.trace import Trace
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     names = "\n".join(
         f"  {name:18} {words}" for name, (_, words) in {**POLICIES, **ABLATIONS}.items()
     )
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale replay",
         description=_ABOUT,
         epilog=f"policies:\n{names}\n  {CLAIRVOYANT:18} the least GPU time with nobody late\n",

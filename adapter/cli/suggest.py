@@ -13,7 +13,7 @@ import msgspec
 
 from adapter.cli import learnt, reach
 from adapter.cli.duration import some_time
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.progress import Progress
 from adapter.cli.reach import Page
 from adapter.cluster import Cluster
@@ -112,7 +112,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale suggest",
         description="Looks for a while at each pod's requests in flight and its latency (95th"
         " percentile of a minute), and says how many in flight keep the objective.",

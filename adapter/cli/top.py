@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapter.cli import reach, toppage
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, StartupError
 from adapter.model.why import Story
@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale top",
         description="Shows each workload's pods, its queue, its GPUs and what it is asked to carry;"
         " of a workload that is named also each pod.",

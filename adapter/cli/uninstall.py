@@ -10,7 +10,7 @@ import asyncio
 import sys
 
 from adapter.cli import reach
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.errors import KubeError, StartupError
 from adapter.intake.removal import Removal, uninstall
 from adapter.settings import Api
@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     default = Api()
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale uninstall",
         description="Delete the APIServices that point to the adapter; run it before you delete"
         " the adapter itself.",

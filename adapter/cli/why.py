@@ -11,7 +11,7 @@ import msgspec
 
 from adapter.cli import reach, resources, whypage
 from adapter.cli.autoscaler import Asked, Autoscaler
-from adapter.cli.failure import failed
+from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.cli.resources import Resource
 from adapter.cli.totals import Total
@@ -61,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="forescale why",
         description="Shows, pod by pod, the last reading, the smoothed and the served value, who is"
         " left out and why; for an HPA also what its arithmetic makes of it, and what it asks for.",
