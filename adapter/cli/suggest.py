@@ -82,13 +82,16 @@ class Report(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 def _sureness(one: Suggestion) -> str:
     """Return how sure the target is, and between which figures the limit lies."""
     sure = "well measured" if not one.doubts else "a first guess" if one.target else "not measured"
-    if one.held_below is None:
-        return f"{sure}: up to {one.highest:.3g} in flight all were within it"
-    if one.beyond_above is None:
-        return f"{sure}: from {one.lowest:.3g} in flight on all were beyond it"
-    between = f"below {one.held_below:.3g} in flight all were within it"
-    above = f"above {one.beyond_above:.3g} all beyond"
-    return f"{sure}: {between}, {above}; {one.contradicting_ratio:.0%} contradict the target"
+    ends = []
+    if one.held_up_to is not None:
+        ends.append(f"held up to {one.held_up_to:.3g} in flight")
+    if one.beyond_from is not None:
+        ends.append(f"beyond from {one.beyond_from:.3g}")
+    told = f"{sure}: {', '.join(ends)}"
+    if not one.contradicting_ratio or one.held_below is None or one.beyond_above is None:
+        return told
+    mixed = f"{one.contradicting_ratio:.0%} of the readings contradict that"
+    return f"{told}; {mixed}, from {one.held_below:.3g} to {one.beyond_above:.3g}"
 
 
 def run(argv: Sequence[str]) -> int:

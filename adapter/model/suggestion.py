@@ -19,6 +19,9 @@ MINUTE_SECONDS = 60.0  # what a reading is of
 ENOUGH_READINGS = 20
 ENOUGH_BEYOND = 3  # one may be a long prompt
 MOST_CONTRADICTING_RATIO = 0.1
+# From the last figure in flight that held to the first one beyond: a target that is too low by so
+# much costs half as many pods again.
+WIDE_RATIO = 1.5
 _DEARER = TAU / (1.0 - TAU)
 
 
@@ -37,9 +40,10 @@ class Reading(msgspec.Struct, frozen=True):
 class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
     """What one pod is to carry; `target` is None where no reading says so.
 
-    `doubts` are in words; without any the target is well measured. `contradicting_ratio` is the
-    share of readings on the wrong side of the cut. Every reading below `held_below` in flight was
-    within the objective, every one above `beyond_above` beyond it: the limit lies between.
+    `doubts` are in words; without any the target is well measured. The cut lies between two
+    readings: `held_up_to` in flight the objective held, and from the next one, `beyond_from`, it
+    did not; `contradicting_ratio` is the share of readings on the wrong side of it. Every reading
+    below `held_below` in flight was within the objective, every one above `beyond_above` beyond it.
     `service_seconds` is how long a request was in a pod that carried about the target. None where
     no reading tells.
     """
@@ -55,6 +59,8 @@ class Suggestion(msgspec.Struct, frozen=True, rename="camel"):
     held_below: float | None = None
     beyond_above: float | None = None
     service_seconds: float | None = None
+    held_up_to: float | None = None
+    beyond_from: float | None = None
 
 
 def suggest(
@@ -70,6 +76,7 @@ def suggest(
     late = [one.latency_seconds > objective_seconds for one in ordered]
     held, wrong = _cut(late)
     cut = ordered[held - 1].inflight if held else 0.0
+    beyond_from = ordered[held].inflight if held < len(ordered) else None
     ratio = wrong / len(ordered)
     doubts = _doubts(len(ordered), sum(late), math.floor(cut), ratio)
     return Suggestion(
@@ -80,10 +87,12 @@ def suggest(
         lowest=ordered[0].inflight,
         highest=ordered[-1].inflight,
         contradicting_ratio=ratio,
-        doubts=(*_short(watched_seconds), *doubts),
+        doubts=(*_short(watched_seconds), *doubts, *_hole(cut, beyond_from)),
         held_below=ordered[late.index(True)].inflight if any(late) else None,
         beyond_above=ordered[-1 - late[::-1].index(False)].inflight if not all(late) else None,
         service_seconds=_service_seconds(ordered, objective_seconds, math.floor(cut)),
+        held_up_to=cut if held else None,
+        beyond_from=beyond_from,
     )
 
 
@@ -129,6 +138,19 @@ def _short(watched_seconds: float) -> list[str]:
     return [
         f"it looked for {watched_seconds:g} s, and a reading is of a minute: all are of the same"
     ]
+
+
+def _hole(held_up_to: float, beyond_from: float | None) -> list[str]:
+    """Doubt a target with nothing seen for long above it, where a higher one might do."""
+    target = math.floor(held_up_to)
+    if not target or beyond_from is None or beyond_from <= WIDE_RATIO * held_up_to:
+        return []
+    highest = math.ceil(beyond_from) - 1
+    if highest <= target:
+        return []
+    between = f"between {held_up_to:.3g} and {beyond_from:.3g} in flight"
+    fits = f"each target from {target} to {highest} fits"
+    return [f"nothing was seen {between}, so {fits}: look again under a load between them"]
 
 
 def _doubts(readings: int, beyond: int, target: int, contradicting_ratio: float) -> list[str]:

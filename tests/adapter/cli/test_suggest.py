@@ -11,6 +11,7 @@ import yaml
 from adapter.api import query
 from adapter.cli import suggest as command
 from adapter.model.hpa_policy import parse
+from adapter.model.suggestion import Reading, suggest
 from adapter.ops.why import Why
 from sidecar.table import QUEUE_TIME, ROWS, TTFT
 from tests.adapter.cli.opsport import serving
@@ -18,6 +19,7 @@ from tests.adapter.model.world import DEPLOYMENT, World, serving_pod
 
 SERIES = "queue_time_seconds"
 BOUNDS = (0.5, 10.0)
+MIXED = "3% of the readings contradict that, from 21 to 25"
 
 
 @pytest.fixture
@@ -40,13 +42,14 @@ def test_the_target_its_doubts_and_the_hpa_are_told(
 ) -> None:
     assert command.run([f"deploy/{DEPLOYMENT}", "--adapter", url, "--for", "1s"]) == 0
     told, _, manifest = capsys.readouterr().out.partition("\n\n")
-    between = "below 30 in flight all were within it, above 12 all beyond"
+    hole = "nothing was seen between 12 and 30 in flight, so each target from 12 to 29 fits"
     assert told.splitlines() == [
         f"Deployment default/{DEPLOYMENT}: 12 in flight a pod (95 % of queue time within 2 s)",
         "  8 readings of 2 pods, 12 to 30 in flight, 4 beyond the objective",
-        f"  a first guess: {between}; 0% contradict the target",
+        "  a first guess: held up to 12 in flight, beyond from 30",
         "  doubt: it looked for 1 s, and a reading is of a minute: all are of the same",
         "  doubt: only 8 readings: let it look for longer, or at more pods",
+        f"  doubt: {hole}: look again under a load between them",
     ]
     policy = parse(yaml.safe_load(manifest))
     (metric,) = policy.metrics
@@ -89,6 +92,24 @@ def test_the_servers_that_the_hint_names_are_those_whose_pages_tell_it() -> None
     assert queue_time == {"TGI"}
     assert all(name in token for name in first_token)
     assert not any(name in queue for name in first_token)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([(4.0, 0.1)] * 30, "a first guess: held up to 4 in flight"),
+        ([(4.0, 9.0)] * 30, "not measured: beyond from 4"),
+        (
+            [(float(n), 0.1 if n <= 20 or n == 25 else 9.0) for n in range(1, 31)],
+            f"well measured: held up to 20 in flight, beyond from 21; {MIXED}",
+        ),
+    ],
+)
+def test_it_is_told_up_to_where_it_held_and_from_where_it_did_not(
+    pairs: list[tuple[float, float]], words: str
+) -> None:
+    found = suggest([Reading("llm-a", *pair) for pair in pairs], 2.0)
+    assert command._sureness(found) == words
 
 
 def test_an_unknown_workload_is_an_error_with_a_hint(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.model.suggestion import Reading, suggest
+from adapter.model.suggestion import WIDE_RATIO, Reading, suggest
 
 OBJECTIVE = 2.0
 
@@ -25,6 +27,7 @@ def test_the_target_is_the_highest_load_before_the_objective_is_left() -> None:
     assert (found.target, found.beyond, found.contradicting_ratio) == (24, 15, 0.0)
     assert (found.readings, found.pods, found.lowest, found.highest) == (39, 4, 1.0, 39.0)
     assert (found.held_below, found.beyond_above) == (25.0, 24.0)
+    assert (found.held_up_to, found.beyond_from) == (24.0, 25.0)
     assert found.doubts == ()
 
 
@@ -45,6 +48,7 @@ def test_where_every_reading_is_beyond_it_there_is_no_target() -> None:
     assert found.target is None
     assert "no load kept the objective" in found.doubts[0]
     assert (found.held_below, found.beyond_above) == (1.0, None)
+    assert (found.held_up_to, found.beyond_from) == (None, 1.0)
 
 
 def test_few_readings_and_those_that_contradict_are_doubted() -> None:
@@ -52,9 +56,26 @@ def test_few_readings_and_those_that_contradict_are_doubted() -> None:
     assert [doubt.split(":")[0] for doubt in doubts] == [
         "only 2 readings",
         "only 1 beyond the objective",
+        "nothing was seen between 1 and 9 in flight, so each target from 1 to 8 fits",
     ]
     mixed = readings(*((float(n), 5.0 if n % 2 else 0.1) for n in range(1, 60)))
     assert any("wrong side" in doubt for doubt in suggest(mixed, OBJECTIVE).doubts)
+
+
+def test_a_hole_above_the_target_is_doubted_and_a_narrow_one_is_not() -> None:
+    """3.8 in flight waited 1 s, and the next reading above, at 22, waited 13 s."""
+    few = [(n / 10.0, 1.0) for n in range(1, 39)]
+    found = suggest(readings(*few, *((float(n), 13.0) for n in range(22, 26))), OBJECTIVE)
+    assert (found.target, found.held_up_to, found.beyond_from) == (3, 3.8, 22.0)
+    (doubt,) = found.doubts
+    assert doubt.startswith("nothing was seen between 3.8 and 22 in flight, so each target from 3")
+    near = readings(*few, *((n, 13.0) for n in (5.6, 6.0, 7.0)))
+    assert suggest(near, OBJECTIVE).doubts == ()
+
+
+def test_where_no_other_target_lies_between_there_is_none_to_doubt() -> None:
+    ones = readings(*[(1.0, 0.1)] * 20, *[(2.0, 9.0)] * 5)
+    assert (suggest(ones, OBJECTIVE).target, suggest(ones, OBJECTIVE).doubts) == (1, ())
 
 
 def test_less_than_the_minute_of_a_reading_is_one_reading() -> None:
@@ -98,5 +119,13 @@ def test_whatever_is_read_the_target_is_one_that_was_seen_and_a_looser_objective
         assert not (late and found.held_below is not None and reading.inflight < found.held_below)
         if found.beyond_above is not None:
             assert late or reading.inflight <= found.beyond_above
+    seen = sorted(inflight for inflight, _ in pairs)
+    if found.held_up_to is not None and found.beyond_from is not None:
+        assert found.held_up_to <= found.beyond_from
+        assert not any(found.held_up_to < one < found.beyond_from for one in seen)
+        wide = found.beyond_from > WIDE_RATIO * found.held_up_to
+        others = math.floor(found.held_up_to) + 1 < found.beyond_from
+        doubted = any("nothing was seen between" in doubt for doubt in found.doubts)
+        assert doubted == (wide and others and found.target is not None)
     looser = suggest(readings(*pairs), 2 * objective)
     assert (looser.target or 0) >= (found.target or 0)
