@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from adapter.doctor import control, hardware, scaling, sources, targets
+from adapter.doctor import control, gates, hardware, scaling, sources, targets
 from adapter.doctor.facts import Facts
 from adapter.doctor.finding import Finding, Level
 
@@ -14,6 +14,7 @@ Check = Callable[[Facts], Iterator[Finding]]
 
 CHECKS: Mapping[str, Check] = {
     "api-server": control.api_server,
+    "gates": gates.gates,
     "apiservices": control.services,
     "certificates": control.certificates,
     "aggregation": control.aggregation,

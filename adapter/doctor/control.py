@@ -32,7 +32,6 @@ OLDEST = (1, 29)  # native sidecars are on from here
 _LATER = {
     (1, 34): "GPUs by DRA claims",
     (1, 36): "injection without a webhook",
-    (1, 37): "HPAs that go to zero",
 }
 _DAY_SECONDS = 86_400.0
 _RECENT_SECONDS = 3600.0
@@ -46,9 +45,7 @@ def api_server(facts: Facts) -> Iterator[Finding]:
     if facts.version.refusal is not None:
         yield unknown(facts.version, "get the path /version")
         return
-    said = str(facts.version.body.get("gitVersion", ""))
-    found = re.match(r"v?(\d+)\.(\d+)", said)
-    version = (int(found[1]), int(found[2])) if found else OLDEST
+    said, version = str(facts.version.body.get("gitVersion", "")), minor_version(facts)
     if version < OLDEST:
         yield failed(
             f"{said}: init containers that go on running (native sidecars) need 1.29",
@@ -57,6 +54,12 @@ def api_server(facts: Facts) -> Iterator[Finding]:
         return
     missing = [f"{what} (1.{minor})" for (_, minor), what in _LATER.items() if version < (1, minor)]
     yield passed(said + (f"; not in it yet: {', '.join(missing)}" if missing else ""))
+
+
+def minor_version(facts: Facts) -> tuple[int, int]:
+    """Return the API server's version such as (1, 37); one that is not understood is the oldest."""
+    found = re.match(r"v?(\d+)\.(\d+)", str(facts.version.body.get("gitVersion", "")))
+    return (int(found[1]), int(found[2])) if found else OLDEST
 
 
 def services(facts: Facts) -> Iterator[Finding]:

@@ -31,12 +31,14 @@ class Seen(msgspec.Struct, frozen=True):
 class Scaled(msgspec.Struct, frozen=True):
     """What one HPA scales: its Scale, its pods, and an answer for each of spec.metrics.
 
-    None stands for a metric that nothing is known of here: CPU, memory, a foreign resource.
+    None stands for a metric that nothing is known of here: CPU, memory, a foreign resource. `start`
+    is the adapter's StartStory of the workload.
     """
 
     scale: Seen
     pods: Seen
     answers: tuple[Seen | None, ...]
+    start: Seen = Seen()
 
 
 class Labelled(msgspec.Struct, frozen=True):
@@ -54,6 +56,7 @@ class Facts(msgspec.Struct, frozen=True):
     namespace: str  # "" is all
     version: Seen
     clock: Seen  # the API server's, Unix seconds
+    gate: Seen  # whether HPAScaleToZero is on; without body where kube-apiserver does not tell it
     apiservices: Seen
     discovery: Mapping[str, Seen]  # by version of custom.metrics.k8s.io
     right: Seen  # whether the HPA controller may read custom metrics

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
 
+import aiohttp
 import msgspec
 
 from adapter.cluster import Cluster, Json, located
-from adapter.doctor import control, question, sources
+from adapter.doctor import control, gates, question, sources
 from adapter.doctor.facts import GPU, QUEUE, Facts, Scaled, Seen, key_of
 from adapter.errors import KubeError
 from adapter.intake import apiservice
 from adapter.intake.annotations import SOURCE_LABEL
+from adapter.model.startstory import StartStory
 from adapter.model.why import Story
+from adapter.ops.coldstart import ColdStart, Stories
 from adapter.settings import Api
 
 PAGE_ITEMS = 500
 MAX_ITEMS = 5000  # of one list: 60 MiB of pods
 MAX_HPAS = 200
+MAX_PAGE_BYTES = 64 * 2**20  # of kube-apiserver's /metrics: a large cluster's have some 20 MiB
 WHOLE_SECONDS = 60.0  # an API server that answers slowly is not waited for call by call
 _AT_A_TIME = 8
 _DEADLINE_SECONDS = 10.0
@@ -38,6 +43,14 @@ class Server(Cluster, Protocol):
 
     async def clock(self) -> float:
         """Return it in Unix seconds; raises KubeError."""
+
+    def stream(
+        self, path: str, params: Mapping[str, str], accept: str, silence_seconds: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open an answer that is read as it comes; see adapter.intake.kube."""
+
+
+_Answer = TypeVar("_Answer")
 
 
 class Page(Protocol):
@@ -80,8 +93,11 @@ class _Gathering:
             self._list(f"/api/v1/{within}pods", SOURCE_LABEL),
             self._list(f"/apis/autoscaling/v2/{within}horizontalpodautoscalers"),
         )
-        discovery, stories, scaled = await asyncio.gather(
-            self._discovery(), self._stories(pods.body or []), self._scales(hpas.body or [])
+        discovery, stories, scaled, gate = await asyncio.gather(
+            self._discovery(),
+            self._stories(pods.body or []),
+            self._scales(hpas.body or []),
+            self._seen(self._gate),
         )
         if pods.body is not None:
             pods = msgspec.structs.replace(pods, body=[sources.labelled(pod) for pod in pods.body])
@@ -90,6 +106,7 @@ class _Gathering:
             namespace=self._namespace,
             version=version,
             clock=clock,
+            gate=gate,
             apiservices=services,
             discovery=discovery,
             right=right,
@@ -143,6 +160,20 @@ class _Gathering:
         answer = await self._kube.create(_REVIEWS, {**body, "spec": control.HPA_READS})
         return bool((answer.get("status") or {}).get("allowed"))
 
+    async def _gate(self) -> bool | None:
+        """Return whether HPAs may go to zero; None where kube-apiserver's figures lack it."""
+        sought, taken = gates.Sought(), 0
+        asked = self._kube.stream(gates.PATH, {}, "text/plain", _DEADLINE_SECONDS)
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS), asked as parts:
+                async for part in parts:
+                    found, taken = sought.found(part), taken + len(part)
+                    if found is not None or taken > MAX_PAGE_BYTES:
+                        return found
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise KubeError(0, "Unreachable", f"GET {gates.PATH}: {error}") from error
+        return None
+
     async def _node_autoscaler(self) -> str:
         for path, name in _NODE_AUTOSCALERS.items():
             try:
@@ -169,15 +200,20 @@ class _Gathering:
     async def _story(self, namespace: str, metric: str) -> Seen:
         place = {"namespace": namespace, "kind": "Pod", "name": "*", "metric": metric}
 
-        async def ask() -> Story:
-            try:
-                return msgspec.convert(await self._page("/why", place), Story, strict=False)
-            except msgspec.ValidationError as error:
-                raise KubeError(
-                    0, "", f"the adapter's answer is not understood: {error}"
-                ) from error
+        return await self._seen(lambda: self._told("/why", place, Story))
 
-        return await self._seen(ask)
+    async def _told(self, path: str, query: Mapping[str, str], kind: type[_Answer]) -> _Answer:
+        """Return what the adapter says on a page."""
+        try:
+            return msgspec.convert(await self._page(path, query), kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise KubeError(0, "", f"the adapter's answer is not understood: {error}") from error
+
+    async def _start(self, namespace: str, reference: Json) -> StartStory | None:
+        """Return what the adapter has learnt of a workload's starts; None where of another's."""
+        query = {"namespace": namespace, "name": reference["name"]}
+        found = await self._told(ColdStart.path, query, Stories)
+        return next((one for one in found.workloads if one.kind == reference["kind"]), None)
 
     async def _scales(self, hpas: list[Json]) -> dict[tuple[str, str], Scaled]:
         ours = [hpa for hpa in hpas if question.concerns(hpa)]
@@ -196,7 +232,8 @@ class _Gathering:
             pods = await self._list(f"/api/v1/namespaces/{namespace}/pods", selector)
         asked = question.metrics(hpa)
         answers = await asyncio.gather(*(self._answer(one, namespace, selector) for one in asked))
-        return Scaled(scale, pods, tuple(answers))
+        start = await self._seen(lambda: self._start(namespace, reference))
+        return Scaled(scale, pods, tuple(answers), start)
 
     async def _scale(self, namespace: str, reference: Json) -> Json:
         version, kind = reference.get("apiVersion", "v1"), reference["kind"]

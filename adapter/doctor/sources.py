@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from adapter.model.why import PodStory
 
 _NOT_FOUND = 404  # the adapter knows no pod of a namespace: each is named then
 _UNAVAILABLE = 503
+_SETTLED_SECONDS = 15.0  # a source looks each second, and the adapter is asked after the pods are
 _WHY = "forescale why pod/NAME -n NAMESPACE shows each figure; docs/sources.md, docs/gpus.md"
 
 
@@ -73,7 +75,11 @@ def readings(facts: Facts) -> Iterator[Finding]:
 def readiness(facts: Facts) -> Iterator[Finding]:
     """Say which models are taken for loaded as soon as their container runs."""
     found = sourced(facts)
-    troubles = list(_by_workload(found, _unprobed))
+    troubles = [
+        *_by_workload(found, _unprobed),
+        *_by_workload(found, partial(_too_early, _now(facts))),
+        *_by_workload(found, _by_port),
+    ]
     hint = "forescale-sidecar probe-for ENGINE prints the probes for its model server"
     yield from (warned(words, hint) for words in troubles)
     if found and not troubles:
@@ -163,12 +169,40 @@ def _gpu_missing(one: Sourced) -> str | None:
     return _missing(one.gpu) if holds else None
 
 
-def _unprobed(one: Sourced) -> str | None:
+def _probe(one: Sourced) -> tuple[str, Json | None]:
+    """Return the model's container, and its readinessProbe."""
     model = podjson.model_container(one.raw)
-    for container in one.raw["spec"].get("containers") or ():
-        if container.get("name") == model and not container.get("readinessProbe"):
-            return f"its container {model} has no readinessProbe"
+    every = one.raw["spec"].get("containers") or ()
+    return model, next((c.get("readinessProbe") for c in every if c.get("name") == model), {})
+
+
+def _unprobed(one: Sourced) -> str | None:
+    model, probe = _probe(one)
+    return f"its container {model} has no readinessProbe" if probe is None else None
+
+
+def _too_early(now: float, one: Sourced) -> str | None:
+    """Return of a pod with a probe that it was ready long before its model is, by its source."""
+    changed, loads = one.pod.ready_changed_at, Standing.LOADING
+    if not (one.pod.model_ready and changed and one.queue and one.queue.standing is loads):
+        return None
+    seconds, why = now - changed, one.queue.figure.why or "is loading, as its source says"
+    if _unprobed(one) or seconds < _SETTLED_SECONDS:
+        return None
+    return f"its readinessProbe passed {seconds:.0f} s ago, and it {why}"
+
+
+def _by_port(one: Sourced) -> str | None:
+    model, probe = _probe(one)
+    if probe and "tcpSocket" in probe:
+        return f"its container {model} is ready once its port listens (tcpSocket), model or not"
     return None
+
+
+def _now(facts: Facts) -> float:
+    """Return when the pods were listed, by the clock that their statuses are of."""
+    apart = 0.0 if facts.clock.refusal is not None else facts.clock.body - facts.clock.at
+    return facts.pods.at + apart
 
 
 def _by_workload(

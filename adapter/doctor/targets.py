@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from adapter.cluster import Json
-from adapter.doctor.facts import Facts, path_of
+from adapter.doctor.facts import Facts, key_of, path_of
 from adapter.doctor.finding import Finding, counted, passed, warned
 from adapter.doctor.question import Asked
 from adapter.doctor.question import metrics as metrics_of
@@ -15,6 +17,8 @@ from adapter.model.target import DESIRED_REPLICAS, metric_of
 
 PENDING = "llm_inference_pending_requests"
 _LEAST, _MOST = 10, 100  # percent: below, nearly idle pods are multiplied; above is never reached
+_USUAL_WINDOW_SECONDS = 300  # the controller's, where an HPA says nothing
+_LONGEST_WINDOW_SECONDS = 3600  # that an API server takes
 _ALONE = ("mean", "max", "merged")  # an `agg` that is no total
 
 
@@ -88,16 +92,33 @@ def _value(hpa: Json) -> Iterator[tuple[str, str]]:
 
 def lulls(facts: Facts) -> Iterator[Finding]:
     """Say which HPAs scale down at once, and load the models again after every lull."""
-    return _each(facts, _lull, "each waits before it scales down")
+    return _each(facts, partial(_lull, facts), "each waits before it scales down")
 
 
-def _lull(hpa: Json) -> Iterator[tuple[str, str]]:
+def _lull(facts: Facts, hpa: Json) -> Iterator[tuple[str, str]]:
     down = (hpa["spec"].get("behavior") or {}).get("scaleDown") or {}
-    if down.get("stabilizationWindowSeconds") == 0 and down.get("selectPolicy") != "Disabled":
+    if down.get("selectPolicy") == "Disabled":
+        return
+    window, start = down.get("stabilizationWindowSeconds"), _usual_start(facts, hpa)
+    if window == 0:
         yield (
             "scaleDown.stabilizationWindowSeconds is 0: every lull removes pods",
             "write a cold start at least, such as 300: `forescale coldstart` knows it",
         )
+        return
+    waits = _USUAL_WINDOW_SECONDS if window is None else window
+    if start is not None and waits < start:
+        enough = min(60 * math.ceil(start / 60), _LONGEST_WINDOW_SECONDS)
+        yield (
+            f"goes down after a lull of {waits} s, and half of its starts took {start:.0f} s",
+            f"behavior.scaleDown.stabilizationWindowSeconds: {enough}",
+        )
+
+
+def _usual_start(facts: Facts, hpa: Json) -> float | None:
+    """Return the median of the starts that the adapter has seen; None where it saw none."""
+    scaled = facts.scaled.get(key_of(hpa))
+    return scaled.start.body.warm.p50_seconds if scaled and scaled.start.body else None
 
 
 def zero(facts: Facts) -> Iterator[Finding]:

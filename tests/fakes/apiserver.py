@@ -36,6 +36,7 @@ class FakeApiServer:
         self.answering = asyncio.Event()  # cleared: every request hangs
         self.answering.set()
         self.refusals: dict[str, Json] = {}  # "GET /path" -> Status
+        self.texts: dict[str, str] = {}  # path -> a page that is no JSON
         self.port = 0
         self._version = itertools.count(1)
         self._newest = 0
@@ -127,6 +128,8 @@ class FakeApiServer:
             return _status(**self.refusals[call])
         if request.query.get("watch") == "true":
             return await self._watch(request)
+        if request.path in self.texts:
+            return web.Response(text=self.texts[request.path])
         body = await request.json() if request.can_read_body else {}
         return self._answer(request, body)
 

@@ -15,6 +15,7 @@ from adapter.doctor.finding import Finding, Level
 from adapter.doctor.sources import labelled
 from adapter.intake.apiservice import CUSTOM, spec
 from adapter.model.fleet import Standing
+from adapter.model.startstory import Shape, StartStory
 from adapter.model.why import Figure, PodStory, Story
 from adapter.settings import Api
 
@@ -151,6 +152,13 @@ def values(*names: str) -> Seen:
     return Seen({"items": [{"describedObject": {"name": name}, "value": "3"} for name in names]})
 
 
+def start(seconds: float | None) -> StartStory:
+    """Return what the adapter has learnt of llm: the median of the starts that it saw."""
+    seen = () if seconds is None else (seconds,)
+    warm = Shape(seconds, 300.0, "learnt", seen, 0, None, None, None)
+    return StartStory("default", "Deployment", "llm", "300 s", warm, None, (), ())
+
+
 def scaled(*answers: Seen | None, pods: Seen | None = None, replicas: int = 2) -> Scaled:
     scale = Seen({"status": {"replicas": replicas, "selector": "app=llm"}})
     return Scaled(scale, pods or Seen([pod(name) for name in PODS]), answers)
@@ -164,6 +172,7 @@ def facts(**changes: Any) -> Facts:
         namespace="",
         version=Seen({"gitVersion": "v1.37.2"}),
         clock=Seen(NOW, at=NOW),
+        gate=Seen(body=True),
         apiservices=Seen([service(name) for name in CUSTOM.names()], at=NOW),
         discovery={version: Seen(listed) for version in CUSTOM.versions},
         right=Seen(body=True),
@@ -183,7 +192,7 @@ def facts(**changes: Any) -> Facts:
     if changed.pods.body is None:
         return changed
     pods = [labelled(one) for one in changed.pods.body]
-    return msgspec.structs.replace(changed, pods=Seen(pods))
+    return msgspec.structs.replace(changed, pods=Seen(pods, at=changed.pods.at))
 
 
 def with_hpa(*metrics: Json, answers: tuple[Seen | None, ...] = (), **changes: Any) -> Facts:

@@ -57,7 +57,7 @@ def test_the_exit_code_is_that_of_the_gravest(
 def test_everything_that_is_refused_is_unknown_and_nothing_breaks() -> None:
     no = refused()
     given = facts(
-        version=no, clock=no, apiservices=no, right=no, replicas=no, nodes=no, slices=no,
+        version=no, clock=no, gate=no, apiservices=no, right=no, replicas=no, nodes=no, slices=no,
         node_autoscaler=no, pods=no, hpas=no, stories={}, scaled={}, discovery={"v1beta2": no},
     )  # fmt: skip
     found = {line.check: line.level for line in diagnose(given).lines}

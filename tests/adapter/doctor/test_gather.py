@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapter.doctor import gates
 from adapter.doctor import gather as gathering
 from adapter.doctor.checks import CHECKS, diagnose
 from adapter.doctor.facts import GPU, QUEUE, Facts
@@ -16,11 +17,24 @@ from adapter.doctor.gather import gather
 from adapter.errors import KubeError
 from adapter.intake.apiservice import CUSTOM, PATH
 from adapter.intake.kube import Kube
+from adapter.ops.coldstart import Stories
 from adapter.settings import Api
-from tests.adapter.doctor.healthy import PODS, hpa, node, pod, replica, service, story, told
+from tests.adapter.doctor.healthy import (
+    NOW,
+    PODS,
+    hpa,
+    node,
+    pod,
+    replica,
+    service,
+    start,
+    story,
+    told,
+)
 from tests.fakes.apiserver import FakeApiServer
 
 Json = dict[str, Any]
+ZERO = 'kubernetes_feature_enabled{name="HPAScaleToZero",stage="BETA"}'
 METRICS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*"
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/llm"
 HPAS = "/apis/autoscaling/v2/horizontalpodautoscalers"
@@ -51,11 +65,16 @@ def cluster(server: FakeApiServer) -> None:
     for metric in (QUEUE, GPU):
         items = [{"describedObject": {"name": name}, "value": "3"} for name in PODS]
         has(f"{METRICS}/{metric}", {"items": items})
+    server.texts[gates.PATH] = f"# HELP apiserver_x\n{ZERO} 1\nz_total 3\n"
     server.allows = lambda spec: spec["resourceAttributes"]["resource"] == "pods"
 
 
 async def page(path: str, query: Mapping[str, str]) -> Json:
     """Answer as the ops port does."""
+    if path == "/coldstart":
+        assert query == {"namespace": "default", "name": query["name"]}
+        found = Stories(NOW, (start(77.0),))
+        return dict(msgspec.json.decode(msgspec.json.encode(found)))
     assert (path, query["namespace"], query["kind"], query["name"]) == (
         "/why",
         "default",
@@ -85,6 +104,8 @@ async def test_a_healthy_cluster_is_gathered_whole(server: FakeApiServer, kube: 
         "hpa-room",
     }
     assert facts.node_autoscaler.body == "Karpenter"
+    assert facts.gate.body is True
+    assert facts.scaled["default", "llm"].start.body == start(77.0)
     assert abs(facts.clock.body - facts.clock.at) < 5
     assert [spec["user"] for spec in server.reviewed] == [
         "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
@@ -111,6 +132,24 @@ async def test_a_refusal_is_a_fact_in_the_servers_own_words(
     assert gravest(facts) == {
         "clock": Level.WARN, "gpus": Level.UNKNOWN, "hpa-metrics": Level.FAIL,
     }  # fmt: skip
+
+
+async def test_a_gate_is_found_in_the_figures_or_not_told(
+    server: FakeApiServer, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(server)
+    long = "".join(f'apiserver_bucket{{le="{number}"}} 1\n' for number in range(20_000))
+    server.texts[gates.PATH] = f"{long}{ZERO} 0\n{long}"
+    assert (await seen(kube)).gate.body is False
+    server.texts[gates.PATH] = long
+    untold = (await seen(kube)).gate
+    assert (untold.body, untold.refusal) == (None, None)
+    monkeypatch.setattr(gathering, "MAX_PAGE_BYTES", 1000)
+    server.texts[gates.PATH] = f"{long}{ZERO} 0\n"
+    assert (await seen(kube)).gate.body is None
+    server.refusals = {f"GET {gates.PATH}": {"code": 403, "reason": "Forbidden", "message": "no"}}
+    refused = (await seen(kube)).gate
+    assert (refused.refusal, refused.code) == ("no", 403)
 
 
 async def test_a_target_of_an_unknown_kind_costs_its_own_hpa_alone(
@@ -142,12 +181,13 @@ async def test_long_lists_are_paged_and_cut(
 
 async def test_an_answer_that_is_no_story_is_a_refusal(server: FakeApiServer, kube: Kube) -> None:
     async def broken(path: str, query: Mapping[str, str]) -> Json:
-        return {"pods": f"{path} {query['metric']}"}
+        return {"pods": f"{path} {query['name']}", "workloads": 3}
 
     cluster(server)
     facts = await gather(kube, broken, Api(), "")
     assert {story.body for story in facts.stories.values()} == {None}
-    assert "the adapter's answer is not understood" in str(facts.stories["default", QUEUE].refusal)
+    for untold in (facts.stories["default", QUEUE], facts.scaled["default", "llm"].start):
+        assert "the adapter's answer is not understood" in str(untold.refusal)
 
 
 async def test_after_the_whole_time_nothing_more_is_asked(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapter.doctor.facts import GPU, QUEUE, Facts, Seen
 from adapter.doctor.finding import Level
+from adapter.model.fleet import Standing
 from tests.adapter.doctor.healthy import (
+    NOW,
     PODS,
     container,
     facts,
@@ -113,6 +116,42 @@ def test_a_model_without_a_readiness_probe_is_served_before_it_is_loaded() -> No
         Level.WARN,
         f"Deployment default/llm: 1 of 2 pods, {PODS[0]}: its container llm has no readinessProbe",
     )
+
+
+@pytest.mark.parametrize(
+    ("ready_at", "standing", "words"),
+    [
+        ("2027-01-15T07:58:20Z", Standing.LOADING, "its readinessProbe passed 100 s ago, and it"),
+        ("2027-01-15T07:58:20Z", Standing.SERVING, None),
+        ("2027-01-15T07:59:50Z", Standing.LOADING, None),  # its source looks in a moment
+    ],
+)
+def test_a_probe_that_passed_long_before_the_model_was_loaded_is_warned_of(
+    ready_at: str, standing: Standing, words: str | None
+) -> None:
+    early = pod(PODS[0])
+    early["status"]["conditions"] = [
+        {"type": "Ready", "status": "True", "lastTransitionTime": ready_at}
+    ]
+    loads = told(PODS[0], why="is still loading its model (HTTP 503)")
+    loads = msgspec.structs.replace(loads, standing=standing)
+    ahead = Seen(NOW, at=NOW + 7)
+    given = telling(story(QUEUE, loads), pods=Seen([early], at=NOW + 7), clock=ahead)
+    seen = the("readiness", given)
+    if words is None:
+        assert seen.level is Level.PASS
+    else:
+        assert (seen.level, seen.seen.partition(f"{PODS[0]}: ")[2]) == (
+            Level.WARN,
+            f"{words} is still loading its model (HTTP 503)",
+        )
+
+
+def test_a_probe_of_the_port_alone_is_warned_of() -> None:
+    by_port = pod(PODS[0], containers=[container("llm", readinessProbe={"tcpSocket": {}})])
+    seen = the("readiness", facts(pods=Seen([by_port])))
+    assert seen.level is Level.WARN
+    assert "its container llm is ready once its port listens" in seen.seen
 
 
 def test_a_mistyped_annotation_is_told_with_what_to_write() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from adapter.doctor.facts import GPU, QUEUE, Facts
+from adapter.doctor.facts import GPU, QUEUE, Facts, Seen
 from adapter.doctor.finding import Level
 from adapter.model.target import DESIRED_REPLICAS
 from tests.adapter.doctor.healthy import (
@@ -16,6 +17,7 @@ from tests.adapter.doctor.healthy import (
     object_metric,
     pods_metric,
     refused,
+    start,
     the,
     with_hpa,
 )
@@ -93,6 +95,31 @@ def test_a_total_is_no_value(metric: dict[str, Any], level: Level) -> None:
 def test_an_hpa_that_does_not_wait_is_warned_of(down: dict[str, Any] | None, level: Level) -> None:
     behavior = None if down is None else {"scaleDown": down}
     assert the("hpa-lulls", with_hpa(behavior=behavior)).level is level
+
+
+@pytest.mark.parametrize(
+    ("down", "learnt", "words"),
+    [
+        ({"stabilizationWindowSeconds": 120}, 119.0, None),
+        ({"stabilizationWindowSeconds": 120}, None, None),
+        ({"stabilizationWindowSeconds": 120}, 200.0, "a lull of 120 s, and half of its starts"),
+        ({}, 299.0, None),
+        ({}, 480.5, "a lull of 300 s, and half of its starts took 480 s"),
+        ({"selectPolicy": "Disabled"}, 480.0, None),
+    ],
+)
+def test_an_hpa_that_waits_less_than_a_learnt_start_is_told_how_long_to_wait(
+    down: dict[str, Any], learnt: float | None, words: str | None
+) -> None:
+    given = with_hpa(behavior={"scaleDown": down})
+    one = msgspec.structs.replace(given.scaled["default", "llm"], start=Seen(start(learnt)))
+    seen = the("hpa-lulls", msgspec.structs.replace(given, scaled={("default", "llm"): one}))
+    if words is None:
+        assert seen.level is PASS
+    else:
+        assert words in seen.seen
+        wanted = {200.0: 240, 480.5: 540}[learnt or 0.0]
+        assert seen.hint == f"behavior.scaleDown.stabilizationWindowSeconds: {wanted}"
 
 
 @pytest.mark.parametrize(
