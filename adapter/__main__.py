@@ -109,7 +109,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         )
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
-        status = Status(lambda: loop.snapshot, loop.starting, probes)
+        status = Status(lambda: loop.snapshot, loop.starting, loop.spending, probes)
         read, board = lambda: loop.snapshot, lambda: objects.board
         shown = pages(read, loop.starting, loop.spending, board, status)
         runner, port = await ops.start(settings.ops, probes, metrics, *shown)

@@ -153,9 +153,9 @@ def of_api() -> web.Application:
 def of_ops() -> web.Application:
     """The ops port with every page."""
     probes = Probes(read=lambda: None, now=lambda: 0.0, first_try_seconds=1.0)
-    starting = Starting()
-    status = Status(lambda: None, starting, probes)
-    shown = composition.pages(lambda: None, starting, Spending(), lambda: NOTHING, status)
+    starting, spending = Starting(), Spending()
+    status = Status(lambda: None, starting, spending, probes)
+    shown = composition.pages(lambda: None, starting, spending, lambda: NOTHING, status)
     return ops.application(probes, Metrics(), *shown)
 
 

@@ -17,6 +17,7 @@ from adapter.model.decisions import Decision
 from adapter.model.exits import Workload
 from adapter.model.fleet import Object
 from adapter.model.overview import Row, SourceRow
+from adapter.model.spending import Sum, Use
 from adapter.model.starting import Horizon
 from adapter.ops.probes import Check
 
@@ -24,6 +25,7 @@ MAX_CHARACTERS = (
     300  # of one text; a Status of an HPA is cut at 1,024, and this is one cell of many
 )
 MAX_LEFT = 200  # pods without a value that are named
+MAX_SPENT = 100  # as many as workloads
 NONE = "-"
 UNCHANGED = "Since this replica began to look, nothing changed."
 
@@ -81,6 +83,8 @@ class Seen(msgspec.Struct, frozen=True):
     checks: Sequence[Check]
     certificates: Mapping[str, str]
     decisions: Mapping[Object, Sequence[Decision]] = {}
+    spent: Sequence[Sum] = ()
+    spent_since: float | None = None  # Unix seconds
 
 
 def board(seen: Seen) -> Board:
@@ -88,7 +92,14 @@ def board(seen: Seen) -> Board:
     return Board(
         "no reading yet" if seen.wall is None else stamp(seen.wall),
         _summary(seen),
-        (_fleet(seen), _left(seen), _sources(seen), _checks(seen), _certificates(seen)),
+        (
+            _fleet(seen),
+            _spent(seen),
+            _left(seen),
+            _sources(seen),
+            _checks(seen),
+            _certificates(seen),
+        ),
         tuple(_chart(row, seen) for row in seen.rows),
     )
 
@@ -167,6 +178,33 @@ def _unit(row: Row) -> str:
     if name == "llm_inference_inflight_requests":
         return "in flight"
     return "waiting" if name == "llm_inference_pending_requests" else row.demand.unit
+
+
+def _spent(seen: Seen) -> Table:
+    ranked = sorted(seen.spent, key=lambda one: -sum(one.seconds))
+    head = ("Namespace", "Workload", "GPU", "Now", "GPU-hours", *(use.name.title() for use in Use))
+    words = "None was held yet by a pod with a source."
+    if ranked and seen.wall is not None and seen.spent_since is not None:
+        words = f"Of the last {_hours(seen.wall - seen.spent_since)} h, since this replica listens."
+        words += " What they cost in your prices is told by forescale cost."
+    if more := len(ranked[MAX_SPENT:]):
+        words += f" {more} more are not shown."
+    return _table("spent", "GPU-hours", head, map(_spent_cells, ranked[:MAX_SPENT]), words)
+
+
+def _spent_cells(one: Sum) -> tuple[Cell, ...]:
+    workload, product = one.account.workload, one.account.product or NONE
+    return (
+        Cell(workload.namespace),
+        Cell(f"{workload.kind} {workload.name}"),
+        Cell(f"{product} spot" if one.account.spot else product),
+        Cell(str(one.gpus), "num"),
+        *(Cell(_hours(seconds), "num") for seconds in (sum(one.seconds), *one.seconds)),
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f}"
 
 
 def _left(seen: Seen) -> Table:

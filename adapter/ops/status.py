@@ -18,6 +18,7 @@ from adapter.model.decisions import Decisions
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Object
 from adapter.model.snapshot import Snapshot
+from adapter.model.spending import Spending
 from adapter.model.starting import Horizon, Starting
 from adapter.ops import page
 from adapter.ops.assets import NO_STORE, assets
@@ -47,10 +48,15 @@ class Status:
     path = "/status"
 
     def __init__(
-        self, read: Callable[[], Snapshot | None], starting: Starting, probes: Probes
+        self,
+        read: Callable[[], Snapshot | None],
+        starting: Starting,
+        spending: Spending,
+        probes: Probes,
     ) -> None:
         self._read = read
         self._starting = starting
+        self._spending = spending
         self._probes = probes
         self._title = f"Adapter {release()} on {socket.gethostname()}"
         self._fleet: Fleet = EMPTY
@@ -155,6 +161,8 @@ class Status:
             seen.checks,
             seen.certificates,
             {workload: found.kept for workload, found in self._decisions.items()},
+            self._spending.sums(),
+            self._spending.began_wall,
         )
 
     async def _estimate(self, shown: list[Object], now: float) -> None:

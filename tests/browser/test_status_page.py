@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from adapter.model.catalogue import METRICS
 from adapter.model.fleet import Owner
 from adapter.model.foreseen import Foreseen, Mode
+from adapter.model.holding import Node
 from adapter.model.snapshot import TotalKey
 from adapter.model.target import parse
 from adapter.ops import events
@@ -58,6 +59,7 @@ class Stage(Scene):
         self.starting.look(
             snapshot.fleet, snapshot.standings, snapshot.sources, snapshot.wall, snapshot.at
         )
+        self.spending.look(snapshot)
         await self.status.look()
 
 
@@ -76,6 +78,8 @@ def fleet() -> World:
         owner = Owner("StatefulSet.apps", other)
         made.pods[other] = serving_pod(other, namespace="team-b", owners=(owner,))
         made.say[other] = BUSY
+    made.change("a", gpus={"llm": 2}, node="n1")
+    made.nodes = {"n1": Node(product="H100", spot=True)}
     made.say |= {"a": BUSY, "b": BUSY}
     return made
 
@@ -106,6 +110,10 @@ async def test_it_follows_the_adapter_without_being_loaded_again(
         await expect(cells).to_have_text(
             ["default", f"Deployment {DEPLOYMENT}", "4 (target asks for 8)",
              "2", "0", "1", "1", "12", "36 in flight", "50 %"]
+        )  # fmt: skip
+        await expect(page.locator("#t-spent tbody td")).to_have_text(
+            ["default", f"Deployment {DEPLOYMENT}", "H100 spot",
+             "2", "0.08", "0.08", "0.00", "0.00", "0.00"]
         )  # fmt: skip
         await expect(page.locator("#t-left")).to_contain_text("is not running yet")
         stage.world.say["silent"] = BUSY
@@ -177,6 +185,7 @@ async def test_the_keyboard_reaches_everything(browser: Browser, stage: Stage) -
 async def test_without_script_it_is_the_same_tables(browser: Browser, stage: Stage) -> None:
     async with opened(browser, stage, java_script_enabled=False) as page:
         await expect(page.locator("#t-fleet tbody tr")).to_have_count(4)
+        await expect(page.locator("#t-spent")).to_contain_text("H100 spot")
         await expect(page.locator("#t-left")).to_contain_text("its source has not been heard yet")
         await expect(page.locator("noscript p")).to_be_visible()  # text locators skip it
         assert await page.locator('meta[http-equiv="refresh"]').count() == 1
@@ -202,8 +211,9 @@ async def test_what_tenants_write_stays_text(browser: Browser, stage: Stage) -> 
         pod = serving_pod(f"p{number}")
         owner = Owner(payload, payload)
         stage.world.pods[pod.name] = msgspec.structs.replace(
-            pod, namespace=payload, name=payload, owners=(owner,), source_problem=payload
-        )
+            pod, namespace=payload, name=payload, owners=(owner,), source_problem=payload,
+            gpus={"llm": 1}, node="n1",
+        )  # fmt: skip
         stage.world.troubles[pod.uid] = payload
     stage.status.certificates = lambda: {payload: payload for payload in PAYLOADS}
     async with opened(browser, stage) as page:
@@ -211,6 +221,7 @@ async def test_what_tenants_write_stays_text(browser: Browser, stage: Stage) -> 
         await expect(rows).to_have_count(4)
         await stage.look(5)
         await expect(rows).to_have_count(4 + len(PAYLOADS))
+        await expect(page.locator("#t-spent tbody tr")).to_have_count(1 + len(PAYLOADS))
         await page.locator("#charts summary").last.click()
         assert await page.locator("script").count() == 2
         strange = "iframe, img, svg, math, form, base, object, embed, main h1, [onerror], [onload]"

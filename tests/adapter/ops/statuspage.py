@@ -8,6 +8,7 @@ from typing import Self
 
 from aiohttp import ClientSession
 
+from adapter.model.spending import Spending
 from adapter.model.starting import Starting
 from adapter.ops import server
 from adapter.ops.probes import Probes
@@ -25,17 +26,18 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.url = ""
-        self.starting = Starting()
+        self.starting, self.spending = Starting(), Spending()
         self.probes = Probes(
             read=lambda: self.world.snapshot, now=lambda: self.world.now, first_try_seconds=1.0
         )
-        self.status = Status(lambda: self.world.snapshot, self.starting, self.probes)
+        self.status = Status(lambda: self.world.snapshot, self.starting, self.spending, self.probes)
 
     async def look(self, seconds: int = 1) -> None:
         snapshot = self.world.advance(seconds)
         self.starting.look(
             snapshot.fleet, snapshot.standings, snapshot.sources, snapshot.wall, snapshot.at
         )
+        self.spending.look(snapshot)
         await self.status.look()
 
     async def get(self, path: str = "/status") -> tuple[int, str]:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from adapter.model.decisions import Decision
+from adapter.model.exits import Workload
 from adapter.model.fleet import Exit, Memory, Owner, SourceKind
 from adapter.model.foreseen import Foreseen, Mode
 from adapter.model.overview import row, sources, workloads
 from adapter.model.snapshot import TotalKey
+from adapter.model.spending import Account, Sum
 from adapter.model.starting import Horizon
 from adapter.ops import board as boards
 from adapter.ops.board import Board, Cell, Seen, board
@@ -130,6 +132,8 @@ def seen(text: str) -> Seen:
         (Check(text, passed=True, words=text), Check(f"{text}2", passed=False, words=text)),
         {text: text},
         {workload: (Decision(WALL, text),)},
+        (Sum(Account(Workload(text, text, text), text, spot=True), 2, (1.0, 2.0, 3.0, 4.0)),),
+        WALL - 60,
     )
 
 

@@ -109,7 +109,7 @@ async def test_a_fleet_beyond_the_bound_is_counted(monkeypatch: pytest.MonkeyPat
 
 def test_the_page_and_all_that_it_names_are_served() -> None:
     scene = Scene(World())
-    made = Status(lambda: None, scene.starting, scene.probes)
+    made = Status(lambda: None, scene.starting, scene.spending, scene.probes)
     assert sorted(page.path for page in made.pages()) == [
         "/status",
         "/status/",
