@@ -35,7 +35,8 @@ class Setting(msgspec.Struct, frozen=True):
 BASE = Setting()
 COLD_SECONDS = (60.0, 120.0, 300.0, 600.0, 900.0)
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-PODS = (2.0, 5.0, 10.0, 20.0)  # beyond, the busiest minute takes more than a replay's 100
+PODS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+MOST_PODS_RATIO = 10.0  # of the mean: no trace here has a minute that needs as many
 
 
 def settings() -> Iterator[tuple[str, Setting]]:
@@ -58,7 +59,9 @@ class Outcome(msgspec.Struct, frozen=True):
 def outcome(policy: str, setting: Setting, trace: Trace, first_step: int) -> Outcome:
     """Return what came of it in the known steps from the first one on."""
     cold = ColdStart(setting.cold_seconds, setting.cold_seconds)
-    workload = Workload(trace.mean_rate / setting.pods, cold_start=cold)
+    most = round(MOST_PODS_RATIO * max(setting.pods, BASE.pods))
+    rate = trace.mean_rate / setting.pods
+    workload = Workload(rate, cold_start=cold, max_replicas=most)
     make, _ = POLICIES[policy]
     found = play(trace, workload, make(workload, setting.target, Chain()))
     counted = trace.known & (np.arange(len(trace.known)) >= first_step)

@@ -14,7 +14,7 @@ from adapter.cli.replay_options import parser, problems, trace_of
 from adapter.cli.replay_policies import Entry, asked, entries, named
 from adapter.cli.replay_workload import workload_of
 from adapter.errors import ForescaleError, SettingsError
-from adapter.model.forecast import ENOUGH_SECONDS
+from adapter.model.forecast import ENOUGH_SECONDS, WARM_UP_SECONDS
 from adapter.replay import page, report, tune
 from adapter.replay.answers import Chain
 from adapter.replay.autoscaler import Autoscaler, Forescale
@@ -82,8 +82,10 @@ def _played(scorer: _Scorer, one: Entry, which: str) -> Played:
     sys.stderr.write("".join(f"note: {note}\n" for note in one.notes))
     autoscaler = one.make()
     found = scorer.play(one.name, autoscaler, f"{one.name} ({which})")
-    if isinstance(autoscaler, Forescale) and (why := autoscaler.why_never):
-        sys.stderr.write(_never(one.name, why, scorer.trace))
+    if isinstance(autoscaler, Forescale):
+        why = autoscaler.why_never
+        never = _never(one.name, why, scorer.trace) if why else ""
+        sys.stderr.write(never or _young(one.name, scorer))
     foreseen = autoscaler.foreseen if isinstance(autoscaler, Forescale) else ()
     return msgspec.structs.replace(found, foreseen=tuple(foreseen))
 
@@ -94,6 +96,18 @@ def _never(name: str, why: str, trace: Trace) -> str:
     return (
         f"hint: {name}: no forecast was served in these {hours:.1f} h. It begins after"
         f" {minutes:.0f} minutes and learns the day over days; at the end: {why}\n"
+    )
+
+
+def _young(name: str, scorer: _Scorer) -> str:
+    """Return the hint that hours are scored in which a forecast is the least sure; or nothing."""
+    scored, warm_up = scorer.scored_seconds, WARM_UP_SECONDS
+    if scored >= warm_up or scorer.trace.seconds <= warm_up:
+        return ""
+    return (
+        f"hint: {name}: the margins of its forecast are measured after {warm_up / 3600:.0f} h, and"
+        f" {scored / 3600:.1f} h of the trace are not scored: say --score-from"
+        f" {warm_up / 3600:.0f}h for what it does then\n"
     )
 
 
@@ -159,6 +173,7 @@ class _Scorer:
     ) -> None:
         self.trace, self.workload, self._seed = trace, workload, chosen.seed
         self.chain = Chain(delay_seconds=chosen.scrape_delay)
+        self.scored_seconds: float = chosen.score_from
         self._first = round(chosen.score_from / trace.step_seconds)
         if not trace.known[self._first :].any():
             raise SettingsError([f"--score-from {chosen.score_from:g}s leaves nothing to score"])

@@ -42,6 +42,9 @@ MOST_RATIO = 3.0  # of the present: a retry storm must not feed on itself
 LEAST_HORIZON_SECONDS, MOST_HORIZON_SECONDS = 15.0, 1_800.0
 ENOUGH_TICKS = 60
 ENOUGH_SECONDS = ENOUGH_TICKS * TICK_SECONDS  # half an hour
+# The warm-up: from here on every margin is measured and none is the first guess, at the longest
+# horizon too (112 minutes without a gap). What is served before is believed, and the least sure.
+WARM_UP_SECONDS = 7_200.0
 STALE_SECONDS = 3 * TICK_SECONDS
 CHECKED_TICKS = 720  # six hours
 FEWEST_CHECKED = 30  # a quarter of an hour

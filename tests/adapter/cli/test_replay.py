@@ -111,6 +111,10 @@ def test_a_forecast_that_had_no_part_in_it_is_a_hint_with_its_reason(
     )
     assert hint.endswith("at the end: present value: 24 of 30 minutes known")
     assert run([str(trace(tmp_path, 2_000)), *given]) == 0
+    (hint,) = capsys.readouterr().err.splitlines()
+    assert hint.startswith("hint: forescale: the margins of its forecast are measured after 2 h")
+    assert hint.endswith("say --score-from 2h for what it does then")
+    assert run([str(trace(tmp_path, 2_000)), *given, "--score-from", "2h"]) == 0
     assert not capsys.readouterr().err
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from adapter.model.experts import LADDER_TICKS, RUNGS, TICK_SECONDS
+from adapter.model.forecast import WARM_UP_SECONDS
 from adapter.model.residuals import Residuals
 
 KNOWN = np.array([True])
@@ -58,3 +60,18 @@ def test_no_margin_is_wider_than_its_cap() -> None:
 def test_a_day_later_the_old_residuals_are_gone() -> None:
     found, _ = fed([0.5] * 2_880 + [0.05] * 6_000)
     assert np.log(found.margin(found.size)[0]) == pytest.approx(0.05 * 1.645, rel=0.2)
+
+
+def first_guesses(after_seconds: float) -> list[bool]:
+    """Of each horizon: whether its margin still is the one that it began with."""
+    found, dice = Residuals((RUNGS,), TAU, TICK_SECONDS), np.random.default_rng(1)
+    fresh = found.quantile.copy()
+    for tick in range(round(after_seconds / TICK_SECONDS)):
+        residual = 0.3 * dice.standard_normal(RUNGS)
+        found.learn(residual, found.size, tick >= LADDER_TICKS)
+    return (found.quantile == fresh).tolist()
+
+
+def test_after_the_warm_up_and_not_long_before_no_margin_is_the_first_guess() -> None:
+    assert not any(first_guesses(WARM_UP_SECONDS))
+    assert first_guesses(0.85 * WARM_UP_SECONDS)[-1], "the longest horizon needs nearly all of it"
