@@ -35,4 +35,4 @@ def _texts(
         else:
             following = node.body[number + 1]
             assert isinstance(following, ast.Expr)  # noqa: S101 - a test holds it for every field
-            yield ".".join(here), str(ast.literal_eval(following.value))
+            yield ".".join(here), " ".join(str(ast.literal_eval(following.value)).split())

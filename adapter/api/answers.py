@@ -184,7 +184,8 @@ def _check(metric: Metric, kind: Kind, agg: Agg) -> None:
 
 
 def _without_pods(kind: Kind, namespace: str, name: str) -> NotFound:
-    where = f" in namespace {shown(namespace)}" if namespace != EVERYWHERE else ""
+    within = namespace not in (EVERYWHERE, name)  # a namespace is in none
+    where = f" in namespace {shown(namespace)}" if within else ""
     words = "; a workload that is scaled to 0 has none"
     if kind.by_selector:
         words += f"; and let the adapter list and watch {kind.path}, or it sees no selector"

@@ -11,7 +11,7 @@ from adapter.api import query as queries
 from adapter.api import values
 from adapter.api.answers import Answers, metric_named
 from adapter.api.query import shown
-from adapter.errors import NotFound
+from adapter.errors import BadRequest, NotFound
 from adapter.model.catalogue import EXTERNAL_GROUP, EXTERNAL_VERSION, Metric
 from adapter.model.owners import Kind, Owners
 from adapter.model.queried import Key
@@ -112,5 +112,5 @@ class External:
         kind = self._owners.named(word)
         if kind is None:
             served = ", ".join(self._owners.names())
-            raise NotFound(f"{parameter}: kind={shown(word)} is not known; known are {served}")
+            raise BadRequest(f"{parameter}: kind={shown(word)} is not known; known are {served}")
         return kind

@@ -1,20 +1,18 @@
 """Reviews: questions to the API server about tokens and rights, cached, each asked once at a time.
 
-An answer is fresh for `FRESH_SECONDS`. For `STALE_SECONDS` more it is still given at once, yes and
-no alike, while it is asked anew behind the caller's back: an HPA comes every 15 s and never waits
-for a review, nor does an API server that gives no answer stop it. Who was never asked about waits,
-and gets 503 where nothing comes.
+An answer holds for `FRESH_SECONDS`, yes and no alike. After that it is asked anew, and whoever
+comes waits for it a moment: a review takes some milliseconds. Where none comes in that moment, the
+old answer is given for `STALE_SECONDS` more, so that no slow or dead API server stops an HPA. Who
+was never asked about gets 503 where nothing comes.
 
-A right that was taken away (or given) is therefore noticed by the first query that comes 10 s after
-the last review, and holds from the next query on: where queries keep coming that is a good 10 s, at
-an HPA's pace the second sync. Whoever was silent for up to 70 s gets the old answer once.
+A right that was taken away (or given) therefore holds up to 10 s, and longer only while the API
+server does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from adapter.errors import KubeError, Unavailable
@@ -22,6 +20,7 @@ from adapter.telemetry import Once, event, warn
 
 FRESH_SECONDS = 10.0  # as upstream API servers do, for yes and for no
 STALE_SECONDS = 60.0  # four syncs of an HPA
+ANEW_SECONDS = 0.2  # what an HPA is made to wait for an answer that is only newer
 # An answer to the HPA is due within a second, so nobody waits for the whole deadline of a review.
 PATIENCE_SECONDS = 0.8
 DEADLINE_SECONDS = 5.0
@@ -86,12 +85,13 @@ class Reviews(Generic[_Key, _Value]):
         age = self._now() - known[0] if known else float("inf")
         if known and age < FRESH_SECONDS:
             return known[1]
-        if known and age < FRESH_SECONDS + STALE_SECONDS:
-            self._refresh(key)
-            return known[1]
+        stands_in = known is not None and age < FRESH_SECONDS + STALE_SECONDS
+        patience = ANEW_SECONDS if stands_in else PATIENCE_SECONDS
         try:
-            return await asyncio.wait_for(asyncio.shield(self._flight(key)), PATIENCE_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(self._flight(key)), patience)
         except (KubeError, TimeoutError) as error:
+            if known is not None and stands_in:
+                return known[1]
             words = str(error) or "no answer in time"
             raise Unavailable(f"cannot decide who may ask: {self._what} failed: {words}") from error
 
@@ -101,10 +101,6 @@ class Reviews(Generic[_Key, _Value]):
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
-
-    def _refresh(self, key: _Key) -> None:
-        with suppress(KubeError):  # too much is asked already: the next query tries again
-            _ = self._flight(key)
 
     def _flight(self, key: _Key) -> asyncio.Future[_Value]:
         """Return the question that is under way for this key, or ask it now."""

@@ -22,6 +22,7 @@ MAX_SHOWN_CHARACTERS = 120
 
 _SELECTOR = re.compile(r"\s*([a-zA-Z_:][\w:]*)?\s*(?:\{(.*)\})?\s*", re.DOTALL)
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
+_ASKED = re.compile(r"<<\.Series>>(?:_bucket)?\s*\{([^}]*)\}")
 _GO_GROUP = re.compile(r"\$(?:\{(\w+)\}|(\d+))")
 # Matchers that only say that a series belongs to a pod, which every reading here does.
 _PLACE = frozenset(
@@ -128,8 +129,11 @@ def _parsed(query: str) -> tuple[str | None, list[tuple[str, str, str]]]:
     match = _SELECTOR.fullmatch(query)
     if match is None or not query.strip():
         raise _RefusalError("its seriesQuery is no single selector")
-    matchers = [(m[1], m[2], m[3]) for m in _MATCHER.finditer(match[2] or "")]
-    return match[1], matchers
+    return match[1], _matchers(match[2] or "")
+
+
+def _matchers(braces: str) -> list[tuple[str, str, str]]:
+    return [(m[1], m[2], m[3]) for m in _MATCHER.finditer(braces)]
 
 
 def _series(name: str | None, matchers: list[tuple[str, str, str]], filters: object) -> list[str]:
@@ -164,6 +168,9 @@ def _one(rule: Rule, series: str, matchers: list[tuple[str, str, str]]) -> Trans
         view = _view(query, found, objects=_is_of_objects(rule))
     except _RefusalError as error:
         return Translated(rule.place, series, old_name, why=str(error))
+    # What the query itself narrows counts as what finds the series does.
+    asked = [m for braces in _ASKED.findall(query) for m in _matchers(braces)]
+    matchers = list(dict.fromkeys([*matchers, *asked]))
     models = {value for label, op, value in matchers if label in _MODEL and op == "="}
     of_model = {"model": models.pop()} if len(models) == 1 else {}
     unused = [

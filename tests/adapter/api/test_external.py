@@ -85,7 +85,7 @@ def test_any_kind_can_be_named(asking: Asking) -> None:
     assert value(asking, PENDING, f"workload={DEPLOYMENT},kind=Deployment.apps") == "5500m"
     with pytest.raises(NotFound, match="Service `none`"):
         ask(asking, PENDING, "workload=none,kind=Service")
-    with pytest.raises(NotFound, match="kind=`Nothing` is not known; known are Deployment, "):
+    with pytest.raises(BadRequest, match="kind=`Nothing` is not known; known are Deployment, "):
         ask(asking, PENDING, "workload=llm,kind=Nothing")
 
 

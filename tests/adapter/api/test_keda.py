@@ -213,7 +213,8 @@ async def test_a_stream_tells_activity_at_once_and_when_it_changes_and_nothing_u
 async def test_a_stream_of_a_wrong_trigger_and_one_too_many_are_refused(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (await refusal(client.stream(kind="Nothing").read()))[0] is grpc.StatusCode.NOT_FOUND
+    wrong, _ = await refusal(client.stream(kind="Nothing").read())
+    assert wrong is grpc.StatusCode.INVALID_ARGUMENT
     monkeypatch.setattr(keda, "MAX_STREAMS", 1)
     first = client.stream()
     assert (await first.read()).result

@@ -209,3 +209,17 @@ def test_whatever_a_rule_says_it_is_translated_or_refused_in_words(
         if found.metric is not None:
             chosen = ",".join(f"{key}={value}" for key, value in found.selector.items())
             assert choice(found.metric, METRICS[found.metric], chosen).view
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'sum(<<.Series>>{<<.LabelMatchers>>,model_name="x"}) by (<<.GroupBy>>)',
+        'sum(<<.Series>>{model_name="x", <<.LabelMatchers>>}) by (<<.GroupBy>>)',
+    ],
+)
+def test_what_the_query_itself_narrows_counts_too(query: str) -> None:
+    assert one(WAITING, query).selector == {"model": "x"}
+    told = one(WAITING, query.replace("model_name", "env"))
+    assert told.selector == {}
+    assert 'env="x" is not applied: a metric here is of the whole pod' in told.notes
