@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("-A", "--all-namespaces", action="store_true", help="(the default)")
-    reach.add_options(made, namespace="")
+    reach.add_options(made, namespace="all")
     return made
 
 

@@ -24,6 +24,7 @@ _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
 
+_NAMESPACE = "default"  # what kubectl asks where nothing names one
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"  # what the kubelet puts into every pod
 
 
@@ -47,15 +48,17 @@ WORKLOADS = {
 
 
 def add_options(
-    parser: ArgumentParser, namespace: str = "default", outputs: Sequence[str] = ("text", "json")
+    parser: ArgumentParser,
+    namespace: str = "the context's",
+    outputs: Sequence[str] = ("text", "json"),
 ) -> None:
     """Add what every question to an adapter takes: of which namespace, of which adapter, how.
 
-    `namespace` is the one without the option, empty for all; the first of `outputs` is usual.
+    `namespace` says which it is without the option; the first of `outputs` is usual.
     """
     default = Api()
     add = parser.add_argument
-    add("-n", "--namespace", default=namespace, help=f"(default: {namespace or 'all'})")
+    add("-n", "--namespace", default="", help=f"(default: {namespace})")
     add("-o", "--output", choices=outputs, default=outputs[0])
     add("--kubeconfig", default="", help="(default: as kubectl finds it)")
     add("--context", default="", help="of the kubeconfig (default: its current one)")
@@ -69,10 +72,24 @@ def add_options(
 async def chosen_page(chosen: Namespace) -> AsyncIterator[Page]:
     """Yield how to ask the adapter that the options of `add_options` name; raise as `cluster`."""
     if chosen.adapter:
-        yield at(chosen.adapter)
+        yield direct(chosen)
         return
-    async with cluster(chosen.kubeconfig, chosen.context) as kube:
+    async with chosen_cluster(chosen) as kube:
         yield through(kube, chosen.adapter_namespace, chosen.adapter_service)
+
+
+@asynccontextmanager
+async def chosen_cluster(chosen: Namespace) -> AsyncIterator[Kube]:
+    """Open the API server that the options name; a namespace left out becomes its context's."""
+    async with cluster(chosen.kubeconfig, chosen.context) as kube:
+        chosen.namespace = chosen.namespace or kube.namespace
+        yield kube
+
+
+def direct(chosen: Namespace) -> Page:
+    """Return a way to `--adapter`, of no cluster: a namespace left out becomes `default`."""
+    chosen.namespace = chosen.namespace or _NAMESPACE
+    return at(chosen.adapter)
 
 
 def add_workload(parser: ArgumentParser) -> None:

@@ -135,8 +135,8 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _report(chosen: argparse.Namespace, place: dict[str, str]) -> Report:
     if chosen.adapter:
-        return await _watched(reach.at(chosen.adapter), None, chosen, place)
-    async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
+        return await _watched(reach.direct(chosen), None, chosen, place)
+    async with reach.chosen_cluster(chosen) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
         return await _watched(page, kube, chosen, place)
 

@@ -76,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _report(chosen: argparse.Namespace, kind: str, name: str) -> Report:
     if chosen.adapter:
-        return await _of_workload(reach.at(chosen.adapter), chosen, kind, name)
-    async with reach.cluster(chosen.kubeconfig, chosen.context) as kube:
+        return await _of_workload(reach.direct(chosen), chosen, kind, name)
+    async with reach.chosen_cluster(chosen) as kube:
         page = reach.through(kube, chosen.adapter_namespace, chosen.adapter_service)
         if kind == _HPA:
             return await _of_hpa(kube, page, chosen, name)

@@ -35,7 +35,8 @@ _MAX_MESSAGE = 300  # characters of an answer that is no Status
 class Kube:
     """One API server, with the credentials of a kubeconfig or of the pod. See adapter.cluster."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.namespace = namespace  # where kubectl would ask; `default` with a service account
         self._client = client
 
     @classmethod
@@ -52,13 +53,14 @@ class Kube:
         configuration = Configuration()
         # Cluster CAs often lack the key identifiers that Python 3.13 began to insist on.
         configuration.disable_strict_ssl_verification = True
+        namespace = ""
         if kubeconfig:
-            await _read_kubeconfig(kubeconfig, context, configuration)
+            namespace = await _read_kubeconfig(kubeconfig, context, configuration)
         else:
             await _read_service_account(configuration)
         client = ApiClient(configuration)
         client.user_agent = f"forescale-adapter/{release()}"
-        return cls(client)
+        return cls(client, namespace or "default")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -227,7 +229,8 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _read_kubeconfig(path: str, context: str, configuration: Configuration) -> None:
+async def _read_kubeconfig(path: str, context: str, configuration: Configuration) -> str:
+    """Return the context's namespace, empty where it names none."""
     from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415
     from yaml import YAMLError  # noqa: PLC0415
 
@@ -251,6 +254,8 @@ async def _read_kubeconfig(path: str, context: str, configuration: Configuration
             configuration.api_key["BearerToken"] = loader.token
 
     configuration.refresh_api_key_hook = reload
+    current = loader.current_context or {}
+    return str(current.get("context", {}).get("namespace") or "")
 
 
 async def _read_service_account(configuration: Configuration) -> None:
