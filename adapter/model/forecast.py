@@ -52,6 +52,7 @@ SHORT_OF_TAU = 0.15
 # Of a prediction that waits for its outcome: what today's margins and weights do not make again.
 _TOLD = ("upper", "combined", "forecast")
 MOST_EXCESS = 1.0
+_ASLEEP = "present value: nothing is there, and less than one pod's worth is forecast"
 
 
 class Forecaster:
@@ -141,7 +142,8 @@ class Forecaster:
     ) -> Published:
         """Return what to serve for the present value, which is in the units of the demand.
 
-        At most MOST_RATIO times the present and `floor`, one pod's worth, are served.
+        At most MOST_RATIO times the present and `floor`, one pod's worth, are served. Of nothing,
+        `floor` is the activation threshold: a forecast below it wakes nobody.
         """
         predicted = self.predicted(horizon_seconds)
         distrust = self._distrust(horizon_seconds, now)
@@ -154,6 +156,8 @@ class Forecaster:
         why = "forecast"
         if held > present and held >= wanted:
             why = "a burst is held until its pods serve"
+        if not present and wanted < floor:
+            return Published(present, predicted, _ASLEEP)
         most = MOST_RATIO * present + floor
         if wanted > most:
             wanted, why = max(present, most), f"{why}, cut at {MOST_RATIO:g} times the present"

@@ -85,8 +85,12 @@ class Foreseen(msgspec.Struct, frozen=True):
         return None if self.value is not None or self.doubt is None else str(self.doubt)
 
     def raised(self, milli: int) -> int:
-        """Return the total in thousandths as it acts: never lower, and nothing stays nothing."""
-        if self.mode is not Mode.ACT or self.value is None or milli == 0:
+        """Return the total in thousandths as it acts: never lower.
+
+        A total of nothing is raised by what was forecast of nothing alone: that is above the
+        activation threshold, and what was forecast of something is of before.
+        """
+        if self.mode is not Mode.ACT or self.value is None or (milli == 0 and self.present != 0):
             return milli
         return max(milli, round(1000 * self.value))
 

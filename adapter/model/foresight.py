@@ -184,8 +184,7 @@ class Foresight:
             self._catch_up(key, one.forecaster, snapshot)
             one.forecaster.observe(clock, total)
         mode, worth = self._wishes[key]
-        ahead = _ahead(key, horizons)
-        one.foreseen = _foreseen(one, mode, ahead, clock, worth if one.present else 0.0)
+        one.foreseen = _foreseen(one, mode, _ahead(key, horizons), clock, worth)
 
     def _one_that_awaits(self, due: Iterable[TotalKey]) -> Iterator[TotalKey]:
         """Yield those due, and of those that have something to catch up with the first one."""

@@ -110,6 +110,25 @@ def test_what_is_published_is_at_most_three_times_the_present_and_a_pod() -> Non
     assert found.why == "forecast, cut at 3 times the present"
 
 
+@pytest.mark.parametrize(("worth", "served"), [(16.0, 16.0), (200.0, 0.0), (0.0, 0.0)])
+def test_from_nothing_one_pod_is_woken_where_its_whole_worth_is_forecast(
+    worth: float, served: float
+) -> None:
+    """A hundred in flight, and at this moment none: one pod is kept, and never more than one."""
+    forecaster = taught(noisy(100.0), 3 * 3600)
+    found = forecaster.publish(0.0, 600.0, 3 * 3600, floor=worth)
+    assert found.predicted is not None
+    assert 100.0 < found.predicted < 200.0
+    assert (found.value, found.doubt) == (served, None)
+    assert ("less than one pod's worth is forecast" in found.why) == (worth == 200.0)
+
+
+def test_half_an_hour_after_the_last_request_nothing_keeps_a_pod() -> None:
+    around, end = noisy(100.0), 12 * 3600
+    forecaster = taught(lambda now: around(now) if now <= end - 1_800 else 0.0, end)
+    assert forecaster.publish(0.0, 300.0, end, floor=16.0).value == 0.0
+
+
 def test_a_burst_is_held_until_its_pods_serve() -> None:
     """An hour of 100, half a minute of 250, and 100 again."""
     end = 3 * 3600

@@ -17,6 +17,7 @@ from adapter.model.remembered import recall, remember
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target
+from adapter.model.why import tell_desired
 from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
 
 INFLIGHT = Target(DEMANDS["inflight"], 16_000)
@@ -92,6 +93,27 @@ def test_while_a_pod_is_silent_nothing_grows_and_then_it_goes(taught: World) -> 
     taught.say.update(say)
     taught.advance(45)
     assert "no reading" not in only(taught).why
+
+
+def test_a_demand_that_falls_to_nothing_keeps_a_pod_while_a_whole_one_is_forecast(
+    taught: World,
+) -> None:
+    """Forty in flight and none since a minute: above the activation threshold, and below it."""
+
+    def desired() -> str | None:
+        place = {"namespace": "default", "kind": "Deployment", "name": DEPLOYMENT}
+        story = tell_desired(taught.advance(6), **place)
+        return story.total.served if story and story.total else None
+
+    live(taught, 60)
+    for name in taught.pods:
+        taught.say[name] = {"inflight": 0.0}
+    taught.advance(60)
+    assert (desired(), only(taught).present) == ("1", 0.0)
+    for name in taught.pods:
+        taught.change(name, target=Target(DEMANDS["inflight"], 500_000))
+    assert desired() == "0"
+    assert "less than one pod's worth is forecast" in only(taught).why
 
 
 def test_too_little_is_known_at_first() -> None:
