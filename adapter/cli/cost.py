@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import costpage, prices, reach
+from adapter.cli import bill, costpage, prices, reach
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, SettingsError, StartupError
@@ -31,8 +31,9 @@ def run(argv: Sequence[str]) -> int:
     except KubeError as error:
         where = "kubectl get pods shows what holds GPUs"
         return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
-    json = msgspec.json.encode(costs).decode()
-    text = json if chosen.output == "json" else costpage.text(costs, table, chosen.night)
+    found = bill.of(costs, table, chosen.night)
+    json = chosen.output == "json"
+    text = msgspec.json.encode(found).decode() if json else costpage.text(found)
     sys.stdout.write(text.rstrip("\n") + "\n")
     return 0
 
@@ -56,9 +57,13 @@ def _parser() -> argparse.ArgumentParser:
 def _hours(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     both = [int(one) for one in (first, last) if one.isascii() and one.isdigit()]
-    if not dash or len(both) != 2 or max(both) > HOURS or both[0] == both[1]:  # noqa: PLR2004
+    if not dash or len(both) != 2 or max(both) > HOURS or _empty(*both):  # noqa: PLR2004
         raise argparse.ArgumentTypeError(f"`{text}` is no night: write two hours, such as 22-6")
-    return both[0] % HOURS, both[1] % HOURS
+    return both[0] % HOURS, both[1]
+
+
+def _empty(first: int, last: int) -> bool:
+    return first in (last, last + HOURS)
 
 
 async def _costs(chosen: argparse.Namespace) -> Costs:

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from adapter.cli import table
-from adapter.cli.prices import Prices
-from adapter.model.spending import HOURS, Spent
-from adapter.ops.cost import Costs
+from adapter.cli.bill import Bill, Item
 
 _HOUR = 3600.0
 _HEAD = ("WORKLOAD", "GPU", "NOW", "GPU-HOURS", "BUSY", "IDLE", "LOADING", "UNKNOWN", "COST", "OF IT IDLE")  # fmt: skip  # noqa: E501
+_NAMELESS = (
+    "? is a GPU whose node is not seen or has no label nvidia.com/gpu.product:"
+    " its price is that of `default`"
+)
 
 
-def text(costs: Costs, prices: Prices, night: tuple[int, int]) -> str:
+def text(bill: Bill) -> str:
     """Return the page; what has no price has no cost, and is named as left out of the sum."""
-    if not costs.spent or costs.began_at is None:
+    if not bill.spent or bill.began_at is None:
         return "no pod with a source has held a GPU since the adapter began to listen"
-    return "\n".join(_page(costs, costs.taken_at - costs.began_at, prices, night))
+    return "\n".join(_page(bill, bill.taken_at - bill.began_at))
 
 
-def _page(costs: Costs, seconds: float, prices: Prices, night: tuple[int, int]) -> Iterator[str]:
+def _page(bill: Bill, seconds: float) -> Iterator[str]:
     yield f"GPU-hours of the last {_hours(seconds)} h, since this replica of the adapter listens"
     yield ""
-    yield from table.lines([_HEAD, *(_row(one, prices) for one in costs.spent)])
-    if costs.more:
-        yield f"and {costs.more} more: -n NAMESPACE or a name shows them"
+    yield from table.lines([_HEAD, *map(_row, bill.spent)])
+    if bill.more:
+        yield f"and {bill.more} more: -n NAMESPACE or a name shows them"
+    if any(one.account.product is None for one in bill.spent):
+        yield _NAMELESS
     yield ""
-    yield from _sums(costs.spent, prices, night)
+    yield from _sums(bill)
 
 
-def _row(one: Spent, prices: Prices) -> tuple[str, ...]:
-    workload, price = one.account.workload, prices.of(one.account)
+def _row(one: Item) -> tuple[str, ...]:
+    workload = one.account.workload
     product = (one.account.product or "?") + (" spot" if one.account.spot else "")
     figures = (one.busy_seconds, one.idle_seconds, one.loading_seconds, one.unknown_seconds)
     return (
@@ -40,39 +44,27 @@ def _row(one: Spent, prices: Prices) -> tuple[str, ...]:
         str(one.gpus),
         _hours(sum(figures)),
         *(_hours(seconds) for seconds in figures),
-        _money(sum(figures), price),
-        _money(one.idle_seconds, price),
+        _money(one.cost),
+        _money(one.idle_cost),
     )
 
 
-def _sums(spent: Sequence[Spent], prices: Prices, night: tuple[int, int]) -> Iterator[str]:
-    priced = [(one, price) for one in spent if (price := prices.of(one.account)) is not None]
-    if priced:
-        whole = sum(sum(one.held_by_hour) * price for one, price in priced) / _HOUR
-        idle = sum(one.idle_seconds * price for one, price in priced) / _HOUR
-        yield f"together {whole:.2f} {prices.currency}".rstrip() + f", of it idle {idle:.2f}"
-    if len(priced) < len(spent):
-        yield f"without a price: {len(spent) - len(priced)} of {len(spent)} (--prices FILE)"
-    dark = nightly(night)
-    held = sum(one.held_by_hour[hour] for one in spent for hour in dark)
-    idle = sum(one.idle_by_hour[hour] for one in spent for hour in dark)
-    said = f"from {night[0]} to {night[1]} h UTC {_hours(held)} GPU-hours were held,"
-    said += f" {_hours(idle)} of them idle"
-    if priced:
-        cost = sum(one.idle_by_hour[h] * price for one, price in priced for h in dark) / _HOUR
-        said += f": {cost:.2f} {prices.currency}".rstrip()
-    yield said
-
-
-def nightly(night: tuple[int, int]) -> list[int]:
-    """Return the hours from the first until before the last, across midnight too."""
-    first, last = night
-    return [(first + n) % HOURS for n in range((last - first) % HOURS)]
+def _sums(bill: Bill) -> Iterator[str]:
+    currency, night = f" {bill.currency}" if bill.currency else "", bill.night
+    if bill.cost is not None:
+        yield f"together {_money(bill.cost)}{currency}, of it idle {_money(bill.idle_cost)}"
+    if bill.without_price:
+        yield f"without a price: {bill.without_price} of {len(bill.spent)} (--prices FILE)"
+    said = f"from {night.from_hour} to {night.to_hour} h UTC {_hours(night.held_seconds)} GPU-hours"
+    said += f" were held, {_hours(night.idle_seconds)} of them idle"
+    yield said if bill.cost is None else f"{said}: {_money(night.idle_cost)}{currency}"
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / _HOUR:.1f}"
+    """Return hours; a minute of one GPU is not nothing, as in the first hour and in the demo."""
+    hours = seconds / _HOUR
+    return f"{hours:.2f}" if 0 < hours < 1 else f"{hours:.1f}"
 
 
-def _money(seconds: float, price: float | None) -> str:
-    return "-" if price is None else f"{seconds / _HOUR * price:.2f}"
+def _money(cost: float | None) -> str:
+    return "-" if cost is None else f"{cost:.2f}"

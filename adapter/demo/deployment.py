@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from adapter.demo.fakes import Fakes
-from adapter.demo.pod import SIDECAR_PORT, new, replica_set
+from adapter.demo.pod import SIDECAR_PORT, new, node, replica_set
 from adapter.demo.replica import Replica
 from adapter.errors import StartupError
 from adapter.model.hpa_metric import Member
@@ -74,6 +74,7 @@ class Deployment:
         self._replicas: list[Replica] = []
         for made in (self.pods_folder, self.logs_folder):
             made.mkdir()
+        _write(self.pods_folder / "node.json", node())
         _write(self.pods_folder / "replicaset.json", replica_set(name))
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ NAMESPACE = "default"
 APP_LABEL = "llm-inference"
 SELECTOR = f"app={APP_LABEL}"
 NODE = "demo"
+# As GPU feature discovery names what the fake NVML calls NVIDIA H100 80GB HBM3.
+GPU_PRODUCT = "NVIDIA-H100-80GB-HBM3"
 MODEL_PORT = 8000
 SIDECAR_PORT = 9401
 TEMPLATE_HASH = "6d5f7c9b84"
@@ -78,6 +80,12 @@ def replica_set(deployment: str) -> dict[str, Any]:
             "ownerReferences": [_owner("Deployment", deployment)],
         },
     }
+
+
+def node() -> dict[str, Any]:
+    """Return the one node, which names its GPUs and not how many it has: there are always more."""
+    labels = {"nvidia.com/gpu.product": GPU_PRODUCT}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels}}
 
 
 def _metadata(pod: Pod) -> dict[str, Any]:

@@ -34,6 +34,20 @@ def test_the_costs_are_told_in_the_users_prices(
     assert "together 3.00 EUR, of it idle 0.00" in lines
 
 
+def test_json_has_costs_and_nights_beside_the_seconds(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("{currency: EUR, perGpuHour: {default: {onDemand: 360}}}")
+    asked = ["--adapter", url, "--prices", str(prices), "--night", "0-24", "-o", "json"]
+    assert command.run(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["currency"], found["cost"], found["idleCost"]) == ("EUR", 3.0, 0.0)
+    assert found["night"]["heldSeconds"] == 30.0
+    assert [one["cost"] for one in found["spent"]] == [2.0, 1.0]
+    assert found["spent"][0]["unknownSeconds"] == 20.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"), [(["Pod/b"], 1), (["-n", "other"], 0), (["-A"], 2)]
 )
@@ -44,7 +58,7 @@ def test_a_workload_or_all_of_them(
     assert len(json.loads(capsys.readouterr().out)["spent"]) == count
 
 
-@pytest.mark.parametrize("night", ["22", "22-25", "6-6", "x-6", "-1-6"])
+@pytest.mark.parametrize("night", ["22", "22-25", "6-6", "24-0", "x-6", "-1-6"])
 def test_a_night_that_is_none_is_refused(night: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.run([f"--night={night}"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter.cli import costpage
+from adapter.cli import bill, costpage
 from adapter.cli.prices import NONE, Price, Prices
 from adapter.model.exits import Workload
 from adapter.model.spending import Account, Spent
@@ -25,13 +25,14 @@ def spent(name: str, product: str | None, *, busy: float, idle: float, spot: boo
 
 def page(*all_spent: Spent, prices: Prices = EUROS, more: int = 0) -> list[str]:
     costs = Costs(10 * HOUR, 0.0, all_spent, more)
-    return costpage.text(costs, prices, (22, 6)).splitlines()
+    return costpage.text(bill.of(costs, prices, (22, 6))).splitlines()
 
 
 def test_hours_and_money_of_each_workload_and_of_all() -> None:
     lines = page(
         spent("llm", "H100", busy=2, idle=8), spent("chat", "H100", busy=5, idle=5, spot=True)
     )
+    assert not any(line.startswith("?") for line in lines)
     assert lines[0].startswith("GPU-hours of the last 10.0 h")
     assert lines[3].split() == [
         "default/llm", "H100", "1", "10.0", "2.0", "8.0", "0.0", "0.0", "40.00", "32.00",
@@ -47,8 +48,10 @@ def test_what_has_no_price_costs_nothing_known_and_is_named() -> None:
     lines = page(spent("llm", "H100", busy=1, idle=1), spent("chat", None, busy=1, idle=1))
     assert lines[4].split()[1] == "?"
     assert lines[4].split()[-2:] == ["-", "-"]
-    assert lines[6] == "together 8.00 EUR, of it idle 4.00"
-    assert lines[7] == "without a price: 1 of 2 (--prices FILE)"
+    assert lines[5].startswith("? is a GPU whose node")
+    assert "its price is that of `default`" in lines[5]
+    assert lines[7] == "together 8.00 EUR, of it idle 4.00"
+    assert lines[8] == "without a price: 1 of 2 (--prices FILE)"
 
 
 def test_without_prices_hours_alone_are_told() -> None:
@@ -58,10 +61,10 @@ def test_without_prices_hours_alone_are_told() -> None:
     assert lines[-1] == "from 22 to 6 h UTC 2.0 GPU-hours were held, 1.0 of them idle"
 
 
+def test_a_few_minutes_are_not_shown_as_none() -> None:
+    lines = page(spent("llm", "H100", busy=0.05, idle=0))
+    assert lines[3].split()[3:6] == ["0.05", "0.05", "0.0"]
+
+
 def test_nothing_held_is_said() -> None:
     assert page() == ["no pod with a source has held a GPU since the adapter began to listen"]
-
-
-def test_a_night_goes_across_midnight() -> None:
-    assert costpage.nightly((22, 2)) == [22, 23, 0, 1]
-    assert costpage.nightly((1, 3)) == [1, 2]

@@ -9,9 +9,10 @@ import pytest
 from adapter.demo import pod as demo_pod
 from adapter.demo.pod import Pod
 from adapter.demo.watch import state
-from adapter.intake import podjson
+from adapter.intake import allocation, podjson
 from adapter.model.fleet import Owner, Standing
 from tests.adapter.demo.props import pod
+from tests.fakes.nvml import FakeGpu
 
 
 def read(found: Pod) -> Any:
@@ -26,6 +27,14 @@ def test_the_adapter_reads_its_address_its_owner_and_its_labels() -> None:
     assert Owner("Deployment.apps", "llm") in found.owners
     assert found.labels["app"] == "llm-inference"
     assert found.labels["forescale.dev/source"] == "sidecar"
+
+
+def test_its_node_names_its_gpus_as_the_fakes_do() -> None:
+    found = allocation.node(demo_pod.node())
+    assert found.product == FakeGpu("GPU-1").name.replace(" ", "-")
+    assert (found.capacity, found.spot) == (None, False)
+    placed = pod(phase="Running", started_at=1_001.5, scheduled_at=1_000.5)
+    assert read(placed).node == demo_pod.node()["metadata"]["name"]
 
 
 @pytest.mark.parametrize(
