@@ -8,6 +8,7 @@ from adapter.cli import table
 from adapter.cli.bill import Bill, Item
 
 _HOUR = 3600.0
+_FEW_HOURS = 0.95  # what is less has two decimals
 _HEAD = ("WORKLOAD", "GPU", "NOW", "GPU-HOURS", "BUSY", "IDLE", "LOADING", "UNKNOWN", "COST", "OF IT IDLE")  # fmt: skip  # noqa: E501
 _NAMELESS = (
     "? is a GPU whose node is not seen or has no label nvidia.com/gpu.product:"
@@ -63,7 +64,7 @@ def _sums(bill: Bill) -> Iterator[str]:
 def _hours(seconds: float) -> str:
     """Return hours; a minute of one GPU is not nothing, as in the first hour and in the demo."""
     hours = seconds / _HOUR
-    return f"{hours:.2f}" if 0 < hours < 1 else f"{hours:.1f}"
+    return f"{hours:.2f}" if 0 < hours < _FEW_HOURS else f"{hours:.1f}"
 
 
 def _money(cost: float | None) -> str:
