@@ -45,19 +45,18 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     def query(self, request: web.Request, status: int, seconds: float) -> None:
-        """Make the span of a query that ended just now; a probe has none.
+        """Make the span of a query that ended just now, a part of the caller's trace.
 
-        It is part of the caller's trace, but for one whom nobody knows.
+        A probe has none, and whom nobody knows writes nothing into anybody's traces.
         """
         resource = request.match_info.route.resource
         route = resource.canonical.replace("{slash}", "") if resource else "unknown"
-        if route in ("/livez", "/healthz", "/readyz"):
+        if route in ("/livez", "/healthz", "/readyz") or status == _UNAUTHORIZED:
             return
         ended = time.time_ns()
-        known = status != _UNAUTHORIZED
         span = self._tracer.start_span(
             f"{request.method[:20]} {route}",
-            context=self._propagator.extract(request.headers) if known else None,
+            context=self._propagator.extract(request.headers),
             kind=SpanKind.SERVER,
             start_time=ended - int(seconds * 1e9),
             attributes={

@@ -98,10 +98,15 @@ async def run(
         return
     try:
         from sidecar.points import Exporter, Points  # noqa: PLC0415 - an extra, and 14 MiB
+
+        points = Points(service, version, socket.gethostname(), time.time_ns())
     except ImportError:
         tell(MISSING)
         return
-    points = Points(service, version, socket.gethostname(), time.time_ns())
+    # The library reads the environment as it is imported, and raises at what it cannot read.
+    except Exception as error:  # noqa: BLE001
+        tell(f"metrics cannot be sent: {type(error).__name__}: {error}")
+        return
     exporter, told = None, None
     while True:
         await asyncio.sleep(interval_seconds(environ))

@@ -36,6 +36,8 @@ def parse(asked: ScaledObject) -> Trigger:
     """Return the trigger; raise BadRequest with all that is wrong with its metadata."""
     given = {key: value for key, value in asked.metadata.items() if key not in _OF_KEDA}
     wrong = list(_problems(given))
+    if not asked.namespace:
+        wrong.append("the ScaledObject's namespace is missing: KEDA sends it with each call")
     target, activation = (_milli(given, key, wrong) for key in (TARGET, ACTIVATION))
     if target == 0:
         wrong.append(f"{TARGET} is 0: write the figure for one replica, above 0")

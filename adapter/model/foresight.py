@@ -109,14 +109,15 @@ class Foresight:
     def _take_back(self, now: float) -> None:
         """Take in what was recalled, as far as there is room."""
         counts = Counter(key.namespace for key in self._demands)
-        for key, forecaster in self._recalled.items():
+        # Let go first: what raises would be tried again at every tick.
+        recalled, self._recalled = self._recalled, {}
+        for key, forecaster in recalled.items():
             known = self._demands.get(key)
             if known is not None and not known.forecaster.is_warm:
                 known.forecaster = forecaster
             elif known is None and self._has_room(key.namespace, counts, []):
                 self._demands[key] = _Demand(now, forecaster)
                 counts[key.namespace] += 1
-        self._recalled.clear()
 
     def _admit(self, now: float) -> None:
         """Make room for new wishes, as far as there is any; forget what nobody wants for long."""

@@ -128,7 +128,7 @@ def test_gauges_starts_and_spending_go_on_where_the_foresight_fails(
         loop.tick(START + n / 2, WALL + n / 2)
     count = metrics.registry.get_sample_value
     assert count("forescale_adapter_pods", {"standing": "serving"}) == 1.0
-    assert count("forescale_adapter_forecast_failures_total") == 3.0
+    assert count("forescale_adapter_forecast_failures_total") == 1.0  # what failed is let go
     assert loop.snapshot is not None
     assert loop.snapshot.foreseen == {}
     assert caplog.text.count("forecast_failed") == 1

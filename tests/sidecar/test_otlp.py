@@ -220,3 +220,21 @@ def test_opentelemetry_is_loaded_by_nobody_who_is_not_asked_for_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == 0
+
+
+@pytest.mark.process
+def test_an_environment_that_the_library_cannot_read_ends_nothing() -> None:
+    code = (
+        "import asyncio, os\n"
+        "from prometheus_client import CollectorRegistry\n"
+        "from sidecar import otlp\n"
+        "asyncio.run(otlp.run(CollectorRegistry(), service='s', version='1', environ=os.environ,"
+        " tell=print))\n"
+    )
+    odd = {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "x", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=os.environ | odd, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("metrics cannot be sent: ValueError: ")

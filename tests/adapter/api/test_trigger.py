@@ -107,3 +107,9 @@ def test_whatever_the_metadata_is_it_is_taken_or_refused_in_words(metadata: dict
         assert str(error).startswith("metadata: ")  # noqa: PT017 - both ends are right
     else:
         assert trigger.target > 0 <= trigger.activation
+
+
+def test_without_a_namespace_nothing_is_asked() -> None:
+    metadata = HOW | {"workload": DEPLOYMENT, "metric": PENDING, "target": "5"}
+    with pytest.raises(BadRequest, match="the ScaledObject's namespace is missing"):
+        parse(ScaledObject("llm", "", metadata))
