@@ -57,13 +57,17 @@ class Adapters:
         """Apply the manifests with that many replicas, and wait until the API is available."""
         self._kubelet.take(NAMESPACE)
         await self._apply(replicas)
+        await self.account()
+        await self._kubelet.wait_ready(NAMESPACE, replicas, timeout_seconds=60)
+        await self.available()
+
+    async def account(self) -> None:
+        """Give the adapters their service account's token, which a kubelet would mount."""
         await self._api.appears(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/forescale-adapter")
         if not self._kubeconfig.done():
             self._kubeconfig.set_result(
                 await self._controlplane.service_account_kubeconfig(NAMESPACE, "forescale-adapter")
             )
-        await self._kubelet.wait_ready(NAMESPACE, replicas, timeout_seconds=60)
-        await self.available()
 
     async def _apply(self, replicas: int) -> None:
         """Apply the manifests as a person would; with another number of replicas for one test."""
