@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from adapter.listen import is_loopback
@@ -80,6 +81,18 @@ def _behind_problems(key: str, behind: Behind) -> list[str]:
     if behind.secret and not _SECRET.fullmatch(behind.secret):
         found.append(f"{key}.secret is `{behind.secret}`: write NAMESPACE/NAME")
     return found
+
+
+def unverified(settings: Settings) -> Iterator[str]:
+    """Yield one sentence for each API behind this one that no CA was named for."""
+    behind = {"resourceMetrics": settings.resource_metrics, "fallthrough": settings.fallthrough}
+    for key, one in behind.items():
+        if one.url and not (one.ca_file or one.secret or one.insecure_upstream):
+            yield (
+                f"{key}.url is set without {key}.caFile, {key}.secret or {key}.insecureUpstream:"
+                f" {one.url} is asked only where its certificate is of this adapter's CA; set one"
+                " of them"
+            )
 
 
 def _kind_problems(settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from adapter import document, flags
-from adapter.consistency import problems
+from adapter.consistency import problems, unverified
 from adapter.errors import SettingsError
 from adapter.leaf import ENV_PREFIX, Leaf, camel, leaves
 from adapter.paths import absent, missing
@@ -50,7 +50,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
     found += problems(settings)
     if checked:
         found += missing(settings)
-        warnings += absent(settings)
+        warnings += [*absent(settings), *unverified(settings)]
     if found:
         raise SettingsError([_placed(problem, checked) for problem in found])
     return settings, warnings

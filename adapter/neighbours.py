@@ -66,8 +66,15 @@ class Neighbours:
         return made
 
     def states(self) -> dict[str, str]:
-        """Return how their APIServices stand, in words."""
-        return self.service.states if self.service else {}
+        """Return how they and their APIServices stand, in words."""
+        states = dict(self.service.states) if self.service else {}
+        if self.fallthrough is not None:
+            states["fallthrough"] = self.fallthrough.state()
+        return states
+
+    def hindrance(self) -> str | None:
+        """Return why the group may not be taken yet from the adapter that has it; None: it may."""
+        return self.fallthrough.hindrance() if self.fallthrough else None
 
     def look(self) -> None:
         """Compare their caBundles again: the CAs have changed."""

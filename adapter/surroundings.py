@@ -115,10 +115,13 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
     spawn(certificate.run())
     _keep_cold_starts(core, spawn, stack, _shards(kube, settings))
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
-    registrations = [Registration(kube, settings, certificate.authority_pem, g) for g in groups]
     behind = Neighbours.of(
         settings, kube, certificate, lambda: core.loop.snapshot, lambda: core.objects.board
     )
+    registrations = [
+        Registration(kube, settings, certificate.authority_pem, group, behind.hindrance)
+        for group in groups
+    ]
     stack.push_async_callback(behind.close)
     certificate.keepers = (*registrations, behind) if settings.api_services.manage else ()
     for work in (*behind.works, _remarks(core, kube).run):

@@ -31,6 +31,7 @@ from adapter.upstream import Upstream
 
 PATH = f"/apis/{GROUP}/{{version:v1beta1|v1beta2}}/{{rest:.+}}"
 LOOK_SECONDS = 30.0  # half of what kube-apiserver waits between two looks at ours
+UNHEARD_SECONDS = 5.0  # until it was read once: a takeover waits for that
 MAX_DOCUMENT_BYTES = 8 * 2**20
 # Another adapter may list every series of a Prometheus; kubectl alone reads the list, and slowly.
 MAX_NAMES = 5_000
@@ -54,6 +55,7 @@ class Fallthrough:
         self._owners = owners
         self._board = board
         self._theirs: dict[str, list[dict[str, Any]]] = {}  # by version, as last heard
+        self._unread: dict[str, str] = {}  # by version, why the last look failed
         self._once = Once(warn)
         self.documents: Documents = {}  # by path; a version that was never heard of is not there
 
@@ -62,7 +64,26 @@ class Fallthrough:
         while True:
             for version in VERSIONS:
                 await self._look(version)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if self._theirs else UNHEARD_SECONDS)
+
+    def hindrance(self) -> str | None:
+        """Return why its metrics cannot be asked through us; None once it was heard of."""
+        if self._theirs:
+            return None
+        why = next(iter(self._unread.values()), "it has not answered yet")
+        return (
+            f"its metrics cannot be asked through this adapter ({why}). Its address is"
+            " fallthrough.url; its certificate is verified by fallthrough.caFile, or by this"
+            " adapter's CA, which issues it one by fallthrough.secret"
+        )
+
+    def state(self) -> str:
+        """Return in words whether the other adapter answers us."""
+        if not self._theirs:
+            return self.hindrance() or ""
+        if len(self._unread) == len(VERSIONS):
+            return f"queries for its metrics fail: {next(iter(self._unread.values()))}"
+        return f"answers, {max(map(len, self._theirs.values()))} resources"
 
     def before(self, ours: Handler) -> Handler:
         """Return a handler that answers our metrics by `ours` and forwards all others."""
@@ -105,8 +126,10 @@ class Fallthrough:
         try:
             found = _listed(await self._document(path))
         except (UpstreamError, msgspec.DecodeError) as error:
+            self._unread[version] = str(error)
             self._once("fallthrough_unknown", version, str(error), version=version)
             return
+        self._unread.pop(version, None)
         if self._once.clear(version) or found != self._theirs.get(version):
             event("fallthrough_read", version=version, resources=len(found))
         self._theirs[version] = found

@@ -49,6 +49,16 @@ def spec(name: str, api: Api, bundle: str) -> Json:
     }
 
 
+def body(name: str, api: Api, bundle: str) -> Json:
+    """Return a whole APIService of ours, to be made."""
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": name, "labels": LABELS},
+        "spec": spec(name, api, bundle),
+    }
+
+
 def is_ours(found: Json, api: Api) -> bool:
     """Return whether an APIService sends queries to our Service."""
     service = found["spec"].get("service") or {}
@@ -61,6 +71,19 @@ def owner_words(found: Json) -> str:
     if not service:
         return "kube-apiserver itself"
     return f"Service {service.get('namespace')}/{service.get('name')}"
+
+
+def consequence(ours: list[str], group: ApiGroup) -> str:
+    """Return what comes of a version that is somebody else's, and the fix; `ours` are the rest."""
+    instead = "apiServices.takeover to true" if group.takeable else "external.enabled to false"
+    fix = f"Remove that adapter, or set {instead}"
+    if not ours:
+        return f"HPAs get its metrics, not ours. {fix}"
+    return (
+        f"{', '.join(ours)} stays ours for the HPAs that read it, but an HPA reads one version of"
+        f" the group, so those of one of the two adapters get no metrics. {fix}; or give the group"
+        " up with `forescale uninstall`"
+    )
 
 
 def left_by(change: Event) -> Json | None:

@@ -3,10 +3,12 @@
 An HPA reads one version of the group, the first that is registered. A new version may therefore
 take every HPA away from another adapter, even where that one's own version is left alone. So the
 group is decided about as a whole: while any version belongs to somebody else, none is made, unless
-`apiServices.takeover` says so (external.metrics.k8s.io is never taken). When somebody takes a
-version after ours were made, the rest of ours stays, with a warning and an Event: HPAs have read it
-until now, and without it they would have nothing. Which of the two adapters shall go is a person's
-decision.
+`apiServices.takeover` says so (external.metrics.k8s.io is never taken). With a fallthrough it is
+taken once the other's metrics can be asked through us: before that, every HPA on them would break.
+
+When somebody takes a version after ours were made, the rest of ours stays, with a warning and an
+Event: HPAs have read it until now, and without it they would have nothing. Which of the two
+adapters shall go is a person's decision.
 
 Ours is kept right: its caBundle is put back within seconds when something wipes it. After a version
 went away, ours or another's, none is made for a while: an adapter that is installed anew gets its
@@ -25,7 +27,7 @@ from contextlib import suppress
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError, StartupError
 from adapter.intake import apiservice, notice
-from adapter.intake.apiservice import CUSTOM, LABELS, PATH, ApiGroup, owner_words
+from adapter.intake.apiservice import CUSTOM, LABELS, PATH, ApiGroup, consequence, owner_words
 from adapter.model.bundle import Bundle, blocks
 from adapter.settings import Settings
 from adapter.telemetry import Once, event, warn
@@ -37,6 +39,7 @@ TAKEOVER_PACE_SECONDS = 30.0
 # that: the other adapter answers until then.
 TAKEOVER_AFTER_SECONDS = 10.0
 RETRY_SECONDS = 5.0
+TELL_SECONDS = 60.0  # between two Events of a takeover that waits
 RECREATE_SECONDS = 30.0
 
 _NEVER = float("inf")  # until the watches bring something new
@@ -45,7 +48,10 @@ _CONFLICT = 409
 
 
 class Registration:
-    """Keeps the APIServices; `states` says in words how each one stands."""
+    """Keeps the APIServices; `states` says in words how each one stands.
+
+    `hindrance` says why a takeover has to wait, None where it need not.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Registration:
         settings: Settings,
         authority_pem: Callable[[], Awaitable[bytes]],
         group: ApiGroup = CUSTOM,
+        hindrance: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._api = settings.api
@@ -60,6 +67,9 @@ class Registration:
         self._names = group.names()
         self._takeover = settings.api_services.takeover and group.takeable
         self._authority_pem = authority_pem
+        self._hindrance = hindrance
+        self._told = ""  # the last reason to wait that an Event was written of
+        self._tell_at = 0.0
         self._found: dict[str, Json | None] = {}  # by name, as last heard; None is known to be gone
         self._uninstalled: set[str] = set()
         self._bundles = {name: Bundle() for name in self._names}
@@ -159,7 +169,7 @@ class Registration:
         foreign = self._foreign_words()
         if foreign is not None:
             self._stand(name, f"not made: {foreign}, and an HPA reads one version of the group")
-            return _NEVER
+            return RETRY_SECONDS if self._takeover else _NEVER
         wait = max(self._create_at - _now(), self._pace(name, PACE_SECONDS))
         if wait > 0:
             return wait
@@ -176,7 +186,10 @@ class Registration:
         return None
 
     def _is_foreign(self, found: Json) -> bool:
-        return not self._takeover and not apiservice.is_ours(found, self._api)
+        return not apiservice.is_ours(found, self._api) and not self._may_take()
+
+    def _may_take(self) -> bool:
+        return self._takeover and _now() >= self._take_at and self._hindrance() is None
 
     async def _is_contested(self, name: str) -> bool:
         for other in self._names:
@@ -189,12 +202,7 @@ class Registration:
         return False
 
     async def _create(self, name: str) -> None:
-        body = {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": name, "labels": LABELS},
-            "spec": apiservice.spec(name, self._api, await self._bundle()),
-        }
+        body = apiservice.body(name, self._api, await self._bundle())
         self._changed_at[name] = _now()
         try:
             await self._cluster.create(PATH, body)
@@ -224,7 +232,9 @@ class Registration:
         wait = max(self._pace(name, TAKEOVER_PACE_SECONDS), self._take_at - _now())
         if wait > 0:
             return wait
-        before = owner_words(found)
+        before, why = owner_words(found), self._hindrance()
+        if why is not None:
+            return await self._leave_as_yet(name, before, why)
         spec = apiservice.spec(name, self._api, await self._bundle())
         spec["insecureSkipTLSVerify"] = None
         if not await self._patch(name, found, {"metadata": {"labels": LABELS}, "spec": spec}):
@@ -235,13 +245,20 @@ class Registration:
         await notice.tell(self._cluster, self._api, "APIServiceTakenOver", "Normal", words)
         return _NEVER
 
+    async def _leave_as_yet(self, name: str, owner: str, why: str) -> float:
+        self._stand(name, f"belongs to {owner} and is not taken over yet: {why}")
+        if why != self._told and _now() >= self._tell_at:
+            self._told, self._tell_at = why, _now() + TELL_SECONDS
+            words = f"{self._group.name} is not taken over from {owner} yet: {why}"
+            await notice.tell(self._cluster, self._api, "APIServiceTakeoverWaits", "Warning", words)
+        return RETRY_SECONDS
+
     async def _refuse(self, name: str, found: Json) -> float:
-        if len(self._found) < len(
-            self._names
-        ):  # or the words would change as soon as ours is heard
+        # Or the words would change as soon as ours is heard.
+        if len(self._found) < len(self._names):
             return _NEVER
         owner, rest = owner_words(found), self._ours()
-        words = f"{name} belongs to {owner} and is left alone: {_consequence(rest, self._group)}"
+        words = f"{name} belongs to {owner} and is left alone: {consequence(rest, self._group)}"
         if self.states.get(name) != words:
             self._stand(name, words)
             warn("apiservice_foreign", apiservice=name, owner=owner, ours=rest)
@@ -280,15 +297,3 @@ class Registration:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _consequence(ours: list[str], group: ApiGroup) -> str:
-    instead = "apiServices.takeover to true" if group.takeable else "external.enabled to false"
-    fix = f"Remove that adapter, or set {instead}"
-    if not ours:
-        return f"HPAs get its metrics, not ours. {fix}"
-    return (
-        f"{', '.join(ours)} stays ours for the HPAs that read it, but an HPA reads one version of"
-        f" the group, so those of one of the two adapters get no metrics. {fix}; or give the group"
-        " up with `forescale uninstall`"
-    )

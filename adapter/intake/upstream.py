@@ -52,6 +52,9 @@ class UpstreamClient:
                 yield self._checked(response)
         except TimeoutError as error:
             raise self._failed(f"no answer within {deadline_seconds:g} s") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
+            raise self._failed(f"its certificate cannot be verified: {why}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(str(error) or type(error).__name__) from error
 

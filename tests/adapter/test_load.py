@@ -191,6 +191,26 @@ def test_a_file_that_is_read_only_when_it_is_needed_is_a_warning_of_a_check(
     )
 
 
+@pytest.mark.parametrize("key", ["fallthrough", "resourceMetrics"])
+@pytest.mark.parametrize(
+    ("trust", "warned"),
+    [("", True), (", secret: a/b", False), (", insecureUpstream: true", False)],
+)
+def test_an_api_behind_that_nothing_says_how_to_verify_is_a_warning_of_a_check(
+    key: str,
+    trust: str,
+    warned: bool,  # noqa: FBT001 - a parameter of this test
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{key}: {{url: 'https://a.b.svc'{trust}}}\n")
+    assert main(["--check", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"warning: {key}.url is set without {key}.caFile, ") is warned
+    assert bool(told) is warned
+
+
 def test_a_check_calls_the_file_by_the_flag_that_was_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

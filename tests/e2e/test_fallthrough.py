@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ async def other(scene: Scene, tmp_path: Path) -> AsyncIterator[Other]:
 
 
 async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
-    scene: Scene, other: Other
+    scene: Scene, other: Other, tmp_path: Path
 ) -> None:
     begin = scene.controlplane.audit_log.stat().st_size
     scene.adapters.ops_port = 8088
@@ -137,16 +137,21 @@ async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
     await scene.until_hpa_reads(METRIC)
     before = await answers(scene, pod)
 
+    trust = tmp_path / "trust.crt"
+    trust.write_bytes(scene.controlplane.pki.front_proxy_authority.pair.certificate.read_bytes())
     scene.adapters.manifests = ROOT / "manifests" / "overlays" / "fallthrough"
     scene.adapters.arguments = [
         "--api-services-takeover=true",
         f"--fallthrough-url=https://{ADDRESS}:{PORT}",
         f"--fallthrough-name={other.name}",
-        f"--fallthrough-ca-file={other.authority}",
+        f"--fallthrough-ca-file={trust}",
     ]
     theirs = f"{GROUP}/v1beta2/namespaces/{scene.namespace}/pods/%2A/{METRIC}"
     async with asking(scene.api, theirs) as watched:
         await scene.adapters.install()
+        await left_to_the_other_and_told(scene)
+        assert await answers(scene, pod) == before
+        trust.write_bytes(other.authority.read_bytes())
         await owned(scene)
         await asyncio.sleep(3)
     assert watched.failures == []
@@ -165,6 +170,27 @@ async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
     assert set(with_ours) == {pod}
     gone = await asked(scene, f"pods/{pod}/{METRIC}")
     assert (gone["code"], "the adapter behind this one" in gone["message"]) == (503, True)
+
+
+async def left_to_the_other_and_told(scene: Scene) -> None:
+    """The Event comes when the group would have been taken."""
+    found = await scene.api.until(
+        f"/api/v1/namespaces/{NAMESPACE}/events",
+        lambda listed: any(map(waiting(scene), listed["items"])),
+        timeout_seconds=30,
+    )
+    event = next(filter(waiting(scene), found["items"]))
+    assert "its certificate cannot be verified" in event["message"]
+    for version in VERSIONS:
+        service = await scene.raw(f"{APISERVICES}/{version}.custom.metrics.k8s.io")
+        assert service["spec"]["service"]["name"] == "other"
+    assert condition(await scene.hpa(), "ScalingActive")["reason"] == "ValidMetricFound"
+
+
+def waiting(scene: Scene) -> Callable[[Json], bool]:
+    return lambda event: (
+        event["reason"] == "APIServiceTakeoverWaits" and f"{scene.namespace}/" in event["message"]
+    )
 
 
 async def owned(scene: Scene) -> None:

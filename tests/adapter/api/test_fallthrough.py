@@ -223,6 +223,7 @@ async def test_discovery_never_waits_for_the_other_adapter(
     falling: Falling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "UNHEARD_SECONDS", 0.01)
     falling.other.answering.clear()
     running = asyncio.create_task(falling.made.run())
     began = time.monotonic()
@@ -241,6 +242,34 @@ async def test_an_adapter_with_one_version_is_asked_in_that_one(falling: Falling
     await falling.look()
     assert (await falling.get(V2 + THEIRS))[0] == 200
     assert falling.other.asked[-1][0].startswith(V1)
+
+
+async def test_it_says_why_the_others_metrics_cannot_be_asked_until_it_was_heard_of(
+    falling: Falling,
+) -> None:
+    assert "it has not answered yet" in (falling.made.hindrance() or "")
+    said, falling.other.says = falling.other.says, {}
+    await falling.look()
+    why = falling.made.hindrance()
+    assert why is not None
+    assert f"{V1}: 404" in why
+    assert "fallthrough.caFile" in why
+    assert falling.made.state() == why
+    falling.other.says = {V2: said[V2]}  # one version is enough
+    await falling.look()
+    assert falling.made.hindrance() is None
+    assert falling.made.state() == "answers, 1 resources"
+
+
+async def test_it_says_when_the_other_adapter_no_longer_answers(falling: Falling) -> None:
+    await falling.look()
+    said, falling.other.says = falling.other.says, {}
+    await falling.look()
+    assert falling.made.hindrance() is None
+    assert falling.made.state().startswith("queries for its metrics fail: ")
+    falling.other.says = said
+    await falling.look()
+    assert falling.made.state().startswith("answers")
 
 
 async def test_a_huge_list_is_cut(falling: Falling, monkeypatch: pytest.MonkeyPatch) -> None:

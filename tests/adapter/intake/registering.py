@@ -32,6 +32,7 @@ class Cluster:
         self.authority = CA
         self.error: Exception | None = None
         self.registration: Registration | None = None
+        self.hindrance: str | None = None
 
     async def pem(self) -> bytes:
         if self.error is not None:
@@ -43,7 +44,7 @@ class Cluster:
         self, *, takeover: bool = False, group: ApiGroup = CUSTOM
     ) -> AsyncIterator[Registration]:
         settings = Settings(api_services=ApiServices(takeover=takeover))
-        registration = Registration(self.kube, settings, self.pem, group)
+        registration = Registration(self.kube, settings, self.pem, group, lambda: self.hindrance)
         task = asyncio.create_task(registration.run())
         yield registration
         assert not task.done()

@@ -177,3 +177,57 @@ async def test_a_group_is_taken_over_only_after_kube_apiserver_can_know_our_endp
         began = asyncio.get_running_loop().time()
         await until(lambda: any("taken over" in words for words in registration.states.values()))
         assert asyncio.get_running_loop().time() - began > 0.5
+
+
+async def test_a_takeover_waits_while_the_others_metrics_cannot_be_asked_and_tells_why(
+    cluster: Cluster,
+) -> None:
+    cluster.make_foreign(NAMES[0])
+    before = dict(cluster.service(NAMES[0]))
+    cluster.hindrance = "its certificate cannot be verified"
+    async with cluster.running(takeover=True) as registration:
+        await until(lambda: registration.states.keys() == BOTH and cluster.events())
+        await asyncio.sleep(0.5)
+        words = (
+            "belongs to Service monitoring/prometheus-adapter and is not taken over yet: its cert"
+        )
+        assert registration.states[NAMES[0]].startswith(words)
+        assert registration.states[NAMES[1]].startswith(f"not made: {NAMES[0]} belongs to")
+        assert cluster.server.collections[PATH] == {NAMES[0]: before}
+        (event,) = cluster.events()
+        assert (event["reason"], event["type"]) == ("APIServiceTakeoverWaits", "Warning")
+        assert event["message"] == (
+            "custom.metrics.k8s.io is not taken over from Service monitoring/prometheus-adapter"
+            " yet: its certificate cannot be verified"
+        )
+        cluster.hindrance = None
+        await until(lambda: "taken over from" in registration.states[NAMES[0]])
+        await until(lambda: registration.states[NAMES[1]] == "registered")
+
+
+async def test_what_was_taken_over_stays_so_whatever_hinders_later(cluster: Cluster) -> None:
+    async with cluster.running(takeover=True) as registration:
+        await until(lambda: registered(registration))
+        cluster.hindrance = "no answer within 5 s"
+        await cluster.kube.patch(f"{PATH}/{NAMES[0]}", {"spec": {"caBundle": None}})
+        await until(lambda: cluster.service(NAMES[0])["spec"].get("caBundle") == BUNDLE)
+        assert registered(registration)
+    assert cluster.events() == []
+
+
+async def test_a_group_that_nobody_has_waits_for_no_other_adapter(cluster: Cluster) -> None:
+    cluster.hindrance = "no answer within 5 s"
+    async with cluster.running(takeover=True) as registration:
+        await until(lambda: registered(registration))
+
+
+async def test_a_takeover_that_waits_for_ever_new_reasons_does_not_flood_with_events(
+    cluster: Cluster,
+) -> None:
+    cluster.make_foreign(NAMES[0])
+    cluster.hindrance = "reason 0"
+    async with cluster.running(takeover=True) as registration:
+        for number in range(5):
+            cluster.hindrance = f"reason {number}"
+            await until(lambda: registration.states.get(NAMES[0], "").endswith(cluster.hindrance))
+    assert len(cluster.events()) == 1
