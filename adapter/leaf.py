@@ -6,7 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Iterator
-from typing import get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import yaml
@@ -102,14 +102,26 @@ def _parse_text(raw: object, *, listed: bool) -> str:
 
 
 def _parse_list(raw: object, kind: type) -> object:
-    """Return a list of mappings, as the file has it; a flag or variable spells it in YAML."""
+    """Return a list of mappings, as the file has it; a flag or variable spells it in YAML.
+
+    Raises ValueError with a line for each entry that cannot be used.
+    """
     try:
         found = yaml.safe_load(raw) if isinstance(raw, str) else raw
-        return msgspec.convert(found, kind)
+        entries = msgspec.convert(found, list[Any])
     except yaml.YAMLError as error:
         raise ValueError(unread.why(error)) from error
     except msgspec.ValidationError as error:
         raise ValueError(unread.shape(error)) from error
+    (entry, *_), parsed, wrong = get_args(kind), [], []
+    for number, one in enumerate(entries):
+        try:
+            parsed.append(msgspec.convert(one, entry))
+        except msgspec.ValidationError as error:
+            wrong.append(unread.shape(error, f"[{number}]"))
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return tuple(parsed)
 
 
 def _parse_seconds(raw: object) -> float:

@@ -123,7 +123,10 @@ def _parsed(raws: Sequence[tuple[Leaf, object, str]], found: list[str]) -> dict[
             values[leaf.key] = leaf.parse(raw)
         except ValueError as error:
             # A path within the value goes on from its name, as in prometheus.objects[0].query.
-            found.append(f"{spelling}{'' if str(error).startswith('[') else ': '}{error}")
+            found += (
+                f"{spelling}{'' if words.startswith('[') else ': '}{words}"
+                for words in str(error).splitlines()
+            )
     return values
 
 

@@ -31,3 +31,13 @@ def test_any_value_is_taken_or_refused_in_words(key: str, raw: object) -> None:
 def test_what_stands_wrong_within_a_list_is_told_by_its_place() -> None:
     with pytest.raises(ValueError, match=r"^\[1\]\.query is missing$"):
         BY_KEY["prometheus.objects"].parse("[{metric: a, query: b}, {metric: c}]")
+
+
+def test_every_entry_of_a_list_that_is_wrong_is_told() -> None:
+    with pytest.raises(ValueError, match="query") as raised:
+        BY_KEY["prometheus.objects"].parse("[{metric: a}, 7, {metric: b, query: c}, {query: d}]")
+    assert str(raised.value).splitlines() == [
+        "[0].query is missing",
+        "[1] is a whole number: write a mapping",
+        "[3].metric is missing",
+    ]
