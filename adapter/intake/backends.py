@@ -70,9 +70,9 @@ def choice(chooser: Json) -> Selector | None:
     By its `spec.selector`, a LabelSelector or labels alone, or by the selector of its scale, which
     most kinds write into `status.selector`. Raises ValueError where that is no selector.
     """
-    said = (chooser.get("spec") or {}).get("selector")
+    said = _part(chooser, "spec").get("selector")
     if said is None:
-        said = (chooser.get("status") or {}).get("selector")
+        said = _part(chooser, "status").get("selector")
     if isinstance(said, str):
         return selectors.parse(said) if said.strip() else None
     if said and not said.keys() <= {"matchLabels", "matchExpressions"}:
@@ -80,6 +80,12 @@ def choice(chooser: Json) -> Selector | None:
     found = said or {}
     terms = _equal(found.get("matchLabels") or {})
     return _bounded([*terms, *map(_expression, found.get("matchExpressions") or ())])
+
+
+def _part(raw: Json, name: str) -> Json:
+    """Return a part; it may be anything where a CRD does not say what it is, which is nothing."""
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _bounded(terms: Sequence[Requirement]) -> Selector | None:
@@ -122,6 +128,6 @@ def trim(raw: Json) -> dict[str, Any]:
 
 def chooser(raw: Json) -> dict[str, Any]:
     """Return such an object of another kind, of which the selectors alone are read."""
-    parts = {part: raw.get(part) or {} for part in ("spec", "status")}
-    said = {part: {"selector": found.get("selector")} for part, found in parts.items()}
-    return trim(raw) | said
+    return trim(raw) | {
+        part: {"selector": _part(raw, part).get("selector")} for part in ("spec", "status")
+    }

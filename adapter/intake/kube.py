@@ -210,7 +210,7 @@ def _decode(method: str, path: str, status: int, answer: bytes) -> Json:
         raise _refusal(status, answer)
     try:
         return msgspec.json.decode(answer, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # or nested too deep
         words = f"{method} {path}: the answer is no JSON object ({error})"
         raise KubeError(0, "Unreachable", words) from error
 

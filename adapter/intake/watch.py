@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from adapter.cluster import Event, Json, Keep
-from adapter.errors import KubeError
+from adapter.errors import IntakeError, KubeError
 from adapter.telemetry import Once, event, warn
 
 PAGE_ITEMS = 500
@@ -38,6 +38,8 @@ _PLAIN = "application/json"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 _GONE = 410
+# What ends a connection; the last is an object nested deeper than the decoder goes.
+_BROKEN = (KubeError, aiohttp.ClientError, OSError, msgspec.DecodeError, RecursionError)
 
 
 class Transport(Protocol):
@@ -98,12 +100,23 @@ class Watch:
         while True:
             page = await self._transport.page(self._path, params, self._accepts[0], LIST_SECONDS)
             found = page.get("items") or []
-            items.extend(found if self._keep is None else filter(None, map(self._keep, found)))
+            items.extend(found if self._keep is None else filter(None, map(self._kept, found)))
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 self._version = metadata.get("resourceVersion", "")
                 return items
             params["continue"] = metadata["continue"]
+
+    def _kept(self, item: Json) -> Json | None:
+        """Return what is kept of an object; one that cannot be read is told once and left out."""
+        try:
+            return self._keep(item) if self._keep is not None else item
+        except (IntakeError, LookupError, ValueError, TypeError, AttributeError) as error:
+            metadata = item.get("metadata") or {}
+            name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+            key = f"{self._path} {name}"
+            self._once("object_unreadable", key, str(error), path=self._path, object=name)
+            return None
 
     async def _follow(self) -> AsyncIterator[Event]:
         """Yield changes over as many connections as it takes; end when a list is needed."""
@@ -115,7 +128,7 @@ class Watch:
                 async for change in self._connection():
                     self._failures = 0
                     yield change
-            except (KubeError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+            except _BROKEN as error:
                 trouble = error
             if clock() - opened >= LIVELY_SECONDS:
                 self._failures = 0

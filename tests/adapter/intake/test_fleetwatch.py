@@ -133,6 +133,40 @@ async def test_a_custom_object_chooses_pods_too(server: FakeApiServer, kube: Kub
         await until(lambda: owned(roster, "Pool.x.io", "chat") == ())
 
 
+@pytest.mark.parametrize("part", ["spec", "status"])
+@pytest.mark.parametrize("odd", ["x", ["x"], 7])
+async def test_an_object_whose_parts_are_anything_ends_no_watch(
+    server: FakeApiServer, kube: Kube, part: str, odd: object
+) -> None:
+    owners = Owners.of("pools.v1.x.io=Pool:selector")
+    roster, (pool,) = Roster(owners), owners.by_selector
+    server.put(PODS, pod_json())
+    for name in ("odd-1", "odd-2"):
+        server.put(path_of(pool), {"metadata": {"name": name, "namespace": "other"}, part: odd})
+    server.put(path_of(pool), service("chat", {"app": "llm"}))
+    async with watching(kube, roster, all_pods=False):
+        await until(lambda: owned(roster, "Pool.x.io", "chat") == ("llm-1",))
+        late = {"metadata": {"name": "odd-3", "namespace": "other"}, part: odd}
+        server.put(path_of(pool), late)
+        server.put(path_of(pool), service("late", {"app": "llm"}))
+        await until(lambda: owned(roster, "Pool.x.io", "late") == ("llm-1",))
+
+
+async def test_an_object_nested_deeper_than_is_read_holds_up_its_own_kind_alone(
+    server: FakeApiServer, kube: Kube, caplog: pytest.LogCaptureFixture
+) -> None:
+    owners = Owners.of("pools.v1.x.io=Pool:selector")
+    roster, (pool,) = Roster(owners), owners.by_selector
+    deep = '{"a":' * 2000 + "1" + "}" * 2000
+    server.texts[path_of(pool)] = f'{{"items":[{{"metadata":{{"name":"x"}},"spec":{deep}}}]}}'
+    async with watching(kube, roster, all_pods=False):
+        await until(lambda: server.calls[f"GET {path_of(pool)}"] > 1)
+        server.put(PODS, pod_json())
+        await until(lambda: names(roster) == {"llm-1"})
+    told = [record for record in caplog.records if record.getMessage() == "watch_failed"]
+    assert len(told) <= 1
+
+
 async def test_metadata_alone_is_asked_for_of_the_owners(
     server: FakeApiServer, roster: Roster
 ) -> None:

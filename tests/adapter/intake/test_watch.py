@@ -70,6 +70,23 @@ async def test_an_object_of_which_nothing_is_kept_is_not_listed(
         assert names(await following(events)) == ["b"]
 
 
+async def test_an_object_that_cannot_be_trimmed_is_told_once_and_left_out(
+    kube: Kube, server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        server.put(CONFIGMAPS, named(name))
+    server.put(CONFIGMAPS, {"metadata": {"name": "odd", "namespace": "default"}, "data": "x"})
+    events = kube.watch(CONFIGMAPS, keep=lambda item: {**item, "data": {**item["data"]}})
+    async with aclosing(events):
+        assert names(await following(events)) == ["a", "b"]
+        server.cut()
+        server.put(CONFIGMAPS, named("c"))
+        server.compact()
+        assert names(await following(events)) == ["a", "b", "c"]
+    told = [record for record in caplog.records if record.getMessage() == "object_unreadable"]
+    assert [record.fields["object"] for record in told] == ["default/odd"]  # type: ignore[attr-defined]
+
+
 async def test_a_connection_that_breaks_goes_on_where_it_was(
     kube: Kube, server: FakeApiServer
 ) -> None:
