@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 import msgspec
+from msgspec import structs
 
 
 class Mode(StrEnum):
@@ -63,7 +65,7 @@ class Foreseen(msgspec.Struct, frozen=True):
     `doubt` in one word where that is because it is not believed. `predicted` is what was forecast,
     believed or not; `covered` the share of outcomes of the last six hours that were at most their
     forecast; both are None while too little is known. `present` is None where nobody looks; it was
-    the total at `at`, in monotonic seconds.
+    the total at `at`, in monotonic seconds; `believed_at` is when its forecast was last believed.
     """
 
     mode: Mode
@@ -76,6 +78,7 @@ class Foreseen(msgspec.Struct, frozen=True):
     doubt: Doubt | None = None
     reckoning: Reckoning | None = None
     at: float | None = None
+    believed_at: float = -math.inf
 
     @property
     def fallback(self) -> str | None:
@@ -98,3 +101,27 @@ class Foreseen(msgspec.Struct, frozen=True):
 def nothing(mode: Mode, why: str, doubt: Doubt) -> Foreseen:
     """Return a total of which nothing is known, not even the present one."""
     return Foreseen(mode, None, None, None, None, "", f"present value: {why}", doubt)
+
+
+def after_silence(
+    before: Foreseen | None, now: Foreseen, most: float, held_seconds: float
+) -> Foreseen:
+    """Return what is foreseen now; of a demand seen again what was, until it is forecast again.
+
+    That takes half a minute. Without it a silence, or full GPUs, would take the forecast's replicas
+    away for so long. `most` is what may be served beside the present total; it is never below that.
+    """
+    if now.doubt is None and now.at is not None:
+        return structs.replace(now, believed_at=now.at)
+    if before is None or before.value is None or now.doubt is not Doubt.YOUNG:
+        return now
+    believed_at = before.at if before.doubt is Doubt.PINNED else before.believed_at
+    if believed_at is None or now.at is None or now.at - believed_at > held_seconds:
+        return now
+    if not now.present and before.present:  # what was forecast of something is of before
+        return now
+    value = min(before.value, most)
+    if now.present is None or value <= now.present:
+        return now
+    why = now.why.replace("present value", "held", 1)
+    return structs.replace(now, value=value, why=why, believed_at=believed_at)

@@ -20,8 +20,8 @@ from adapter.model.catalogue import METRICS, Agg
 from adapter.model.complete import complete_totals
 from adapter.model.exits import Workload
 from adapter.model.fleet import EMPTY, Fleet, Owner, Pod, Standing
-from adapter.model.forecast import Forecaster
-from adapter.model.foreseen import CAREFUL, Doubt, Foreseen, Mode, nothing
+from adapter.model.forecast import MOST_RATIO, Forecaster
+from adapter.model.foreseen import CAREFUL, Doubt, Foreseen, Mode, after_silence, nothing
 from adapter.model.snapshot import Snapshot, TotalKey
 from adapter.model.starting import Horizon
 from adapter.model.target import DEMANDS, Target, strictest
@@ -283,7 +283,7 @@ def workload_of(key: TotalKey) -> Workload:
 def _foreseen(one: _Demand, mode: Mode, ahead: Horizon, clock: float, worth: float) -> Foreseen:
     published = one.forecaster.publish(one.present, ahead.seconds, clock, floor=worth)
     checked = one.forecaster.coverage(ahead.seconds)
-    return Foreseen(
+    found = Foreseen(
         mode,
         one.present,
         published.value if published.value > one.present else None,
@@ -295,3 +295,4 @@ def _foreseen(one: _Demand, mode: Mode, ahead: Horizon, clock: float, worth: flo
         one.forecaster.reckoning(ahead.seconds),
         one.at,
     )
+    return after_silence(one.foreseen, found, MOST_RATIO * one.present + worth, HELD_SECONDS)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapter.api.external import External
@@ -70,6 +71,53 @@ def test_the_target_of_a_pod_that_has_ended_is_past(asking: Asking) -> None:
     asking.world.change("llm-1", target=Target(DEMANDS["inflight"], 1_000), terminating=True)
     asking.world.advance()
     assert asking.values(PATH) == {DEPLOYMENT: "2"}
+
+
+def test_a_silence_of_all_sources_asks_for_no_other_replicas_by_a_forecast_that_acts() -> None:
+    """Asked every second, by an HPA without a window: each value and each refusal would count."""
+    four = Target(DEMANDS["inflight"], 4_000)
+    world = World(*(serving_pod(f"llm-{n}", target=four, forecast=Mode.ACT) for n in range(3)))
+    asking, dice = Asking(world), np.random.default_rng(2)
+    live(world, 1_860, dice)
+    for silent_seconds in (3, 75, 250):
+        live(world, 120, dice)
+        world.say = {name: {"inflight": 20.0} for name in world.pods}
+        before, present = told(asking, 16)[-1], 15
+        assert isinstance(before, int)
+        assert before > present, "the forecast acts"
+        say, world.say = world.say, {}
+        during = told(asking, silent_seconds)
+        assert {one for one in during if isinstance(one, int)} == {before}
+        reasons = {one for one in during if isinstance(one, str)}
+        assert bool(reasons) == (silent_seconds > 60), "the hold"
+        assert all(" is known for 0 of 3 pods" in one for one in reasons)
+        world.say = say
+        after = told(asking, 40)
+        lowest = min(one for one in after if isinstance(one, int))
+        assert lowest >= min(before, int(after[-1])) > present
+
+
+def live(world: World, seconds: int, dice: np.random.Generator) -> None:
+    """Every pod has about twenty requests in flight, another figure every half minute."""
+    for _ in range(seconds // 30):
+        level = 20.0 * np.exp(0.1 * dice.standard_normal(len(world.pods)))
+        world.say = {
+            name: {"inflight": float(one)} for name, one in zip(world.pods, level, strict=True)
+        }
+        world.advance(30)
+
+
+def told(asking: Asking, seconds: int) -> list[int | str]:
+    """Return the replicas of each second, or why there are none."""
+    found: list[int | str] = []
+    for _ in range(seconds):
+        asking.world.asked.update(asking.asked.totals(asking.world.now))
+        asking.world.advance(1)
+        try:
+            found.append(int(asking.values(PATH)[DEPLOYMENT]))
+        except NoValue as error:
+            found.append(str(error))
+    return found
 
 
 def test_an_idle_workload_asks_for_nothing(asking: Asking) -> None:

@@ -43,6 +43,14 @@ def only(world: World) -> Foreseen:
     return found
 
 
+HELD = "held: no reading was there until a moment ago"
+
+
+def only_after(world: World, seconds: int) -> Foreseen:
+    world.advance(seconds)
+    return only(world)
+
+
 @pytest.fixture(scope="module")
 def taught() -> World:
     world = world_of(Mode.ACT)
@@ -93,6 +101,37 @@ def test_while_a_pod_is_silent_nothing_grows_and_then_it_goes(taught: World) -> 
     taught.say.update(say)
     taught.advance(45)
     assert "no reading" not in only(taught).why
+
+
+def test_what_was_foreseen_before_a_silence_is_held_until_it_is_forecast_again(
+    taught: World,
+) -> None:
+    live(taught, 660)
+    before, say = only(taught), dict(taught.say)
+    assert before.value is not None
+    taught.say.clear()
+    taught.advance(127)
+    taught.say.update(say)
+    seen = [only_after(taught, 1) for _ in range(60)]
+    assert {one.why for one in seen} == {"forecast", HELD}
+    held = [one.value for one in seen if one.why == HELD]
+    assert set(held) == {before.value}
+    assert len(held) <= 35, "half a minute, and its turn"
+
+
+def test_a_source_that_speaks_once_in_two_minutes_does_not_hold_a_forecast_for_ever(
+    taught: World,
+) -> None:
+    live(taught, 660)
+    taught.advance(12)  # so that it speaks in the middle of half-minutes, of which none is whole
+    say = dict(taught.say)
+    for _ in range(7):
+        taught.say.clear()
+        taught.advance(112)
+        taught.say.update(say)
+        seen = only_after(taught, 8)
+    assert seen.value is None
+    assert seen.why == HELD.replace("held", "present value")
 
 
 def test_a_demand_that_falls_to_nothing_keeps_a_pod_while_a_whole_one_is_forecast(
