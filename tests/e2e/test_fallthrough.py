@@ -155,6 +155,7 @@ async def test_the_other_adapters_hpa_and_errors_stay_while_ours_has_the_group(
         await owned(scene)
         await asyncio.sleep(3)
     assert watched.failures == []
+    assert "[+]fallthrough: answers" in await readyz(scene)
     assert await answers(scene, pod) == before
     await scene.until_served(GPU, {pod})
     await both_are_listed(scene)
@@ -181,10 +182,20 @@ async def left_to_the_other_and_told(scene: Scene) -> None:
     )
     event = next(filter(waiting(scene), found["items"]))
     assert "its certificate cannot be verified" in event["message"]
+    assert "is not taken over yet: " in await readyz(scene)
     for version in VERSIONS:
         service = await scene.raw(f"{APISERVICES}/{version}.custom.metrics.k8s.io")
         assert service["spec"]["service"]["name"] == "other"
     assert condition(await scene.hpa(), "ScalingActive")["reason"] == "ValidMetricFound"
+
+
+async def readyz(scene: Scene) -> str:
+    """Ask the one adapter's probe, which is no failure meanwhile."""
+    (address,) = scene.adapters.addresses.values()
+    url = f"http://{address}:{scene.adapters.ops_port}/readyz?verbose"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        assert answer.status == 200
+        return await answer.text()
 
 
 def waiting(scene: Scene) -> Callable[[Json], bool]:
