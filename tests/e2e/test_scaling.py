@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 
+from tests.e2e import breakages
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, PENDING, Scene
 
 
@@ -83,7 +84,7 @@ async def on_one_screen(scene: Scene) -> None:
 
 
 async def found_well(scene: Scene) -> None:
-    """`forescale doctor` finds nothing that keeps the example from scaling."""
+    """`forescale doctor` finds nothing that keeps the example from scaling, and what then does."""
     found = await scene.doctor()
     assert {check for level, check in found if level in ("FAIL", "UNKNOWN")} == set()
     well = {check for level, check in found if level == "PASS"}
@@ -92,6 +93,7 @@ async def found_well(scene: Scene) -> None:
         "hpa-status", "hpa-metrics",
     }  # fmt: skip
     assert ("WARN", "adapter") in found  # the scene has one replica
+    await breakages.found_in_turn(scene)
 
 
 async def looks(scene: Scene) -> list[str]:
