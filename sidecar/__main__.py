@@ -53,6 +53,7 @@ def identity_of(settings: Settings, server_started_at: float | None = None) -> I
         period_seconds=settings.heartbeat_seconds,
         started_at=time.monotonic(),
         server_started_at=server_started_at,
+        release=version(),
     )
 
 

@@ -52,6 +52,7 @@ class Identity:
     period_seconds: float
     started_at: float
     server_started_at: float | None = None  # the model server, where our wrapper started it
+    release: str | None = None
 
 
 def frame(
@@ -86,6 +87,7 @@ def frame(
             server_started_age_seconds=_age(identity.server_started_at, now),
         ),
         backlog=backlog,
+        release=identity.release,
     )
 
 

@@ -179,6 +179,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     oom: Oom | None = None  # None when nothing tells
     phases: Phases | None = None
     backlog: Backlog | None = None
+    release: str | None = None  # of the sidecar, such as 0.1.0
 
 
 class WireError(ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from adapter.doctor import control, gates, hardware, scaling, sources, targets
+from adapter.doctor import control, gates, hardware, releases, scaling, sources, targets
 from adapter.doctor.facts import Facts
 from adapter.doctor.finding import Finding, Level
 
@@ -27,6 +27,7 @@ CHECKS: Mapping[str, Check] = {
     "readings": sources.readings,
     "readiness": sources.readiness,
     "annotations": sources.noted,
+    "releases": releases.releases,
     "hpa-status": scaling.status,
     "hpa-metrics": scaling.metrics,
     "hpa-requests": scaling.requests,

@@ -66,6 +66,7 @@ class Facts(msgspec.Struct, frozen=True):
     node_autoscaler: Seen  # its name, "" where none was found
     pods: Seen  # those with a source label, each Labelled
     stories: Mapping[tuple[str, str], Seen]  # the adapter's Story by (namespace, metric)
+    loads: Mapping[str, Seen]  # the adapter's Loads by namespace
     hpas: Seen
     scaled: Mapping[tuple[str, str], Scaled]  # by (namespace, name) of the HPA
     left_out: tuple[str, ...] = ()  # what there was too much of

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -20,6 +21,7 @@ from adapter.intake.annotations import SOURCE_LABEL
 from adapter.model.startstory import StartStory
 from adapter.model.why import Story
 from adapter.ops.coldstart import ColdStart, Stories
+from adapter.ops.top import Loads, Top
 from adapter.settings import Api
 
 PAGE_ITEMS = 500
@@ -93,9 +95,10 @@ class _Gathering:
             self._list(f"/api/v1/{within}pods", SOURCE_LABEL),
             self._list(f"/apis/autoscaling/v2/{within}horizontalpodautoscalers"),
         )
-        discovery, stories, scaled, gate = await asyncio.gather(
+        discovery, stories, loads, scaled, gate = await asyncio.gather(
             self._discovery(),
             self._stories(pods.body or []),
+            self._loads(pods.body or []),
             self._scales(hpas.body or []),
             self._seen(self._gate),
         )
@@ -116,6 +119,7 @@ class _Gathering:
             node_autoscaler=growing,
             pods=pods,
             stories=stories,
+            loads=loads,
             hpas=hpas,
             scaled=scaled,
             left_out=tuple(self._left_out),
@@ -190,6 +194,16 @@ class _Gathering:
         paths = [f"/apis/{apiservice.CUSTOM.name}/{version}" for version in versions]
         found = await asyncio.gather(*(self._get(path) for path in paths))
         return dict(zip(versions, found, strict=True))
+
+    async def _loads(self, pods: list[Json]) -> dict[str, Seen]:
+        namespaces = sorted({key_of(pod)[0] for pod in pods})
+        found = await asyncio.gather(
+            *(
+                self._seen(partial(self._told, Top.path, {"namespace": one}, Loads))
+                for one in namespaces
+            )
+        )
+        return dict(zip(namespaces, found, strict=True))
 
     async def _stories(self, pods: list[Json]) -> dict[tuple[str, str], Seen]:
         namespaces = sorted({key_of(pod)[0] for pod in pods})

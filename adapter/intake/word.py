@@ -6,6 +6,7 @@ from adapter.model.word import SILENT, Phases, Word
 from sidecar import wire
 
 LONGEST_LIFE_SECONDS = 30 * 86_400.0  # a start that is older teaches nothing
+MAX_RELEASE_CHARACTERS = 40
 MAX_WORD_CHARACTERS = 200  # a tenant's words end up in the events of an HPA
 
 
@@ -13,13 +14,14 @@ def told(frame: wire.Frame, at: float) -> Word:
     """Return what the frame, received at monotonic `at`, says beside its figures."""
     engine, oom = frame.engine, frame.oom
     estimate = engine.estimate if engine else None
-    if frame.phases is None and estimate is None and oom is None:
+    if frame.phases is None and estimate is None and oom is None and frame.release is None:
         return SILENT
     return Word(
         _phases(frame.phases, at) if frame.phases else Phases(),
         _cut(estimate),
         oom.near if oom else None,
         _cut(oom.why) if oom else None,
+        frame.release[:MAX_RELEASE_CHARACTERS] if frame.release else None,
     )
 
 

@@ -34,6 +34,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     estimate: str | None = None  # why its queue is a stand-in for one that is not told
     near_oom: bool | None = None  # whether the KV cache or the GPU's memory is about to be full
     near_oom_why: str | None = None
+    release: str | None = None  # the sidecar's own
 
 
 class Gpus(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -9,15 +10,20 @@ from aiohttp import web
 
 from adapter.errors import NotFound, NoValue
 from adapter.model import overview
-from adapter.model.fleet import Object, Owner
+from adapter.model.excuses import printable
+from adapter.model.fleet import Object, Owner, SourceKind
 from adapter.model.overview import Row
 from adapter.model.owners import KNOWN
 from adapter.model.snapshot import Snapshot
+from adapter.model.source import NEW
 from adapter.ops.turn import Turn
+from adapter.telemetry import release
 
 MAX_WORKLOADS = (
     50  # a row costs up to a millisecond, and an answer holds the loop until it is whole
 )
+
+MAX_NAMED = 5  # releases of one workload: tenants write them
 
 
 class Load(msgspec.Struct, frozen=True, rename="camel"):
@@ -26,7 +32,8 @@ class Load(msgspec.Struct, frozen=True, rename="camel"):
     Figures are totals over its pods in the metric's own view, `gpu_percent` their mean; None where
     a query would get none, `why` says why `demand` has none. `demand` is of the metric `demand_of`;
     `desired` is how many pods its target asks for, None without a target. `gpus_per_pod` is what
-    each asks for, None where it is none, a share of one, or not the same of all.
+    each asks for, None where it is none, a share of one, or not the same of all. `releases` are
+    those of its sidecars that were heard, the most frequent first; one that says none counts as "".
     """
 
     namespace: str
@@ -44,14 +51,19 @@ class Load(msgspec.Struct, frozen=True, rename="camel"):
     desired: int | None
     why: str | None
     gpus_per_pod: int | None = None
+    releases: Mapping[str, int] = {}
 
 
 class Loads(msgspec.Struct, frozen=True, rename="camel"):
-    """What was asked for at one moment (Unix seconds); `more` workloads were left out."""
+    """What was asked for at one moment (Unix seconds); `more` workloads were left out.
+
+    `release` is the adapter's own.
+    """
 
     taken_at: float
     workloads: tuple[Load, ...]
     more: int = 0
+    release: str = ""
 
 
 class Top:
@@ -80,8 +92,8 @@ class Top:
                 )
             )
         shown = overview.fair(chosen, MAX_WORKLOADS)
-        loads = tuple(_load(overview.row(snapshot, workload)) for workload in shown)
-        return Loads(snapshot.wall, loads, len(chosen) - len(shown))
+        loads = tuple(_load(snapshot, overview.row(snapshot, workload)) for workload in shown)
+        return Loads(snapshot.wall, loads, len(chosen) - len(shown), release())
 
 
 def _is_asked(workload: Object, asked: Mapping[str, str]) -> bool:
@@ -96,11 +108,18 @@ def _kind(owner: Owner) -> str:
     return owner.short_kind if known and known.qualified == owner.kind else owner.kind
 
 
-def _load(row: Row) -> Load:
+def _load(snapshot: Snapshot, row: Row) -> Load:
     namespace, owner = row.workload
     return Load(
         namespace, _kind(owner), owner.name,
         row.replicas, row.served, row.held, row.loading, row.omitted,
         row.pending, row.gpu_percent, row.demand.name, row.smoothed, row.desired, row.why,
-        row.gpus_per_pod,
+        row.gpus_per_pod, _releases(snapshot, row.workload),
     )  # fmt: skip
+
+
+def _releases(snapshot: Snapshot, workload: Object) -> dict[str, int]:
+    pods = overview.group_of(snapshot.fleet, workload).pods
+    own = (pod.uid for pod in pods if pod.source is SourceKind.SIDECAR)
+    heard = (one for uid in own if (one := snapshot.sources.get(uid, NEW)).heard_at is not None)
+    return dict(Counter(printable(one.word.release or "") for one in heard).most_common(MAX_NAMED))

@@ -46,7 +46,9 @@ def test_a_frame_says_ages_not_times() -> None:
     ages = frame(SAMPLE, wrapped, seq=7, now=11.5, life=Life()).phases
     assert ages == Phases(sidecar_started_age_seconds=7.5, server_started_age_seconds=8.0)
     assert (found.boot, found.uid, found.seq, found.period_seconds) == ("b", "u", 7, 2.0)
-    assert found.backlog is None
+    assert (found.backlog, found.release) == (None, None)
+    of_release = replace(identity, release="0.1.0")
+    assert frame(SAMPLE, of_release, seq=7, now=11.5, life=Life()).release == "0.1.0"
 
 
 def test_before_the_first_tick_a_frame_knows_nothing_and_says_nothing() -> None:

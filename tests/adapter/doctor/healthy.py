@@ -17,6 +17,7 @@ from adapter.intake.apiservice import CUSTOM, spec
 from adapter.model.fleet import Standing
 from adapter.model.startstory import Shape, StartStory
 from adapter.model.why import Figure, PodStory, Story
+from adapter.ops.top import Load, Loads
 from adapter.settings import Api
 
 Json = dict[str, Any]
@@ -152,6 +153,13 @@ def values(*names: str) -> Seen:
     return Seen({"items": [{"describedObject": {"name": name}, "value": "3"} for name in names]})
 
 
+def loads(releases: Mapping[str, int], own: str = "1.2.0") -> Seen:
+    """Return what an adapter of a release says of llm's sidecars."""
+    figures = (2, 2, 0, 0, 0, 1.0, 50.0, "llm_inference_inflight_requests", 4.0, None, None)
+    load = Load("default", "Deployment", "llm", *figures, releases=releases)
+    return Seen(Loads(NOW, (load,), release=own))
+
+
 def start(seconds: float | None) -> StartStory:
     """Return what the adapter has learnt of llm: the median of the starts that it saw."""
     seen = () if seconds is None else (seconds,)
@@ -185,6 +193,7 @@ def facts(**changes: Any) -> Facts:
             ("default", metric): story(metric, *(told(name) for name in PODS))
             for metric in (QUEUE, GPU)
         },
+        loads={"default": loads({"1.2.0": 2})},
         hpas=Seen([hpa()]),
         scaled={("default", "llm"): scaled(values(*PODS), values(*PODS))},
     )

@@ -58,7 +58,8 @@ def test_everything_that_is_refused_is_unknown_and_nothing_breaks() -> None:
     no = refused()
     given = facts(
         version=no, clock=no, gate=no, apiservices=no, right=no, replicas=no, nodes=no, slices=no,
-        node_autoscaler=no, pods=no, hpas=no, stories={}, scaled={}, discovery={"v1beta2": no},
+        node_autoscaler=no, pods=no, hpas=no, stories={}, loads={}, scaled={},
+        discovery={"v1beta2": no},
     )  # fmt: skip
     found = {line.check: line.level for line in diagnose(given).lines}
     assert {check for check, level in found.items() if level is Level.UNKNOWN} == {

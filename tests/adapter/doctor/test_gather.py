@@ -23,6 +23,7 @@ from tests.adapter.doctor.healthy import (
     NOW,
     PODS,
     hpa,
+    loads,
     node,
     pod,
     replica,
@@ -71,6 +72,9 @@ def cluster(server: FakeApiServer) -> None:
 
 async def page(path: str, query: Mapping[str, str]) -> Json:
     """Answer as the ops port does."""
+    if path == "/top":
+        assert query == {"namespace": "default"}
+        return dict(msgspec.json.decode(msgspec.json.encode(loads({"1.2.0": 2}).body)))
     if path == "/coldstart":
         assert query == {"namespace": "default", "name": query["name"]}
         found = Stories(NOW, (start(77.0),))
@@ -181,12 +185,13 @@ async def test_long_lists_are_paged_and_cut(
 
 async def test_an_answer_that_is_no_story_is_a_refusal(server: FakeApiServer, kube: Kube) -> None:
     async def broken(path: str, query: Mapping[str, str]) -> Json:
-        return {"pods": f"{path} {query['name']}", "workloads": 3}
+        return {"pods": f"{path} {query}", "workloads": 3}
 
     cluster(server)
     facts = await gather(kube, broken, Api(), "")
     assert {story.body for story in facts.stories.values()} == {None}
-    for untold in (facts.stories["default", QUEUE], facts.scaled["default", "llm"].start):
+    starts = facts.scaled["default", "llm"].start
+    for untold in (facts.stories["default", QUEUE], starts, facts.loads["default"]):
         assert "the adapter's answer is not understood" in str(untold.refusal)
 
 

@@ -44,6 +44,11 @@ def test_a_stand_in_and_memory_that_fills_keep_their_words_cut() -> None:
     assert word.told(frame(oom=Oom(near=False)), 100.0).near_oom is False
 
 
+def test_a_release_is_kept_cut() -> None:
+    assert word.told(frame(release="1" * 99), 100.0) == Word(release="1" * 40)
+    assert word.told(frame(release=""), 100.0) == SILENT
+
+
 def test_a_frame_that_says_nothing_beside_its_figures_says_nothing() -> None:
     assert word.told(frame(engine=EngineReading("vllm", EngineState.READY)), 100.0) is SILENT
 

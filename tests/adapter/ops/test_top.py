@@ -10,11 +10,12 @@ from aiohttp import ClientSession
 from adapter.model.fleet import Owner, Pod
 from adapter.model.holding import Holding
 from adapter.model.snapshot import Snapshot
+from adapter.model.word import Word
 from adapter.ops import server, top
 from adapter.ops.probes import Probes
 from adapter.ops.top import Top
 from adapter.settings import Ops
-from adapter.telemetry import Metrics
+from adapter.telemetry import Metrics, release
 from tests.adapter.model.world import DEPLOYMENT, WALL, World, serving_pod
 from tests.adapter.ops.statuspage import BUSY, busy
 
@@ -59,7 +60,7 @@ async def test_a_workload_is_told_with_its_pods_and_its_totals(scene: Scene) -> 
             "replicas": 3, "served": 2, "held": 0, "loading": 0, "omitted": 1,
             "pending": 12.0, "gpuPercent": 50.0,
             "demandOf": "llm_inference_inflight_requests", "demand": 36.0, "desired": None,
-            "why": None, "gpusPerPod": None,
+            "why": None, "gpusPerPod": None, "releases": {"": 2},
         }
     ]  # fmt: skip
 
@@ -79,6 +80,20 @@ async def test_the_gpus_that_each_pod_asks_for_are_told_where_all_say_the_same(
     assert await gpus(serving_pod("a", gpus={"sidecar": 0})) is None
     shared = Holding(sharing="its node shares each GPU among 4")
     assert await gpus(serving_pod("a", gpus=one, holding=shared)) is None
+
+
+async def test_the_releases_of_the_sidecars_are_counted_and_few_of_them_told(
+    scene: Scene,
+) -> None:
+    world = World(*(serving_pod(f"p{number}") for number in range(9)))
+    world.say = dict.fromkeys(world.pods, BUSY)
+    world.word = {f"p{number}": Word(release=f"0.{max(3, number)}\n") for number in range(8)}
+    scene.snapshot = world.advance(2)
+    _, told = await scene.get()
+    assert told["release"] == release()
+    (workload,) = told["workloads"]  # type: ignore[misc]
+    releases = workload["releases"]
+    assert (len(releases), releases["0.3 "]) == (top.MAX_NAMED, 4)
 
 
 async def test_what_is_asked_for_is_shown_alone(scene: Scene) -> None:
