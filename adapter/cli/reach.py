@@ -126,8 +126,13 @@ def _url(text: str) -> str:
 
 
 def kubeconfig(given: str) -> str:
-    """Return the file that kubectl would use; empty for a pod's own credentials."""
+    """Return the file that kubectl would use; empty for a pod's own credentials.
+
+    Raises StartupError for a list of files, which is not merged here as kubectl does.
+    """
     named = given or os.environ.get("KUBECONFIG", "")
+    if os.pathsep in named and not Path(named).exists():
+        raise StartupError(f"KUBECONFIG names several files, {named}: choose one of them")
     usual = Path.home() / ".kube" / "config"
     return named or (str(usual) if usual.is_file() else "")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import reach
+from adapter.errors import StartupError
 
 CONTEXTS = {"bare": {}, "team": {"namespace": "models"}, "other": {"namespace": "chat"}}
 
@@ -59,3 +60,9 @@ async def test_all_namespaces_are_asked_for_whatever_the_context_names(kubeconfi
     chosen = parser.parse_args(["-A", "--kubeconfig", kubeconfig])
     async with reach.chosen_page(chosen):
         assert "namespace" not in reach.of_workloads(chosen)
+
+
+def test_a_list_of_kubeconfigs_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/one:/other")
+    with pytest.raises(StartupError, match="names several files, /one:/other: choose one of them"):
+        reach.kubeconfig("")
