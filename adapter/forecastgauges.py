@@ -21,6 +21,7 @@ class ForecastGauges:
             "present": metrics.forecast_present,
             "covered": metrics.forecast_coverage,
         }
+        self._weight = metrics.forecast_weight
         self._fallback = metrics.forecast_fallback
         self._without_room = metrics.forecasts_without_room
         self._failures = metrics.forecast_failures
@@ -34,6 +35,7 @@ class ForecastGauges:
         if foreseen == self._told:
             return
         self._tell_failures(foreseen)
+        self._show_weights(foreseen)
         self._told = dict(foreseen)
         shown = set()
         for key, one in foreseen.items():
@@ -57,6 +59,18 @@ class ForecastGauges:
             if one.doubt is Doubt.FAILED and self._told.get(key) != one:
                 self.failed(" ".join(_labels(key)), one.why)
 
+    def _show_weights(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
+        """Show each expert's weight where it changed: nine of each demand."""
+        for key in self._told.keys() | foreseen.keys():
+            before, now = _weights(self._told.get(key)), _weights(foreseen.get(key))
+            if before == now:
+                continue
+            labels = _labels(key)
+            for expert, weight in now.items():
+                self._weight.labels(*labels, expert).set(weight)
+            for expert in before.keys() - now.keys():
+                self._weight.remove(*labels, expert)
+
     def _show_reasons(self, foreseen: Mapping[TotalKey, Foreseen]) -> None:
         """Show why the present value is served; of those without room how many there are."""
         crowded = [one for one in foreseen.values() if one.doubt is Doubt.NO_ROOM]
@@ -71,6 +85,10 @@ class ForecastGauges:
         for labels in self._reasons - reasons:
             self._fallback.remove(*labels)
         self._reasons = reasons
+
+
+def _weights(one: Foreseen | None) -> Mapping[str, float]:
+    return one.reckoning.weights if one and one.reckoning else {}
 
 
 def _labels(key: TotalKey) -> Labels:

@@ -209,6 +209,12 @@ class Metrics:
             labels,
             registry=self.registry,
         )
+        self.forecast_weight = Gauge(
+            "forescale_adapter_forecast_expert_weight_ratio",
+            "Share of the forecast that each of its nine experts has, by workload.",
+            [*labels, "expert"],
+            registry=self.registry,
+        )
         self.forecast_fallback = Gauge(
             "forescale_adapter_forecast_fallback",
             "1 while the present demand is served in place of its forecast, by why.",

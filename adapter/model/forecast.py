@@ -180,7 +180,7 @@ class Forecaster:
         leader = max(weights, key=lambda name: weights[name])
         expected, upper = float(self._expected[rung]), float(self._forecast[rung])
         ratio = upper / expected if expected > 0 else None
-        return Reckoning(leader, weights[leader], expected, ratio)
+        return Reckoning(leader, weights[leader], expected, ratio, weights)
 
     def _distrust(self, horizon_seconds: float, now: float) -> tuple[Doubt, str] | None:
         if not self.is_warm:

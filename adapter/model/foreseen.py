@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -49,13 +50,14 @@ class Reckoning(msgspec.Struct, frozen=True):
     """How a forecast came about: which expert leads with which share of the weight, of 1.
 
     `expected` is the experts' mean before any margin, in the metric's unit; `margin_ratio` is what
-    the margins made of it, None where nothing is expected.
+    the margins made of it, None where nothing is expected. `weights` are those of all experts.
     """
 
     leader: str
     weight: float
     expected: float
     margin_ratio: float | None
+    weights: Mapping[str, float] = {}
 
 
 class Foreseen(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
 from adapter.model.catalogue import MEAN_15S
-from adapter.model.foreseen import Doubt, Foreseen, Mode, nothing
+from adapter.model.foreseen import Doubt, Foreseen, Mode, Reckoning, nothing
 from adapter.model.snapshot import TotalKey
 from adapter.telemetry import Metrics
 
@@ -30,6 +30,29 @@ def test_a_demand_has_its_figures_as_long_as_it_is_foreseen() -> None:
     assert shown(metrics) == [None, 0.0, None]
     gauges.show({})
     assert shown(metrics) == [None, None, None]
+
+
+def test_each_expert_has_its_weight_as_long_as_the_demand_is_foreseen() -> None:
+    metrics = Metrics()
+    gauges = ForecastGauges(metrics)
+
+    def weights() -> dict[str, float]:
+        (family,) = metrics.forecast_weight.collect()
+        assert all(LABELS.items() <= sample.labels.items() for sample in family.samples)
+        return {sample.labels["expert"]: sample.value for sample in family.samples}
+
+    made = Reckoning("season", 0.75, 40.0, 1.25, {"season": 0.75, "minute": 0.25})
+    one = Foreseen(Mode.ACT, 10.0, 15.0, 15.0, 0.96, "90 s", "forecast", reckoning=made)
+    gauges.show({KEY: one})
+    assert weights() == {"season": 0.75, "minute": 0.25}
+    later = structs.replace(made, weights={"season": 0.5, "minute": 0.5})
+    gauges.show({KEY: structs.replace(one, reckoning=later)})
+    assert weights() == {"season": 0.5, "minute": 0.5}
+    gauges.show({KEY: structs.replace(one, reckoning=None)})
+    assert weights() == {}
+    gauges.show({KEY: one})
+    gauges.show({})
+    assert weights() == {}
 
 
 def test_why_the_present_value_is_served_is_one_word_and_goes_with_it() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from adapter.model.catalogue import METRICS
+from adapter.model.experts import NAMES
 from adapter.model.fleet import Owner, Pod
 from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Doubt, Foreseen, Mode
@@ -64,6 +65,9 @@ def test_a_demand_is_forecast_one_cold_start_ahead(taught: World) -> None:
     assert found.why == "forecast"
     assert found.value is not None
     assert found.present < found.value < 3 * found.present + 16
+    assert found.reckoning is not None
+    assert set(found.reckoning.weights) == set(NAMES)
+    assert sum(found.reckoning.weights.values()) == pytest.approx(1.0)
     assert "cold start" in found.horizon
     assert "HPA sync 15 s" in found.horizon
 
