@@ -91,7 +91,8 @@ class Once:
 
         `state` is compared in place of a text that says another figure each time.
         """
-        state = text if state is None else state
+        # Cut before it is kept: the text may be a tenant's, and the key is never cleared.
+        state = (text if state is None else state)[:MAX_FIELD_CHARACTERS]
         if self._last.get(key) == state:
             return
         if len(self._last) >= self._limit:

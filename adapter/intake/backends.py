@@ -14,6 +14,10 @@ from adapter.model.selector import Operator, Requirement, Selector
 Json = Mapping[str, Any]
 # An Ingress names a few; this bounds a hostile one, of which each costs a look at every pod.
 MAX_BACKENDS = 100
+# A text is parsed on the loop at each of its events; 200 terms of kubectl's are a tenth of this.
+MAX_SELECTOR_CHARACTERS = 16 * 1024
+MAX_VALUES = 1_000  # of all terms together
+_VALUELESS = (Operator.EXISTS, Operator.MISSING)
 _OPERATORS = {
     "In": Operator.IN,
     "NotIn": Operator.NOT_IN,
@@ -74,12 +78,18 @@ def choice(chooser: Json) -> Selector | None:
     if said is None:
         said = _part(chooser, "status").get("selector")
     if isinstance(said, str):
-        return selectors.parse(said) if said.strip() else None
+        return _parsed(said) if said.strip() else None
     if said and not said.keys() <= {"matchLabels", "matchExpressions"}:
         return _bounded(_equal(said))
     found = said or {}
     terms = _equal(found.get("matchLabels") or {})
     return _bounded([*terms, *map(_expression, found.get("matchExpressions") or ())])
+
+
+def _parsed(text: str) -> Selector:
+    if len(text) > MAX_SELECTOR_CHARACTERS:
+        raise ValueError(f"its selector has {len(text)} characters")
+    return selectors.parse(text)
 
 
 def _part(raw: Json, name: str) -> Json:
@@ -92,6 +102,8 @@ def _bounded(terms: Sequence[Requirement]) -> Selector | None:
     """Return the selector, None without terms; each is looked at for every pod."""
     if len(terms) > selectors.MAX_REQUIREMENTS:
         raise ValueError(f"its selector has {len(terms)} terms")
+    if (values := sum(len(term.values) for term in terms)) > MAX_VALUES:
+        raise ValueError(f"its selector has {values} values")
     return Selector(tuple(terms)) if terms else None
 
 
@@ -106,7 +118,11 @@ def _expression(one: Json) -> Requirement:
     operator = _OPERATORS.get(one["operator"])
     if operator is None:
         raise ValueError(f"its selector has the operator {str(one['operator'])[:20]}")
-    return Requirement(str(one["key"]), operator, frozenset(map(str, one.get("values") or ())))
+    values = frozenset(map(str, one.get("values") or ()))
+    # As Kubernetes has it: read the other way, `notin` nothing would choose every pod.
+    if bool(values) is (operator in _VALUELESS):
+        raise ValueError(f"its selector has {one['operator']} with {len(values)} values")
+    return Requirement(str(one["key"]), operator, values)
 
 
 def backends(ingress: Json) -> tuple[str, ...]:

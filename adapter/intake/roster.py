@@ -29,7 +29,7 @@ class Roster:
     def __init__(self, owners: Owners = KNOWN) -> None:
         self._pods: dict[ObjectKey, Pod] = {}
         self._allocations = Allocations()
-        self.parents = {kind: Shelf(kind.kind, _controller) for kind in PARENTS}
+        self.parents = {kind: Shelf(kind.kind, _controller, notes=True) for kind in PARENTS}
         self.backends = Backends(owners.by_selector)
         self._above = {kind.qualified: shelf.kept for kind, shelf in self.parents.items()}
         self._resolved: dict[ObjectKey, tuple[Pod, Pod]] = {}  # a pod as heard of, and complete

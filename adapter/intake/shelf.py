@@ -17,10 +17,14 @@ class Shelf(Generic[Kept]):
     """Keeps what `read` returns of an object, nothing where that is None.
 
     An object that cannot be read is told once and left out. `version` changes with what is kept;
-    `changed` has the objects of which something else is kept, until its reader clears it.
+    with `notes`, `changed` has the objects of which something else is kept, until its reader clears
+    it: without a reader it would grow for ever.
     """
 
-    def __init__(self, kind: str, read: Callable[[Json], Kept | None]) -> None:
+    def __init__(
+        self, kind: str, read: Callable[[Json], Kept | None], *, notes: bool = False
+    ) -> None:
+        self._notes = notes
         self._kind = kind
         self._read = read
         self._once = Once(warn)
@@ -51,11 +55,13 @@ class Shelf(Generic[Kept]):
         for raw in raws:
             self.put(raw)
         known = before.keys() | self.kept.keys()
-        self.changed = changed | {k for k in known if before.get(k) != self.kept.get(k)}
+        if self._notes:
+            self.changed = changed | {k for k in known if before.get(k) != self.kept.get(k)}
 
     def _change(self, key: ObjectKey) -> None:
         self.version += 1
-        self.changed.add(key)
+        if self._notes:
+            self.changed.add(key)
 
     def _readable(self, key: ObjectKey, raw: Json) -> Kept | None:
         try:

@@ -275,13 +275,17 @@ class Fleet(msgspec.Struct, frozen=True):
         if owner.kind == NAMESPACE.qualified:
             return whole if owner.name == namespace else NOBODY
         spaces = self.by_namespace if namespace == EVERYWHERE else (namespace,)
-        places = [n for space in spaces for n in self.by_owner.get((space, owner), ())]
-        if places:
-            return _group(self.ordered, sorted(places))
-        selectors = self.by_selector.get(key) or self.by_selector.get((EVERYWHERE, owner), ())
-        if selectors and namespace == EVERYWHERE:
-            whole = Group(self.ordered, range(len(self.ordered)))
-        return whole.matching(*selectors)
+        places = [place for space in spaces for place in self._within(space, owner)]
+        return _group(self.ordered, sorted(places)) if places else NOBODY
+
+    def _within(self, namespace: str, owner: Owner) -> Sequence[int]:
+        """Return the places of the pods that it owns in a namespace, or else chooses there."""
+        if owned := self.by_owner.get((namespace, owner)):
+            return owned
+        key, outside = (namespace, owner), (EVERYWHERE, owner)
+        selectors = self.by_selector.get(key) or self.by_selector.get(outside, ())
+        chosen = self.by_namespace.get(namespace, NOBODY).matching(*selectors)
+        return [int(place) for place in chosen.places]
 
 
 def _group(ordered: Sequence[Pod], places: Sequence[int]) -> Group:

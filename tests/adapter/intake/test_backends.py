@@ -156,3 +156,30 @@ def test_whatever_stands_in_a_spec_harms_nobody_else(spec: object) -> None:
         shelf.put({"metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
         shelf.put({"metadata": {"name": "odder"}, "spec": {"selector": spec}})
     assert ("default", Owner("Service", "good")) in known.selectors()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"selector": "a," * 9_000}, "its selector has 18000 characters"),
+        (
+            {"selector": {"matchExpressions": [
+                {"key": "a", "operator": "In", "values": [str(n) for n in range(1_001)]}
+            ]}},
+            "its selector has 1001 values",
+        ),
+        ({"selector": {"matchExpressions": [{"key": "a", "operator": "NotIn"}]}}, "NotIn with 0"),
+        ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "In with 0"),
+        (
+            {"selector": {"matchExpressions": [
+                {"key": "a", "operator": "Exists", "values": ["b"]}
+            ]}},
+            "Exists with 1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_selector_that_kubernetes_would_refuse_or_that_costs_too_much_chooses_nobody(
+    spec: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        choice({"spec": spec})

@@ -14,7 +14,7 @@ def named(name: str, **content: object) -> dict[str, Any]:
 
 
 def shelf() -> Shelf[str]:
-    return Shelf("Thing", lambda raw: raw["word"] or None)
+    return Shelf("Thing", lambda raw: raw["word"] or None, notes=True)
 
 
 def test_objects_come_change_and_go() -> None:
@@ -70,3 +70,13 @@ def test_what_changed_is_named_until_its_reader_clears_it() -> None:
     kept.put(named("a", word="x", other=1))
     kept.replace([named("a", word="x"), named("c", word="z")])
     assert kept.changed == {("default", "b"), ("default", "c")}
+
+
+def test_without_a_reader_of_changes_none_are_noted() -> None:
+    unread: Shelf[str] = Shelf("Thing", lambda raw: raw["word"] or None)
+    for n in range(3):
+        thing = {"metadata": {"namespace": "default", "name": str(n)}, "word": "x"}
+        unread.put(thing)
+        unread.replace([])
+    assert unread.changed == set()
+    assert unread.version == 6

@@ -133,6 +133,15 @@ def test_what_is_in_no_namespace_has_the_pods_of_each_that_it_owns_or_chooses() 
     assert fleet.objects("other", "Fleet.x.io") == ["chosen", "owned"]
 
 
+def test_a_strangers_pod_takes_no_other_namespace_out_of_a_choice() -> None:
+    chosen = Owner("Fleet.x.io", "chosen")
+    pods = [serving_pod(name, labels={"track": "x"}) for name in "ab"]
+    pods += [serving_pod("thief", owners=(chosen,), namespace="other")]
+    fleet = Fleet.of(pods, by_selector={(EVERYWHERE, chosen): (parse("track=x"),)})
+    assert fleet.owned(EVERYWHERE, "Fleet.x.io", "chosen").names == ("a", "b", "thief")
+    assert fleet.owned("default", "Fleet.x.io", "chosen").names == ("a", "b")
+
+
 NAMES = st.sampled_from("abcdefgh")
 PODS = st.lists(
     st.builds(
