@@ -100,7 +100,7 @@ async def test_an_overlay_is_accepted_whole(controlplane: ControlPlane, name: st
 
 @pytest.mark.parametrize(
     "name",
-    ["llm-inference-dra", "llm-inference-wrapper", "llm-inference-zero", "llm-inference-replicas"],
+    [f"llm-inference-{way}" for way in ("dra", "wrapper", "wrapped", "zero", "replicas")],
 )
 async def test_an_example_of_another_way_is_accepted(controlplane: ControlPlane, name: str) -> None:
     accepted = await controlplane.kubectl("apply", "-k", str(EXAMPLES / name), "--dry-run=server")
