@@ -11,7 +11,7 @@ from adapter.doctor.finding import Finding, named, passed, unknown, warned
 
 PATH = "/metrics"
 ZERO = "HPAScaleToZero"
-_ON_FROM = (1, 37)
+ON_FROM = (1, 37)
 # `kubernetes_feature_enabled{name="HPAScaleToZero",stage="BETA"} 1`
 _LINE = re.compile(
     rb'^kubernetes_feature_enabled\{[^}]*name="HPAScaleToZero"[^}]*\} ([01])', re.MULTILINE
@@ -51,7 +51,7 @@ def _by_version(facts: Facts, zero: list[str]) -> Iterator[Finding]:
     """Go by the version; a gate that nobody needs is no reason to be uncertain."""
     if facts.version.refusal is not None:
         return  # said by `api-server`
-    usual = "on" if minor_version(facts) >= _ON_FROM else "off"
+    usual = "on" if minor_version(facts) >= ON_FROM else "off"
     words = f"{ZERO} is {usual} by the version, and may have been set: {PATH} does not tell it"
     if facts.gate.refusal is None or not zero:
         yield passed(words)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from adapter.doctor import control
+from adapter.doctor import control, gates
 from adapter.model import asked, overview
 from adapter.ops import events, top
 from adapter.settings import Settings
@@ -66,6 +66,7 @@ def test_the_versions_of_kubernetes_are_those_that_the_doctor_knows() -> None:
     section = COMPATIBILITY.partition("## Kubernetes")[2].partition("Tests run on")[0]
     told = dict(re.findall(r"(?m)^\| (1\.\d+) \| (.*) \|$", section))
     known = {f"1.{minor}": what for (_, minor), what in control._LATER.items()}
+    known[f"1.{gates.ON_FROM[1]}"] = "HPAs that go to zero"
     oldest = f"1.{control.OLDEST[1]}"
     assert set(told) == {oldest, *known}
     assert [version for version, what in known.items() if what not in told[version]] == []
