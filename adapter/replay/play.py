@@ -76,8 +76,21 @@ def play(
         room=workload.room,
         node_seconds=workload.node_seconds,
     )
-    queue = queue_of(trace, workload)
-    seen = Seen(trace, workload)
+    queue, seen = queue_of(trace, workload), Seen(trace, workload)
+    return run(trace, workload, autoscaler, pods=pods, queue=queue, seen=seen, progress=progress)
+
+
+def run(
+    trace: Trace,
+    workload: Workload,
+    autoscaler: Autoscaler,
+    *,
+    pods: Pods,
+    queue: Queue,
+    seen: Seen,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Play every step of the trace with these pods, this queue, and what is seen of them."""
     steps, seconds = len(trace.arrivals), trace.step_seconds
     paid, waiting = np.zeros(steps), np.zeros(steps)
     replicas, ready = np.zeros(steps, np.int64), np.zeros(steps, np.int64)

@@ -1,4 +1,4 @@
-"""Followers: Deployments whose pods wait for a node for ever, scaled by HPAs on another's metric.
+"""Followers: Deployments whose pods never start, scaled by HPAs on another's metric.
 
 An HPA of an Object divides by the replicas, whatever they do: many pods need not run.
 """
@@ -64,7 +64,8 @@ def _is_rolled_out(deployment: dict[str, Any]) -> bool:
 
 def _follower(name: str, replicas: int) -> dict[str, Any]:
     pod = {
-        "nodeSelector": {"no-node": "has-this"},
+        # Pending for ever: nothing binds them, and so nothing is started for them.
+        "schedulingGates": [{"name": "forescale.dev/never"}],
         "containers": [{"name": "waits", "image": "none"}],
     }
     return {
@@ -91,7 +92,7 @@ def _autoscaler(name: str, metric: str, average: str) -> dict[str, Any]:
         "spec": {
             "scaleTargetRef": {**reference, "name": name},
             "minReplicas": 1,
-            "maxReplicas": 20,
+            "maxReplicas": 40,
             "metrics": [{"type": "Object", "object": asked}],
             "behavior": {"scaleUp": {"tolerance": "0"}, "scaleDown": {"tolerance": "0"}},
         },

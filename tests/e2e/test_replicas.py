@@ -8,8 +8,14 @@ from tests.e2e.scene import Scene
 METRIC = "forescale_desired_replicas"
 
 
-async def test_ten_become_eleven_where_the_tolerance_is_nothing(scene: Scene) -> None:
-    """A tenth more is no change to an HPA by itself."""
+async def test_ten_become_eleven_and_twenty_twenty_two_where_the_tolerance_is_nothing(
+    scene: Scene,
+) -> None:
+    """A tenth more is no change to an HPA by itself.
+
+    The pods that are asked for never start, and nothing is subtracted for them: the controller's
+    own division asks for as many as the total needs, and for no more while they are Pending.
+    """
     scene.llm.busy_percent = 10
     await scene.adapters.install()
     await scene.deploy(hpa=False)
@@ -19,6 +25,7 @@ async def test_ten_become_eleven_where_the_tolerance_is_nothing(scene: Scene) ->
     assert await followers.total(METRIC, 10.0) == 10.0
     assert await followers.until("follower", 10) == 10
 
-    scene.llm.busy_percent = 11
-    assert await followers.until("follower", 11) == 11
-    assert await scene.total(METRIC) == 11.0
+    for busy in (11, 20, 22):
+        scene.llm.busy_percent = busy
+        assert await followers.until("follower", busy) == busy
+        assert await scene.total(METRIC) == busy
