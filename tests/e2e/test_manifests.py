@@ -144,7 +144,7 @@ async def test_all_that_kubectl_builds_is_whole_by_the_schemas_of_each_version(
     built = await asyncio.gather(*(_built(controlplane, folder) for folder in folders))
     objects = [one for text in built for one in yaml.safe_load_all(text)]
     kinds = {one["kind"] for one in objects}
-    assert len(folders) == 12
+    assert len(folders) == 13
     assert {"DaemonSet", "ResourceClaimTemplate", "HorizontalPodAutoscaler", "Ingress"} <= kinds
     for version in schemas.VERSIONS:
         faults, unknown = schemas.held(objects, version)
