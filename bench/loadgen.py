@@ -74,21 +74,44 @@ class Plan(msgspec.Struct, frozen=True):
     unique: bool = False
 
 
+class Hpas(msgspec.Struct, frozen=True):
+    """So many HPAs, which ask for all metrics each period at a moment drawn at random once."""
+
+    count: int
+    namespaces: int  # team-0000 and on, in turn
+    period_seconds: float
+    seconds: float
+    metrics: tuple[str, ...]
+    selector: str
+
+
 async def run(client: Path, url: str, token: str, plan: Plan) -> Report:
     """Return what one run saw. Raises LoadError when a request failed."""
     command = [str(client), "load", f"-url={url}", f"-token={token}"]
     command += [f"-connections={plan.connections}", f"-warm={plan.warm}", f"-least={plan.least}"]
     command += [f"-seconds={plan.seconds}", f"-most={plan.most}", f"-unique={plan.unique}"]
+    report = await _report(command)
+    if report.failures:
+        raise LoadError(f"{report.failures} requests to {url} failed: {report.failure}")
+    return report
+
+
+async def ask_as(client: Path, base: str, hpas: Hpas) -> Report:
+    """Return what all HPAs together saw, failures too. Raises LoadError when the client fails."""
+    command = [str(client), "hpas", f"-base={base}", f"-hpas={hpas.count}"]
+    command += [f"-namespaces={hpas.namespaces}", f"-period={hpas.period_seconds}s"]
+    command += [f"-seconds={hpas.seconds}", f"-metrics={','.join(hpas.metrics)}"]
+    return await _report([*command, f"-selector={hpas.selector}"])
+
+
+async def _report(command: list[str]) -> Report:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     if process.returncode:
         raise LoadError(err.decode().strip())
-    report = msgspec.json.decode(out, type=Report)
-    if report.failures:
-        raise LoadError(f"{report.failures} requests to {url} failed: {report.failure}")
-    return report
+    return msgspec.json.decode(out, type=Report)
 
 
 class Cell(msgspec.Struct):

@@ -1,5 +1,5 @@
-// Command bench asks an HTTPS server for one URL again and again (load), or is the least that an
-// HTTPS server can be (static). It prints JSON and judges nothing.
+// Command bench asks a server for one URL again and again (load) or as thousands of HPAs would (hpas),
+// or is the least that a server can be (static). It prints JSON and judges nothing.
 package main
 
 import (
@@ -8,9 +8,9 @@ import (
 )
 
 func main() {
-	commands := map[string]func([]string) error{"load": load, "static": static}
+	commands := map[string]func([]string) error{"load": load, "hpas": hpas, "static": static}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench load|static [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench load|hpas|static [flags]")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {

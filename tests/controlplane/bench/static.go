@@ -15,7 +15,7 @@ import (
 func static(arguments []string) error {
 	flags := flag.NewFlagSet("static", flag.ExitOnError)
 	address := flags.String("address", ":443", "where to listen")
-	certificate := flags.String("tls-cert-file", "", "PEM")
+	certificate := flags.String("tls-cert-file", "", "PEM; plain HTTP without one")
 	key := flags.String("tls-private-key-file", "", "PEM")
 	folder := flags.String("folder", ".", "one file for each namespace, and `discovery`")
 	if err := flags.Parse(arguments); err != nil {
@@ -41,6 +41,9 @@ func static(arguments []string) error {
 		Handler: http.HandlerFunc(answer),
 		// HTTP/1.1 and a length, as the adapter answers: the floor is that answer without its work.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	if *certificate == "" {
+		return server.ListenAndServe()
 	}
 	return server.ListenAndServeTLS(*certificate, *key)
 }
