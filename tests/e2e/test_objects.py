@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.controlplane.workloads import condition
 from tests.e2e.adapters import APISERVICES, EXTERNAL, NAMESPACE
 from tests.e2e.kedaside import KedaSide
+from tests.e2e.podsets import MEMORY, PodSets, memory_totals
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, Scene, quantity
 
 Json = dict[str, Any]
@@ -30,15 +34,24 @@ SERVICE = "llm-inference-service"
 RAW = {"stat": "raw"}  # the last reading: a mean would take its window to get there
 
 
+@pytest.fixture
+async def sets(scene: Scene) -> AsyncIterator[PodSets]:
+    made = PodSets(scene)
+    yield made
+    await made.delete()
+
+
 async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_its_pods(
-    scene: Scene, tmp_path: Path
+    scene: Scene, sets: PodSets, tmp_path: Path
 ) -> None:
     keda = KedaSide(tmp_path / "keda")
     scene.adapters.arguments = ARGUMENTS + keda.arguments
     scene.llm.busy_percent = BUSY
     await _define(scene)
+    await sets.define(TARGET)
     await scene.adapters.install()
     await scene.deploy(hpa=False, replicas=PODS)
+    await sets.deploy((await scene.api.get(_deployment(scene)))["spec"]["template"])
     await _owned_by_a_custom_object(scene)
     await _chosen_by_custom_objects(scene)
     for place in (
@@ -51,6 +64,8 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
     await _ask_for_every_kind(scene)
     await _ask_for_external(scene)
     await _ask_as_keda(scene, keda)
+    await sets.until_totals(MEMORY, memory_totals())  # of its workers' GPUs, too
+    await sets.until_totals(GPU, (2 * BUSY, 2 * BUSY))  # a leader's: the mean of its group
 
     scene.llm.cold_start_seconds = 300.0  # the ninth pod loads until the end: the total stays
     await _autoscale(scene)
@@ -67,6 +82,9 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
         GPU.upper(): PODS * BUSY / (PODS + 1),
     }
     await _told_why(scene)
+    status = (await sets.until_scaled(3))["status"]
+    assert condition({"status": status}, "ScalingActive")["reason"] == "ValidMetricFound", status
+    assert _read({"status": status}) == {"LeaderWorkerSet": BUSY}
 
 
 async def _told_why(scene: Scene) -> None:
@@ -192,9 +210,7 @@ def _definition(kind: str, flags: str) -> Json:
 
 async def _chosen_by_custom_objects(scene: Scene) -> None:
     """Make one that chooses the pods within the namespace, and one wherever they are."""
-    deployment = await scene.api.get(
-        f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/{DEPLOYMENT}"
-    )
+    deployment = await scene.api.get(_deployment(scene))
     selector = deployment["spec"]["selector"]
     (label,) = selector["matchLabels"].items()
     base = {"apiVersion": f"{KIND_GROUP}/v1"}
@@ -215,8 +231,7 @@ async def _owned_by_a_custom_object(scene: Scene) -> None:
     made = await scene.api.post(base, body)
     owner = {"apiVersion": f"{KIND_GROUP}/v1", "kind": KIND, "name": "chat", "controller": True}
     owner["uid"] = made["metadata"]["uid"]
-    path = f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/{DEPLOYMENT}"
-    await scene.api.patch(path, {"metadata": {"ownerReferences": [owner]}})
+    await scene.api.patch(_deployment(scene), {"metadata": {"ownerReferences": [owner]}})
 
 
 async def _until_total(scene: Scene, place: str, timeout_seconds: float = 40.0) -> None:
@@ -274,6 +289,10 @@ def _read(hpa: Json) -> dict[str, float]:
             name, current = one["object"]["describedObject"]["kind"], one["object"]["current"]
         found[name] = quantity(current.get("averageValue") or current["value"])
     return found
+
+
+def _deployment(scene: Scene) -> str:
+    return f"/apis/apps/v1/namespaces/{scene.namespace}/deployments/{DEPLOYMENT}"
 
 
 def _path(scene: Scene, place: str, **chosen: str) -> str:
