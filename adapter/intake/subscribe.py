@@ -10,13 +10,13 @@ from typing import Self
 
 import aiohttp
 
-from adapter.intake import frames, gpus, join, nodesource
+from adapter.intake import addresses, frames, gpus, join, nodesource
 from adapter.intake.exporter import Exporter, ExporterTarget
 from adapter.intake.nodeframes import NodeReader
 from adapter.intake.reader import PageReader
 from adapter.intake.scrape import Scrape, ScrapeTarget
 from adapter.intake.stream import Read, Stream, Target
-from adapter.model.batch import Batch, Reading
+from adapter.model.batch import Batch, Origin, Reading
 from adapter.model.fleet import EMPTY, Fleet, Pod, SourceKind, Standing
 from adapter.settings import Intake, accounts
 from adapter.telemetry import Metrics, Once, event, warn
@@ -52,6 +52,7 @@ class Subscriber:
         self._untried: set[str] = set()
         self._version = -1
         self._fleet = EMPTY
+        self._shared: frozenset[str] = frozenset()
         self._agents: dict[str, NodeReader] = {}
         self._once = Once(warn)
 
@@ -83,12 +84,15 @@ class Subscriber:
             return
         self._version = fleet.version
         self._fleet = fleet
+        self._shared = addresses.shared(fleet.pods.values())
         wanted = {
             target for pod in fleet.pods.values() if (target := self._target(pod)) is not None
         }
         wanted |= self._speakers(fleet)
-        for target in [target for target in self._tasks if target not in wanted]:
+        gone = [target for target in self._tasks if target not in wanted]
+        for target in gone:
             self._cancel(target)
+        self._unread({target.uid for target in gone if isinstance(target, ScrapeTarget)})
         new = [target for target in wanted if target not in self._tasks]
         spread = len(new) / OPENINGS_PER_SECOND
         for target in new:
@@ -178,6 +182,12 @@ class Subscriber:
             self._cancel(target)
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _unread(self, uids: set[str]) -> None:
+        """Drop what was just read at addresses that are no more these pods': whose was it?"""
+        self._readings = [
+            one for one in self._readings if one.uid not in uids or one.origin is not Origin.POD
+        ]
+
     def _take(self, target: AnyTarget, readings: tuple[Reading, ...]) -> None:
         self._readings.extend(readings)
         self._untried.discard(target.uid)
@@ -202,6 +212,8 @@ class Subscriber:
         if not _is_running(pod) or pod.ip is None or self._is_anybodys(pod):
             return None
         name = f"{pod.namespace}/{pod.name}"
+        if pod.pages and pod.uid in self._shared:
+            return None
         if pod.pages:
             return ScrapeTarget(pod.uid, name, pod.ip, pod.pages)
         if pod.source is SourceKind.SIDECAR and pod.port is not None and not pod.source_problem:
@@ -217,6 +229,8 @@ class Subscriber:
             return
         if self._is_anybodys(pod):
             self._troubles[pod.uid] = ON_HOST
+        elif pod.pages and pod.uid in self._shared:
+            self._troubles[pod.uid] = addresses.SHARED
         elif pod.source_problem is not None:
             self._troubles[pod.uid] = pod.source_problem
         elif pod.source is SourceKind.PROMETHEUS:
