@@ -3,5 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/debian.sh
-.venv/bin/python tests/controlplane/build.py --peers >/dev/null  # the tests know where it puts them
+# The tests know where these put what they build and fetch.
+.venv/bin/python tests/controlplane/build.py --peers >/dev/null
+.venv/bin/python -m tests.helm.build >/dev/null
+.venv/bin/python -m tests.crds.fetch >/dev/null
 exec .venv/bin/python tests/controlplane/netns.py .venv/bin/python -m pytest -q tests/e2e "$@"

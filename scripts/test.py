@@ -46,6 +46,7 @@ STAGES = [
     # After the control plane: 535 of its 649 packages are then in Go's cache.
     Stage("helm build", [PYTHON, "-m", "tests.helm.build"], after="control plane build"),
     Stage("chart", [*PYTEST, "tests/helm"]),
+    Stage("crds", [PYTHON, "-m", "tests.crds.fetch"]),
     Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"]),
 ]
 BUILD = Stage("control plane build", [PYTHON, "tests/controlplane/build.py", "--peers"])

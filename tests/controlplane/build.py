@@ -64,7 +64,7 @@ def build(name: str = CONTROLPLANE) -> Path:
     """The program `name`, built when the cache has none for these sources and this Go."""
     if name == CONTROLPLANE and os.environ.get(PREBUILT):
         return binary(name)
-    go = find_go() or _install_go()
+    go = find_go() or install_go()
     path = _cached(name, go)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _only_builder(path.parent):
@@ -75,7 +75,7 @@ def build(name: str = CONTROLPLANE) -> Path:
 
 def build_module(module: Path, name: str, usual: str) -> Path:
     """The one program of another module, built as above; `usual` says how long that takes."""
-    go = find_go() or _install_go()
+    go = find_go() or install_go()
     path = module_binary(module, name, go)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _only_builder(path.parent):
@@ -108,7 +108,7 @@ def _go_wanted() -> tuple[int, ...]:
 
 def _go_version(go: Path) -> str:
     run = subprocess.run(
-        [go, "env", "GOVERSION"], capture_output=True, text=True, env=_environment(), check=False
+        [go, "env", "GOVERSION"], capture_output=True, text=True, env=environment(), check=False
     )
     return run.stdout.strip()
 
@@ -117,7 +117,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", version)[:3])
 
 
-def _install_go() -> Path:
+def install_go() -> Path:
     python = REPOSITORY / ".venv/bin/python"
     wanted = ".".join(str(n) for n in _go_wanted())
     if not python.exists():
@@ -134,7 +134,7 @@ def _install_go() -> Path:
     return go
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The caller's environment less what would change the program that comes out."""
     dropped = {"GOFLAGS", "GOOS", "GOARCH", "GOROOT", "GOEXPERIMENT", "GODEBUG"}
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
@@ -201,7 +201,7 @@ def _run(go: Path, module: Path, arguments: list[str], progress: Progress) -> li
     said: list[str] = []
     with tempfile.TemporaryFile("w+") as out:
         with subprocess.Popen(
-            command, cwd=module, env=_environment(), text=True, stdout=out, stderr=subprocess.PIPE
+            command, cwd=module, env=environment(), text=True, stdout=out, stderr=subprocess.PIPE
         ) as process:
             for line in process.stderr or ():
                 said.append(line)

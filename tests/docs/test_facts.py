@@ -75,11 +75,14 @@ def test_the_versions_of_kubernetes_are_those_that_the_doctor_knows() -> None:
 def test_what_was_built_for_the_tests_has_its_version_on_the_page() -> None:
     modules = (pages.ROOT / "tests" / "controlplane" / "go.mod").read_text()
     chart = (pages.ROOT / "tests" / "helm" / "go.mod").read_text()
+    crds = (pages.ROOT / "tests" / "crds" / "go.mod").read_text()
     triton = (pages.ROOT / "tests" / "triton" / "requirements.txt").read_text()
     wanted = [
         ("k8s.io/kubernetes v", modules), ("sigs.k8s.io/metrics-server v", modules),
         ("sigs.k8s.io/custom-metrics-apiserver v", modules), ("helm.sh/helm/v4 v", chart),
         ("nvidia-pytriton==", triton),
+        ("cert-manager/cert-manager v", crds),
+        ("prometheus-operator/prometheus-operator v", crds),
     ]  # fmt: skip
     for name, text in wanted:
         found = re.search(re.escape(name) + r"([\d.]+)", text)

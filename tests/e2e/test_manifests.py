@@ -17,7 +17,9 @@ from scripts import install_manifest
 from tests import schemas
 from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane, KubectlError
+from tests.crds import fetch
 from tests.e2e.llmpods import ROOT
+from tests.helm import render
 
 EXAMPLES = ROOT / "manifests" / "examples"
 BASE = ROOT / "manifests" / "base"
@@ -43,6 +45,24 @@ KEPT = (
     " seccompProfile: {type: RuntimeDefault}, capabilities: {drop: [ALL]}}"
 )
 KEEPING = BARE.replace("{name: llm-server,", f"{{name: llm-server, {KEPT},")
+
+STRICTLY = ("apply", "-f", "-", "--dry-run=server", "--validate=strict")
+# What is there, each in an object of its own; what a slip makes of it, and what is said then.
+MISTAKEN = (
+    ("honorLabels:", "honourLabels:", 'unknown field "spec.endpoints[0].honourLabels"'),
+    (
+        "    any: true",
+        "    any: often",
+        "spec.namespaceSelector.any in body must be of type boolean",
+    ),
+    ("alert: ForescaleOomNear", "warn: x", 'unknown field "spec.groups[2].rules[0].warn"'),
+    ("selfSigned:", "selfsigned:", 'unknown field "spec.selfsigned"'),
+    (
+        "rotationPolicy: Always",
+        "rotationPolicy: Often",
+        "spec.privateKey.rotationPolicy: Unsupported",
+    ),
+)
 
 # Without ports, and with what a part might write over.
 OWN = """
@@ -120,6 +140,37 @@ async def test_the_base_with_every_component_that_needs_no_foreign_kind_is_accep
     assert len(accepted.splitlines()) == len(objects_of(built))
     tenant = str(COMPONENTS / "networkpolicy" / "tenant.yaml")
     assert await controlplane.kubectl("apply", "-f", tenant, "--dry-run=server")
+
+
+async def test_the_kinds_of_the_prometheus_operator_and_of_cert_manager_take_what_is_shipped(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    kubectl = controlplane.kubectl
+    await kubectl("apply", "-f", str(BASE / "namespace.yaml"))
+    _kustomization(tmp_path, BASE, COMPONENTS / "monitoring", COMPONENTS / "cert-manager")
+    options = {"monitoring": {"enabled": True, "labels": {"release": "p"}}}
+    options |= {"certManager": {"enabled": True}}
+    by_chart = await asyncio.to_thread(render.run, options, "forescale-system")
+    foreign = [argument for path in fetch.paths() for argument in ("-f", str(path))]
+    try:
+        await kubectl("create", *foreign)
+        await kubectl("wait", "--for=condition=Established", *foreign, "--timeout=30s")
+        by_kustomize = await _built(controlplane, tmp_path)
+        for manifest in (by_kustomize, by_chart.stdout):
+            accepted = (await kubectl(*STRICTLY, stdin=manifest)).splitlines()
+            assert len(accepted) == len(objects_of(manifest))
+            groups = [line.partition("/")[0].partition(".")[2] for line in accepted]
+            assert groups.count("monitoring.coreos.com") == 3
+            assert groups.count("cert-manager.io") == 4
+        wrong = by_kustomize
+        for taken, mistaken, _ in MISTAKEN:
+            assert taken in wrong
+            wrong = wrong.replace(taken, mistaken)
+        with pytest.raises(KubectlError) as refused:
+            await kubectl(*STRICTLY, stdin=wrong)
+        assert [why for *_, why in MISTAKEN if why not in refused.value.stderr] == []
+    finally:
+        await kubectl("delete", *foreign, "--ignore-not-found")
 
 
 async def test_the_one_file_has_the_objects_that_kubectl_builds(controlplane: ControlPlane) -> None:

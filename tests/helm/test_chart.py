@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,10 +11,9 @@ import yaml
 from adapter.load import load
 from scripts import install_manifest, prometheus_rule
 from tests import schemas
-from tests.helm.build import binary
+from tests.helm.render import run
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "manifests" / "chart" / "forescale"
 SYSTEM = "forescale-system"
 Json = dict[str, Any]
 Objects = dict[tuple[str, str, str], Json]
@@ -37,13 +35,6 @@ ALL = {
     "monitoring": {"enabled": True},
     "inject": {"enabled": True},
 } | {name: {"enabled": True} for name in COMPONENTS}
-
-
-def run(values: Json, namespace: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    command = [binary(), str(chart), namespace]
-    return subprocess.run(
-        command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False
-    )
 
 
 def by_name(found: list[Json]) -> Objects:
