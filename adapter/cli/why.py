@@ -104,7 +104,7 @@ async def _of_workload(page: Page, chosen: argparse.Namespace, kind: str, name: 
 
 
 def _read(story: Story) -> bool:
-    return any(pod.figure.raw is not None for pod in story.pods)
+    return any(pod.figure.freshness is not None for pod in story.pods)
 
 
 async def _of_hpa(kube: Kube, page: Page, chosen: argparse.Namespace, name: str) -> Report:

@@ -11,9 +11,10 @@ from adapter.cli.autoscaler import Autoscaler
 from adapter.cli.resources import Use
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import format_milli, parse_milli
+from adapter.model.target import FORECAST
 from adapter.model.why import Demand, Figure, PodStory, Story
 
-_HEAD = ("POD", "STATE", "LAST", "AGE", "", "SERVED", "WHY NOT")
+_HEAD = ("POD", "STATE", "LAST", "AGE", "")
 _HEAD_OF_AN_OBJECT = ("LAST", "AGE", "", "SERVED", "WHY NOT")
 _HEAD_OF_A_RESOURCE = ("POD", "REQUEST", "USAGE", "OF IT", "WHY NOT")
 _SHOWN_PODS = 40  # a screen; -o json has all
@@ -51,13 +52,13 @@ def _told(story: Story) -> list[str]:
     if story.object is not None:
         return _lines((_HEAD_OF_AN_OBJECT, _figures(story.object)))
     lines = [line for demand in story.demands for line in _demand(demand)]
-    lines += _table(story.pods) if story.pods else []
+    lines += _table(story) if story.pods else []
     return [*lines, *_total(story), *prospectpage.lines(story.prospect)]
 
 
 def _demand(demand: Demand) -> list[str]:
     story = demand.story
-    lines = [f"  {_heading(story, '')}", *_table(story.pods), *_total(story)]
+    lines = [f"  {_heading(story, '')}", *_table(story), *_total(story)]
     lines += prospectpage.lines(story.prospect)
     if demand.replicas is not None:
         carried = f"{_figure(demand.acting)} / {_figure(demand.target)} per pod"
@@ -106,8 +107,12 @@ def state(scaler: Autoscaler) -> tuple[str, ...]:
     )
 
 
-def _table(pods: Sequence[PodStory]) -> list[str]:
-    lines = _lines([_HEAD, *(_row(pod) for pod in pods[:_SHOWN_PODS])])
+def _table(story: Story) -> list[str]:
+    """Return a line a pod: its last reading, and what is served of its readings by now."""
+    pods = story.pods
+    served = f"SERVED: {story.served_as}" if story.served_as else "SERVED"
+    head = (*_HEAD, served, "WHY NOT")
+    lines = _lines([head, *(_row(pod) for pod in pods[:_SHOWN_PODS])])
     more = len(pods) - _SHOWN_PODS
     lines += [f"  and {more} more pods"] if more > 0 else []
     return lines + podpage.notes(pods)
@@ -152,7 +157,18 @@ def _total(story: Story) -> list[str]:
         return []
     if story.total.served is None:
         return [f"  total: none: {story.total.why}"]
-    return [f"  total: {_figure(story.total.served)}"]
+    return [f"  total: {_figure(story.total.served)}{_beyond(story, story.total.served)}"]
+
+
+def _beyond(story: Story, total: str) -> str:
+    """Say how much of a sum the pods above are where it is more: silence lowers none."""
+    if not story.pods or "agg=" in story.view or story.metric.endswith(FORECAST):
+        return ""
+    served = [parse_milli(one.figure.served) for one in story.pods if one.figure.served]
+    known = sum(served)
+    if parse_milli(total) <= known + len(served):  # each is rounded
+        return ""
+    return f", {shown(known)} of it by the pods above: silence lowers no total"
 
 
 def _figure(quantity: str | None) -> str:

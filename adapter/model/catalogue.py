@@ -55,6 +55,13 @@ class View(msgspec.Struct, frozen=True):
     window_seconds: int = 0
     over: Over = Over.MEAN
 
+    def words(self) -> str:
+        """Return what becomes of the readings in words: `mean over 30 s`."""
+        if self.stat is Stat.RAW:
+            return "last reading"
+        way = ", half-life" if self.stat is Stat.EWMA else " over"
+        return f"{self.stat}{way} {self.window_seconds} s"
+
 
 class Metric(msgspec.Struct, frozen=True):
     """One served metric."""

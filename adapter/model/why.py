@@ -34,9 +34,10 @@ Ask = Callable[[Metric, TotalKey], Answer]  # how a total is asked for
 class Figure(msgspec.Struct, frozen=True, rename="camel"):
     """A pod's or an object's way to a value; `served` is None where `why` says why.
 
-    `raw` is the last reading; `freshness` is `fresh`, `held` or `gone`, None where nothing was ever
-    read. Of a query `why` also says what is wrong while the last value is held. `note` says how the
-    figure was come by where it is not what its name says: by proxy, or of a part of the GPUs.
+    `raw` is the last reading, None of a latency, which is of a window alone; `freshness` is
+    `fresh`, `held` or `gone`, None where nothing was ever read. Of a query `why` also says what is
+    wrong while the last value is held. `note` says how the figure was come by where it is not what
+    its name says: by proxy, or of a part of the GPUs.
     """
 
     raw: float | None
@@ -77,7 +78,10 @@ class Total(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Story(msgspec.Struct, frozen=True, rename="camel"):
-    """One metric of one workload at one moment (`taken_at`, Unix seconds)."""
+    """One metric of one workload at one moment (`taken_at`, Unix seconds).
+
+    `view` is as in a query; `served_as` is in words what the pods' `served` are of their readings.
+    """
 
     metric: str
     unit: str
@@ -88,6 +92,7 @@ class Story(msgspec.Struct, frozen=True, rename="camel"):
     object: Figure | None = None  # of a metric that is a query, which has no pods
     demands: tuple[Demand, ...] = ()  # of desired replicas: the most count
     prospect: Prospect | None = None  # None where the demand is not forecast
+    served_as: str | None = None  # None of what is no pod's: a query, replicas
 
 
 class Demand(msgspec.Struct, frozen=True, rename="camel"):
@@ -138,6 +143,7 @@ def tell(
         _pods(snapshot, metric, view, said if said.pods else group),
         None if kind == POD else _total(snapshot, metric, key, ask),
         prospect=prospect.told(snapshot, key),
+        served_as=view.words(),
     )
 
 
@@ -182,7 +188,10 @@ def _demand(snapshot: Snapshot, target: Target, namespace: str, kind: str, name:
     pods = _pods(snapshot, metric, metric.view, group)
     total = _total(snapshot, metric, key, snapshot.total)
     view, ahead = words(Choice(metric.view)), prospect.told(snapshot, key)
-    story = Story(metric.name, metric.unit, view, snapshot.wall, pods, total, prospect=ahead)
+    unit, said = metric.unit, metric.view.words()
+    story = Story(
+        metric.name, unit, view, snapshot.wall, pods, total, prospect=ahead, served_as=said
+    )
     carried = format_milli(target.milli)
     if total is None or total.served is None:
         return Demand(carried, story, None, None)
@@ -233,7 +242,7 @@ def _pods(snapshot: Snapshot, metric: Metric, view: View, group: Group) -> tuple
         served = bool(seen.known[place]) and standing is Standing.SERVING
         source = snapshot.sources.get(pod.uid, NEW)
         figure = Figure(
-            raw=_number(raw.values[place]),
+            raw=None if metric.distribution else _number(raw.values[place]),
             age_seconds=_number(snapshot.at - raw.at[place]) if raw.known[place] else None,
             freshness=_freshness(bool(raw.known[place]), bool(raw.fresh[place]), raw.values[place]),
             served=_quantity(seen.values[place]) if served else None,

@@ -21,7 +21,7 @@ PODS = "/api/v1/namespaces/default/pods"
 USAGE = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
 STORY = [
     f"{GPU} Resource (percent, mean 30s)",
-    "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+    "  POD    STATE    LAST  AGE           SERVED: mean over 30 s  WHY NOT",
     "  llm-a  serving  60    0.0 s  fresh  60",
     "  llm-b  serving  90    0.0 s  fresh  90",
     "  total: 150",

@@ -12,15 +12,24 @@ from aiohttp import web
 
 from adapter.api import query
 from adapter.cli import why as command
+from adapter.model.catalogue import Metric
 from adapter.model.owners import KNOWN
 from adapter.model.queried import Board, Figure, Key
 from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
+from adapter.model.why import Choice
 from adapter.model.word import Phases, Word
 from adapter.ops.why import Why
 from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.cli.opsport import serving
 from tests.adapter.cli.test_totals import HPAS, external, pod, total
-from tests.adapter.model.world import DEPLOYMENT, START, WALL, World, serving_pod
+from tests.adapter.model.world import (
+    DEPLOYMENT,
+    HOLD_SECONDS,
+    START,
+    WALL,
+    World,
+    serving_pod,
+)
 from tests.adapter.test_main import kubeconfig
 
 
@@ -113,8 +122,10 @@ def of_external(metric: str, labels: dict[str, str], **target: str) -> dict[str,
 HTML = web.Response(text="<p>", content_type="text/html")
 VALUE = {"type": "Value", "value": "20"}
 INFLIGHT = "llm_inference_inflight_requests"
+HEAD = "  POD    STATE    LAST  AGE           SERVED: mean over 15 s  WHY NOT"
+LAST_HEAD = "  POD    STATE    LAST  AGE           SERVED: last reading  WHY NOT"
 TABLE = [
-    "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+    HEAD,
     "  llm-a  serving  20    0.0 s  fresh  20",
     "  llm-b  serving  30    0.0 s  fresh  30",
 ]
@@ -140,7 +151,8 @@ QUERIED = ["  LAST  AGE           SERVED  WHY NOT", "  7     5.0 s  fresh  7"]
             {f"{EXTERNALS}/{INFLIGHT}": "50"},
             [
                 f"{INFLIGHT.upper()} External (stat=raw,workload={DEPLOYMENT}) (requests, raw)",
-                *TABLE,
+                LAST_HEAD,
+                *TABLE[1:],
                 "  total: 50",
                 f"  = {INFLIGHT.upper()}: 50 in total / 8 per pod -> 7",
             ],
@@ -228,12 +240,38 @@ def test_a_workload_is_told_on_one_screen(url: str, capsys: pytest.CaptureFixtur
         "Deployment default/llm-inference-deployment",
         "",
         "llm_inference_pending_requests (requests, mean 15s)",
-        "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+        HEAD,
         "  llm-a  serving  12    0.0 s  fresh  12",
         "  llm-b  serving  4     0.0 s  fresh  4",
-        "  llm-c  loading  -     -             -       is still loading its model",
+        "  llm-c  loading  -     -             -                       is still loading its model",
         "  total: 16",
     ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "total"),
+    [("", "  total: 12, 8 of it by the pods above: silence lowers no total"), ("agg=mean", "")],
+)
+def test_a_total_that_silence_does_not_lower_says_how_much_of_it_is_known(
+    selector: str, total: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = World(*(serving_pod(f"llm-{name}") for name in "abc"))
+    made.say = {f"llm-{name}": {"pending": 4.0} for name in "abc"}
+    made.advance(20)
+    del made.say["llm-b"]
+    snapshot = made.advance(int(HOLD_SECONDS) + 10)
+
+    def chosen(name: str, metric: Metric, _: str) -> Choice:
+        return query.choice(name, metric, selector)
+
+    with serving(Why(lambda: snapshot, chosen)) as url:
+        arguments = [f"deploy/{DEPLOYMENT}", "--adapter", url]
+        assert command.run([*arguments, "-m", "llm_inference_pending_requests"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == (total or "  total: 4")
+    assert (
+        "  llm-b  serving  4     -      gone   -                       no reading for 70 s" in told
+    )
 
 
 def test_without_a_metric_those_are_shown_of_which_something_is_known(
@@ -262,7 +300,7 @@ def test_what_a_pod_says_beside_its_figures_stands_with_them(
         "  near OOM: llm-a: it is full",
         "",
         "llm_inference_pending_requests (requests, mean 15s)",
-        "  POD    STATE    LAST  AGE           SERVED  WHY NOT",
+        HEAD,
         "  llm-a  serving  12    0.0 s  fresh  12",
     ]
 
@@ -273,6 +311,8 @@ def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None
     found = json.loads(capsys.readouterr().out)
     pending = next(c["story"] for c in found["chapters"] if "pending" in c["story"]["metric"])
     assert pending["total"]["served"] == "16"
+    assert (pending["view"], pending["servedAs"]) == ("mean 15s", "mean over 15 s")
+    assert [pod["figure"]["raw"] for pod in pending["pods"]] == [12.0, 4.0, None]
     assert [pod["name"] for pod in pending["pods"]] == ["llm-a", "llm-b", "llm-c"]
 
 

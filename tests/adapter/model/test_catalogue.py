@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapter.model.catalogue import CEILINGS, HISTOGRAMS, METRICS, QUANTILES, RATES
+from adapter.model.catalogue import CEILINGS, HISTOGRAMS, METRICS, QUANTILES, RATES, RAW, Stat, View
 from sidecar import wire
 
 SERIES = {*wire.SERIES, *RATES, *HISTOGRAMS}
@@ -47,3 +47,16 @@ def test_no_figure_that_gets_through_overflows_the_controllers_arithmetic(series
     unit = next(metric.unit for metric in METRICS.values() if metric.series == series)
     target = TARGETS.get(unit, 10.0 if "tokens" in unit else 1.0)
     assert CEILINGS[series] / target * PODS < MAX_INT32
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        (RAW, "last reading"),
+        (View(Stat.MEAN, 30), "mean over 30 s"),
+        (View(Stat.P95, 60), "p95 over 60 s"),
+        (View(Stat.EWMA, 15), "ewma, half-life 15 s"),
+    ],
+)
+def test_a_view_says_what_becomes_of_the_readings(view: View, words: str) -> None:
+    assert view.words() == words

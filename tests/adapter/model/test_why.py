@@ -56,7 +56,7 @@ def test_a_serving_pod_shows_its_last_reading_and_what_is_served() -> None:
     (pod,) = story(world).pods
     assert (pod.name, pod.standing, pod.heard_seconds_ago) == ("a", "serving", 0.0)
     assert pod.figure == Figure(15.0, 0.0, "fresh", "3", None)
-    assert story(world).view == "mean 15s"
+    assert (story(world).view, story(world).served_as) == ("mean 15s", "mean over 15 s")
     assert story(world).unit == "requests"
 
 
@@ -184,7 +184,7 @@ def test_who_has_no_source_has_no_story() -> None:
         assert tell(world.snapshot, KV, Choice(RAW), **place) is None
 
 
-def test_a_latency_is_told_as_it_is_served_and_an_idle_pod_as_idle() -> None:
+def test_a_latency_is_of_a_window_alone_and_an_idle_pod_is_told_as_idle() -> None:
     queue = METRICS["llm_inference_queue_time_seconds"]
     world = World(serving_pod("a"), serving_pod("b"))
     world.say = {"a": {}, "b": {}}
@@ -198,7 +198,8 @@ def test_a_latency_is_told_as_it_is_served_and_an_idle_pod_as_idle() -> None:
     found = tell(world.snapshot, queue, Choice(queue.view), **where)
     assert found is not None
     served, idle = (pod.figure for pod in found.pods)
-    assert served == Figure(0.95, 0.0, "fresh", "950m", None)
+    assert served == Figure(None, 0.0, "fresh", "950m", None)
+    assert found.served_as == "p95 over 60 s"
     assert (idle.served, idle.why) == (None, "no request was measured in the window")
     assert found.total is None
 
