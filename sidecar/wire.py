@@ -233,7 +233,9 @@ def decode(line: bytes) -> Frame:
 
 def levels(frame: Frame) -> dict[str, float]:
     """Return the series of `SERIES` that this frame has a value for."""
-    found = _engine_levels(frame.engine) | _gpu_levels(frame.gpus or ())
+    found = _engine_levels(frame.engine)
+    if frame.gpus:
+        found |= _gpu_levels(frame.gpus)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -275,8 +277,8 @@ def _gpu_levels(gpus: tuple[GpuReading, ...]) -> dict[str, float | None]:
     return {
         "gpu_busy_percent": _mean([g.busy_percent for g in gpus]),
         "gpu_memory_percent": 100.0 * used / total if memory else None,
-        "gpu_memory_used_bytes": float(used) if gpus and len(memory) == len(gpus) else None,
-        "gpu_power_watts": sum(power) if gpus and len(power) == len(gpus) else None,
+        "gpu_memory_used_bytes": float(used) if len(memory) == len(gpus) else None,
+        "gpu_power_watts": sum(power) if len(power) == len(gpus) else None,
         "gpu_tensor_percent": _mean([g.tensor_percent for g in gpus]),
         "gpu_dram_percent": _mean([g.dram_percent for g in gpus]),
         "gpu_health": _health([g.healthy for g in gpus]),

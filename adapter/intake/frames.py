@@ -37,14 +37,9 @@ OLDEST_SECONDS = 86_400.0  # a reading that is older is as good as one of a day 
 MAX_DIMENSION_CHARACTERS = 1024  # of a model's name, or of several
 MAX_WHY_CHARACTERS = word.MAX_WORD_CHARACTERS
 
-_ENGINE_SERIES = {
-    "pending": "pending",
-    "running": "running",
-    "kv_percent": "kv_percent",
-    **{name: name for name in wire.TOTALS},
-}
 # A counter beyond this has lost its last digit, and with it its speed.
 MAX_COUNTER = 2.0**53
+_ENGINE_SERIES = {name: name for name in ("pending", "running", "kv_percent", *wire.TOTALS)}
 _GPU_SERIES = {
     "busy_percent": "gpu_busy_percent",
     "memory_used_bytes": "gpu_memory_used_bytes",
@@ -53,7 +48,16 @@ _GPU_SERIES = {
     "tensor_percent": "gpu_tensor_percent",
     "dram_percent": "gpu_dram_percent",
 }
+_OF_GPU = frozenset(series for series in wire.SERIES if series.startswith("gpu"))
 _Part = TypeVar("_Part", wire.EngineReading, wire.GpuReading)
+_Check = tuple[str, str, float]  # a field, its series, the ceiling of that
+
+
+def _checks(series_of: Mapping[str, str]) -> tuple[_Check, ...]:
+    return tuple((field, one, CEILINGS.get(one, MAX_COUNTER)) for field, one in series_of.items())
+
+
+_ENGINE_CHECKS, _GPU_CHECKS = _checks(_ENGINE_SERIES), _checks(_GPU_SERIES)
 
 Drop = Callable[[str, str], None]  # told the series of each figure that was left out, and why
 
@@ -96,16 +100,17 @@ def _points(frame: wire.Frame, at: float, unusable: dict[str, str]) -> tuple[Poi
     right-looking one.
     """
     ages = frame.age_seconds or wire.Ages()
+    of_engine, of_gpu = _taken_at(at, ages.engine), _taken_at(at, ages.gpu)
     points = []
     for series, value in wire.levels(frame).items():
-        taken_at = _taken_at(at, ages.gpu if series.startswith("gpu") else ages.engine)
+        taken_at = of_gpu if series in _OF_GPU else of_engine
         if taken_at is None:
             unusable[series] = "its source does not say how old this is"
-        elif not plausible(series, value):
+        elif not 0 <= value <= CEILINGS[series]:
             unusable[series] = _no_measurement(value)
         else:
             points.append(Point(series, taken_at, value))
-    return (*points, *gpus.spread(frame.gpus, _taken_at(at, ages.gpu)))
+    return (*points, *gpus.spread(frame.gpus, of_gpu))
 
 
 def _totals(frame: wire.Frame, at: float, earlier: Totals | None) -> tuple[Totals, ...]:
@@ -136,17 +141,17 @@ def _cleaned(frame: wire.Frame, unusable: dict[str, str]) -> wire.Frame:
     """Return the frame without the figures that are no measurement; each is noted in words."""
     engine, found = frame.engine, frame.gpus
     if engine is not None:
-        engine = _without_bad(engine, _ENGINE_SERIES, unusable)
+        engine = _without_bad(engine, _ENGINE_CHECKS, unusable)
     if found is not None:
-        found = tuple(_without_bad(gpu, _GPU_SERIES, unusable) for gpu in found)
+        found = tuple(_without_bad(gpu, _GPU_CHECKS, unusable) for gpu in found)
     return structs.replace(frame, engine=engine, gpus=found) if unusable else frame
 
 
-def _without_bad(found: _Part, series_of: Mapping[str, str], unusable: dict[str, str]) -> _Part:
+def _without_bad(found: _Part, checks: tuple[_Check, ...], unusable: dict[str, str]) -> _Part:
     bad: dict[str, None] = {}
-    for field, series in series_of.items():
+    for field, series, ceiling in checks:
         value = getattr(found, field)
-        if value is not None and not plausible(series, value):
+        if value is not None and not 0 <= value <= ceiling:
             unusable[series] = _no_measurement(value)
             bad[field] = None
     return structs.replace(found, **bad) if bad else found

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from adapter.errors import BadStream, IntakeError
 from adapter.intake import frames
-from adapter.intake.capped import lines, refuse_host_address, url
+from adapter.intake.capped import follow, refuse_host_address, url
 from adapter.model.batch import Reading
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
@@ -75,7 +75,8 @@ class Stream:
         self._once = Once(warn)
         self._boot = ""
         self._seq = -1
-        self._silence_seconds = settings.silence_seconds
+        self._first = True
+        self._taken, self._old = (metrics.frames.labels(what) for what in ("taken", "old"))
 
     async def run(self, first_delay_seconds: float) -> None:
         """Connect, read and retry with jittered back-off until cancelled."""
@@ -144,33 +145,36 @@ class Stream:
 
     async def _follow(self, response: aiohttp.ClientResponse) -> None:
         now = asyncio.get_running_loop().time
-        first = True
-        self._silence_seconds = self._settings.silence_seconds
         pace = _Pace()
-        async for line in lines(
-            response,
-            limit_bytes=wire.MAX_FRAME_BYTES,
-            silence_seconds=lambda: self._silence_seconds,
-        ):
-            pace.take(len(line), int(now()))
+        self._first = True
+
+        def take(line: bytes) -> float:
+            at = now()
+            pace.take(len(line), int(at))
             frame = wire.decode(line)
-            self._expect(frame)
-            if first:
-                self._identify(frame)
-            if self._is_old(frame, first=first):
-                self._metrics.frames.labels("old").inc()
-                continue
-            self._take(frame if first else structs.replace(frame, backlog=None), now())
-            first = False
+            self._take(frame, at)
+            return self._patience(frame)
 
-    def _take(self, frame: wire.Frame, now: float) -> None:
-        self._deliver(self._target, tuple(self._read_frame(frame, now, self._drop)))
-        self._metrics.frames.labels("taken").inc()
+        silence = self._settings.silence_seconds
+        await follow(response, take, limit_bytes=wire.MAX_FRAME_BYTES, silence_seconds=silence)
 
-    def _expect(self, frame: wire.Frame) -> None:
-        """Wait as long for the next frame as this one's period asks for."""
+    def _take(self, frame: wire.Frame, at: float) -> None:
+        first = self._first
+        if first:
+            self._identify(frame)
+        if self._is_old(frame, first=first):
+            self._old.inc()
+            return
+        if not first and frame.backlog is not None:
+            frame = structs.replace(frame, backlog=None)
+        self._deliver(self._target, tuple(self._read_frame(frame, at, self._drop)))
+        self._first = False
+        self._taken.inc()
+
+    def _patience(self, frame: wire.Frame) -> float:
+        """Return how long to wait for the next frame: as this one's period asks for."""
         period = min(frame.period_seconds, frames.MAX_PERIOD_SECONDS)
-        self._silence_seconds = max(self._settings.silence_seconds, SILENT_PERIODS * period)
+        return max(self._settings.silence_seconds, SILENT_PERIODS * period)
 
     def _identify(self, frame: wire.Frame) -> None:
         if frame.uid is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Self
 
 import aiohttp
@@ -163,10 +163,10 @@ class Subscriber:
             self._agents[uid] = NodeReader(uid, lambda: self._fleet)
             return self._agents[uid].read
 
-        def read(frame: wire.Frame, now: float, drop: frames.Drop) -> Iterator[Reading]:
+        def read(frame: wire.Frame, now: float, drop: frames.Drop) -> tuple[Reading]:
             pod = self._fleet.pods.get(uid)
             own = frame if pod is None else gpus.of(join.own(frame, pod.holding), pod)
-            yield frames.reading(own, uid, now, drop)
+            return (frames.reading(own, uid, now, drop),)
 
         return read
 
