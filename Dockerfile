@@ -28,6 +28,11 @@ RUN PYTHON=python3 bash scripts/tree.sh adapter /opt/forescale
 
 # Nothing is written at run time: readOnlyRootFilesystem holds for all three.
 FROM ${PYTHON} AS base
+# Python's images have a standard library without byte code, which every start would compile anew: 1.0 s of a
+# core in place of 0.4 for a sidecar, and 3 MiB more.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash \
+    -x '/(site-packages|test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3)/' \
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/forescale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 LABEL org.opencontainers.image.title=forescale \
       org.opencontainers.image.version=0.1.0 \

@@ -39,6 +39,8 @@ def test_every_image_of_the_manifests_is_a_target_of_this_release() -> None:
 def test_images_run_as_no_root_from_locked_packages_and_end_with_their_program() -> None:
     found = stages()
     assert "USER 65532:65532" in found["base"]
+    # Before USER: no later one may write there.
+    assert "-m compileall" in found["base"].partition("USER")[0]
     assert "--require-hashes -r requirements/build.txt" in found["build"]
     for name in TARGETS:
         assert f"scripts/tree.sh {name} /opt/forescale" in found[f"{name}-tree"]
