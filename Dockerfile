@@ -1,8 +1,10 @@
 # syntax=docker/dockerfile:1
 # One image a target: docker build --target sidecar|agent|adapter -t forescale-TARGET:0.1.0 .
 # For both architectures: docker buildx build --platform linux/amd64,linux/arm64 ...
-# Pin PYTHON to a digest of your registry; any Python from 3.11 on will do.
+# Pin PYTHON to a digest of your registry; any Python from 3.11 on will do. REVISION is told in the label, and
+# in the metrics: --build-arg REVISION=$(git rev-parse HEAD)
 ARG PYTHON=python:3.13-slim-bookworm
+ARG REVISION=
 
 FROM ${PYTHON} AS build
 WORKDIR /src
@@ -33,8 +35,10 @@ FROM ${PYTHON} AS base
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash \
     -x '/(site-packages|test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3)/' \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
-ENV PATH=/opt/forescale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ARG REVISION
+ENV PATH=/opt/forescale/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 FORESCALE_REVISION=$REVISION
 LABEL org.opencontainers.image.title=forescale \
+      org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.version=0.1.0 \
       org.opencontainers.image.licenses=Apache-2.0
 USER 65532:65532

@@ -51,6 +51,7 @@ _Result = TypeVar("_Result")
 # The interpreter's own but for the last. A collection of everything stops the loop for 0.2 s where
 # 2,000 pods stream (bench/hpas.py); it came every two seconds, and found nothing in any of them.
 GARBAGE_THRESHOLDS = (700, 10, 1000)
+REVISION = "FORESCALE_REVISION"  # set by the image
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +98,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
     Probes answer first and go last, and the loop ticks from the start: an adapter that waits for
     its API server is alive, says what it waits for, and can be told to stop.
     """
-    owners, metrics, asked = Owners.of(settings.api.object_kinds), Metrics(), Asked()
+    owners, asked = Owners.of(settings.api.object_kinds), Asked()
+    metrics = Metrics(spelled.environment.get(REVISION, ""))
     roster = Roster(owners)
     async with AsyncExitStack() as stack:
         subscriber = await stack.enter_async_context(Subscriber(settings.intake, metrics))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -106,14 +107,20 @@ class Once:
 
 
 class Metrics:
-    """The adapter's own metrics, in a registry of their own. Label sets are fixed."""
+    """The adapter's own metrics, in a registry of their own. Label sets are fixed.
 
-    def __init__(self) -> None:
+    `revision` is that of the sources, empty where nobody said it.
+    """
+
+    def __init__(self, revision: str = "") -> None:
         self.registry = CollectorRegistry()
         build = Gauge(
-            "forescale_adapter_build_info", "Version.", ["version"], registry=self.registry
+            "forescale_adapter_build_info",
+            "Always 1.",
+            ["version", "revision", "python_version"],
+            registry=self.registry,
         )
-        build.labels(release()).set(1)
+        build.labels(release(), revision, platform.python_version()).set(1)
         self.settings_applied = Gauge(
             "forescale_adapter_settings_applied",
             "1 while the settings file is the one in effect, 0 after a changed one was refused.",

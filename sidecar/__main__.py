@@ -35,6 +35,7 @@ EXIT_CANNOT_LISTEN = 1
 # A kept-alive connection that asks nothing more is closed, so that idle clients cost nothing.
 KEEPALIVE_SECONDS = 15.0
 SHUTDOWN_SECONDS = 0.2
+REVISION = "FORESCALE_REVISION"  # set by the image
 
 
 def version() -> str:
@@ -109,7 +110,8 @@ async def _asking(kubelet: PodResources | None) -> AsyncIterator[None]:
 async def _serve(
     poller: Poller, listener: socket.socket, stop: asyncio.Event, environ: Mapping[str, str]
 ) -> None:
-    telemetry = Telemetry(version(), poller.frame, poller.driver)
+    revision = environ.get(REVISION, "")
+    telemetry = Telemetry(version(), poller.frame, poller.driver, revision)
     streams = Streams(telemetry)
     app = serve.application(poller, streams, telemetry)
     runner = web.AppRunner(

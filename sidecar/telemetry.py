@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 
 import prometheus_client
@@ -31,7 +32,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Telemetry:
     """All figures of one process; `frame` returns the current one, None before the first tick.
 
-    `driver` returns the NVIDIA driver's version, None while it is not known.
+    `driver` returns the NVIDIA driver's version, None while it is not known; `revision` is that
+    of the sources, empty where nobody said it.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class Telemetry:
         version: str,
         frame: Callable[[], Frame | None],
         driver: Callable[[], str | None] = lambda: None,
+        revision: str = "",
     ) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.registry.register(FrameCollector(frame, driver))
         own = "forescale_sidecar_"
-        info = Gauge(f"{own}build_info", "Always 1.", ["version"], registry=self.registry)
-        info.labels(version).set(1)
+        build = ("version", "revision", "python_version")
+        info = Gauge(f"{own}build_info", "Always 1.", build, registry=self.registry)
+        info.labels(version, revision, platform.python_version()).set(1)
         self.engine_seconds = Observed(
             f"{own}engine_read_seconds",
             "Time to fetch and parse the model server's page.",

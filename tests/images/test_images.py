@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from adapter import __main__ as adapter
+from sidecar import __main__ as sidecar
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = {"sidecar", "agent", "adapter"}
@@ -48,6 +51,14 @@ def test_images_run_as_no_root_from_locked_packages_and_end_with_their_program()
         program = "forescale" if name == "adapter" else "forescale-sidecar"
         assert f'ENTRYPOINT ["{program}"]' in found[name]
         assert "USER" not in found[name]
+
+
+def test_the_revision_that_a_build_is_told_is_in_its_label_and_where_both_programs_look() -> None:
+    assert adapter.REVISION == sidecar.REVISION == "FORESCALE_REVISION"
+    base = stages()["base"]
+    assert "\nARG REVISION\n" in base  # or it has no value in this stage
+    assert "FORESCALE_REVISION=$REVISION" in base
+    assert "org.opencontainers.image.revision=$REVISION" in base
 
 
 def test_ports_are_those_that_the_manifests_name() -> None:

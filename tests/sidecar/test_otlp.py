@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,7 @@ async def test_both_programs_send_what_their_own_page_has(
     if program == "adapter":
         command += ["--ops-host=127.0.0.1", f"--ops-port={first}"]
     environ = os.environ | {ENDPOINT: receiver.url, otlp.INTERVAL: "200"}
+    environ["FORESCALE_REVISION"] = "0123abc"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", program, *command, env=environ, stderr=subprocess.DEVNULL
     )
@@ -204,6 +207,11 @@ async def test_both_programs_send_what_their_own_page_has(
         assert receiver.resources[-1]["service.name"] == f"forescale-{program}"
         (point,) = receiver.seen[-1][build].gauge.data_points
         assert point.as_double == 1.0
+        assert {one.key: one.value.string_value for one in point.attributes} == {
+            "version": version("forescale"),
+            "revision": "0123abc",
+            "python_version": platform.python_version(),
+        }
         assert len(receiver.seen[-1]) > 5
     finally:
         process.terminate()
