@@ -185,6 +185,8 @@ class Status:
             self._courses[row.workload] = course
             self._decisions.setdefault(row.workload, Decisions()).note(row, now)
             await asyncio.sleep(0)
+        for workload in self._decisions.keys() - set(self._workloads):
+            self._decisions[workload].leave(now)
         kept = list(self._courses.items())[-MAX_COURSES:]
         self._courses = {one: found for one, found in kept if now - found.noted_at < KEPT_SECONDS}
         self._decisions = {one: self._decisions[one] for one in self._courses}

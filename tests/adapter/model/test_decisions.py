@@ -53,7 +53,9 @@ def test_what_is_asked_for_is_told_with_the_division_and_what_runs() -> None:
     assert seen(made, decisions) == seen(made, decisions)  # nothing changed, nothing is told
     made.pods["c"] = serving_pod("c", target=parse("inflight=5"), phase="Pending")
     made.advance(20)
-    assert seen(made, decisions)[0] == "2 -> 3 replicas"
+    assert seen(made, decisions)[0] == (
+        "2 -> 3 replicas, with inflight 26 in total; asks for 6: inflight 26 in total / 5 per pod"
+    )
     assert decisions.kept[0].at - decisions.kept[1].at == 20
 
 
@@ -116,16 +118,71 @@ def test_without_a_target_replicas_and_the_loss_of_the_value_are_told() -> None:
     assert seen(made, decisions)[0] == "has a value again"
     del made.pods["b"]
     made.advance(20)
-    assert seen(made, decisions)[0] == "2 -> 1 replicas"
+    assert seen(made, decisions)[0] == "2 -> 1 replicas, with inflight 16 in total"
+
+
+def test_replicas_come_first_with_what_was_served_before_them_however_long_the_rest_is() -> None:
+    decisions, busy = Decisions(), msgspec.structs.replace(USUAL, smoothed=52.25, gpu_percent=93.0)
+    silent = msgspec.structs.replace(
+        USUAL, replicas=5, smoothed=None, pending=None, why="a: " + "x" * 400
+    )
+    for at, told in ((0, USUAL), (20, busy), (40, silent)):
+        decisions.note(told, at)
+    first = "2 -> 5 replicas, with inflight 52.2 in total, pending 2, gpu 93 % a pod; has no value"
+    assert decisions.kept[0].words.startswith(first)
+    assert len(first) < 100  # a cell of the page has 300
+    decisions.note(msgspec.structs.replace(silent, replicas=2), 60)
+    assert decisions.kept[0].words == "5 -> 2 replicas, with no value served"
+
+
+def test_what_was_served_is_that_before_the_replicas_though_the_target_moved_first() -> None:
+    made, decisions = world(), Decisions()
+    seen(made, decisions)
+    say(made, 13.0)
+    made.advance(10)
+    assert seen(made, decisions)[0].startswith("asks for ")
+    made.pods["c"] = serving_pod("c", target=parse("inflight=5"), phase="Pending")
+    made.advance(4)
+    (one,) = seen(made, decisions)
+    assert one.startswith("2 -> 3 replicas, with inflight 2")  # of 16 to 26
+    assert not one.startswith("2 -> 3 replicas, with inflight 16 ")
+    assert " in place of 4: inflight " in one
+
+
+def test_to_no_pod_and_back_is_told() -> None:
+    decisions = Decisions()
+    decisions.note(USUAL, 0)
+    for at in (20, 24):
+        decisions.leave(at)
+    decisions.note(msgspec.structs.replace(USUAL, replicas=1, smoothed=None, why="silent"), 600)
+    assert [(one.at, one.words) for one in decisions.kept] == [
+        (600, "0 -> 1 replicas, with no value served"),
+        (20, "2 -> 0 replicas, with inflight 10 in total, pending 2"),
+    ]
 
 
 def test_what_comes_and_goes_within_one_sync_is_no_change() -> None:
     decisions = Decisions()
     for at, replicas in ((0, 2), (30, 3), (34, 4), (40, 5)):
         decisions.note(msgspec.structs.replace(USUAL, replicas=replicas), at)
-    assert [(one.at, one.words) for one in decisions.kept] == [(30, "2 -> 5 replicas")]
+    served = "with inflight 10 in total, pending 2"
+    assert [(one.at, one.words) for one in decisions.kept] == [(30, f"2 -> 5 replicas, {served}")]
     decisions.note(USUAL, 44)
     assert decisions.kept == ()
+
+
+def test_what_is_asked_for_anew_at_every_look_puts_no_change_of_replicas_out() -> None:
+    made, decisions = world(), Decisions()
+    seen(made, decisions)
+    made.pods["c"] = serving_pod("c", target=parse("inflight=5"), phase="Pending")
+    made.advance(20)
+    for number in range(2 * KEPT):
+        say(made, 8.0 + 10 * (number % 2))
+        made.advance(60)
+        seen(made, decisions)
+    told = [one.words for one in decisions.kept]
+    assert len(told) == KEPT + 1
+    assert told[-1].startswith("2 -> 3 replicas")
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), max_size=60))
@@ -135,7 +192,7 @@ def test_the_changes_that_are_kept_lead_from_one_to_the_next(steps: list[tuple[i
     for seconds, replicas in steps:
         at, last = at + seconds, replicas
         decisions.note(msgspec.structs.replace(USUAL, replicas=replicas), at)
-    told = [one.words.removesuffix(" replicas").split(" -> ") for one in decisions.kept]
+    told = [one.words.partition(" replicas, ")[0].split(" -> ") for one in decisions.kept]
     assert len(told) <= KEPT
     assert all(before != after for before, after in told)
     assert not told or int(told[0][1]) == last
