@@ -185,6 +185,38 @@ def test_injection_is_the_component_with_the_image_that_is_set() -> None:
     assert "r.example/s:0.1.0" in str(found)
 
 
+@pytest.mark.parametrize("policy", ["", "Always"])
+def test_how_an_image_is_pulled_is_said_where_it_is_set_and_nowhere_else(policy: str) -> None:
+    image = {"pullPolicy": policy}
+    alone = ALL | {
+        "image": image,
+        "inject": {"enabled": True, "image": image},
+        "nodeAgent": {"enabled": True, "image": image},
+    }
+    found = rendered(alone)
+    job = found["Job", SYSTEM, "forescale-uninstall"]["spec"]["template"]["spec"]
+    agent = found["DaemonSet", "forescale-agent", "forescale-agent"]["spec"]["template"]["spec"]
+    for one in (container(found), *job["containers"], *agent["containers"]):
+        assert one.get("imagePullPolicy", "") == policy
+    injected = found["MutatingAdmissionPolicy", "", "inject.forescale.dev"]["spec"]
+    (mutation,) = [
+        one["jsonPatch"]["expression"]
+        for one in injected["mutations"]
+        if "variables.image" in one["jsonPatch"]["expression"]
+    ]
+    said = f"image: variables.image, imagePullPolicy: '{policy}',"
+    assert (said in mutation) == bool(policy)
+    assert ("imagePullPolicy" in mutation) == bool(policy)
+
+
+@pytest.mark.parametrize("part", ["image", "inject", "nodeAgent"])
+def test_a_pull_policy_that_kubernetes_does_not_know_is_refused(part: str) -> None:
+    image = {"pullPolicy": "Sometimes"}
+    done = run({part: image if part == "image" else {"image": image}}, SYSTEM)
+    assert done.returncode == 1
+    assert "pullPolicy" in done.stderr
+
+
 @pytest.mark.parametrize(("value", "component"), COMPONENTS.items())
 def test_each_component_is_what_kustomize_makes_of_it(value: str, component: str) -> None:
     found = without_hooks(rendered({"namespace": {"create": True}, value: {"enabled": True}}))
