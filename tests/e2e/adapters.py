@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Adapters:
         self.arguments: list[str] = []
         self.manifests = ROOT / "manifests" / "base"
         self.ops_port = 8080
+        self.started_at = 0.0  # the newest process, by the monotonic clock
         self._folder = folder
         self._controlplane = controlplane
         self._api = api
@@ -117,6 +119,7 @@ class Adapters:
         self.processes[name] = Process(name, command, log, environment=environment())
         self.addresses[name] = ip
         self.processes[name].start()
+        self.started_at = time.monotonic()
         self._probes[name] = asyncio.create_task(self._probe(name, ip))
 
     async def restart(self, pod: Json) -> None:

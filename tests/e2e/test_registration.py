@@ -27,6 +27,7 @@ from tests.e2e.scene import Scene
 
 Json = dict[str, Any]
 
+AVAILABLE_SECONDS = 5.0  # both APIServices, from the adapter's process on
 NAMES = [f"{version}.custom.metrics.k8s.io" for version in VERSIONS]
 
 
@@ -149,6 +150,7 @@ async def test_apiservices_are_made_kept_right_and_uninstalled(scene: Scene) -> 
     api = scene.api
     try:
         await scene.adapters.install(replicas=2)
+        assert time.monotonic() - scene.adapters.started_at < AVAILABLE_SECONDS
         await _both_versions_are_listed(scene)
         await _bundle_comes_back(scene)
         await _a_namespace_can_be_deleted(api, "with-adapter")
