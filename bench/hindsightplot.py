@@ -9,7 +9,7 @@ import msgspec
 
 from bench.hindsight import Point
 
-PANEL, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 300, 300, 54, 8, 44, 36
+PANEL, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 318, 300, 72, 8, 44, 36
 INK, GRID = "#333", "#ddd"
 COLOURS = ("#8a5a00", "#0b6e4f")
 LEAST, MOST = 1e-4, 0.5  # late: what is less is drawn at the foot
@@ -59,6 +59,11 @@ def _panel(panel: Panel, marked: float) -> str:
     parts.append(
         f'<text x="{(LEFT + PANEL - RIGHT) / 2}" y="{HEIGHT - 5}" text-anchor="middle">'
         "GPU-hours, x those of arrivals at 90 %</text>"
+    )
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(
+        f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">'
+        "late requests, logarithmic</text>"
     )
     for at, line in enumerate(panel.lines):
         places = [
