@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar
@@ -25,6 +26,13 @@ _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
 
 # llama.cpp answers 501 where others answer 404: its page is switched off.
 _NO_PAGE = (404, 501)
+
+_BROKEN: dict[type[Exception], str] = {
+    ConnectionResetError: "the connection was reset",
+    aiohttp.ServerDisconnectedError: "the connection was closed before an answer",
+    aiohttp.ClientPayloadError: "the connection ended within the answer",
+    aiohttp.ClientResponseError: "what it answers is no HTTP",
+}
 
 Line = TypeVar("Line", bytes, bytearray)
 Large = Callable[[], AbstractAsyncContextManager[None]]  # waits for a place among the large pages
@@ -94,7 +102,7 @@ async def page(
         except aiohttp.ClientConnectorError as error:
             raise _unreached(asked, error.os_error) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoPage(f"{asked} broke off: {type(error).__name__}", "broken_off") from None
+            raise NoPage(unheard(asked, error), "broken_off") from None
         yield body
 
 
@@ -129,7 +137,23 @@ def _unreached(asked: str, error: OSError) -> NoPage:
     """
     if error.errno == errno.ECONNREFUSED:
         return NoPage(f"{asked} refuses connections", "no_server")
-    return NoPage(f"{asked} cannot be reached: {error.strerror}", "unreachable")
+    return NoPage(f"{asked} cannot be reached: {_words(error)}", "unreachable")
+
+
+def unheard(where: str, error: Exception) -> str:
+    """Say why nothing, or no more, comes from a peer, without a library's names for it."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return f"{where} broke off: {_words(error)}"
+    if error.os_error.errno == errno.ECONNREFUSED:
+        return f"nothing listens at {where} (connection refused)"
+    return f"{where} cannot be reached: {_words(error.os_error)}"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0).lower()  # its own text has addresses and sockets
+    known = (words for kind, words in _BROKEN.items() if isinstance(error, kind))
+    return next(known, type(error).__name__)
 
 
 def refuse_host_address(address: str, *, allow_loopback: bool) -> None:

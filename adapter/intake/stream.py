@@ -12,7 +12,7 @@ from msgspec import structs
 
 from adapter.errors import BadStream, IntakeError
 from adapter.intake import frames
-from adapter.intake.capped import follow, refuse_host_address, url
+from adapter.intake.capped import follow, refuse_host_address, unheard, url
 from adapter.model.batch import Reading
 from adapter.settings import Intake
 from adapter.telemetry import Metrics, Once, log, warn
@@ -106,7 +106,7 @@ class Stream:
             self._metrics.frames.labels("refused").inc()
             return str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return unheard(url(self._target.ip, self._target.port, ""), error)
         # A task boundary: what nobody foresaw costs this attempt, not the pod's stream for ever.
         except Exception as error:  # noqa: BLE001
             log.exception("stream_failed", extra={"fields": {"pod": self._target.name}})

@@ -240,4 +240,5 @@ async def test_an_agent_that_falls_silent_is_told_of_its_pods(unused_tcp_port: i
         subscriber.follow(Fleet.of([speaker, llm("a"), llm("b", node="node-b")], version=1))
         batch = await collect(subscriber, lambda b: bool(b.readings))
     assert {one.uid for one in batch.readings} == {"uid-a"}
-    assert "Cannot connect" in why(batch.readings[0])
+    there = f"http://127.0.0.1:{unused_tcp_port}"
+    assert f"nothing listens at {there} (connection refused)" in why(batch.readings[0])

@@ -235,6 +235,37 @@ async def test_a_sidecar_that_sends_more_rarely_is_waited_for_three_of_its_perio
     assert asyncio.get_running_loop().time() - began < 3.0
 
 
+async def test_where_nothing_listens_is_told_in_plain_words(unused_tcp_port: int) -> None:
+    told = await trouble_of(only(pod(unused_tcp_port)))
+    assert told == f"nothing listens at http://127.0.0.1:{unused_tcp_port} (connection refused)"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "what it answers is no HTTP"),
+        (b"", "the connection was closed before an answer"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+            "the connection ended within the answer",
+        ),
+    ],
+)
+async def test_what_is_no_stream_of_a_sidecar_is_told_in_plain_words(
+    said: bytes, words: str
+) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(rude, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        told = await trouble_of(only(pod(port)))
+    assert told == f"http://127.0.0.1:{port} broke off: {words}"
+
+
 async def test_a_redirect_is_not_followed(server: Server) -> None:
     server.status = 302
     server.headers = {"Location": "http://127.0.0.1:1/"}
