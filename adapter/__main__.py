@@ -110,7 +110,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
             first_try_seconds=settings.intake.first_try_seconds,
         )
         objects = ObjectQueries(settings, metrics)
-        core = Core(settings, roster, subscriber, loop, asked, metrics, probes, objects)
+        core = Core(settings, owners, roster, subscriber, loop, asked, metrics, probes, objects)
         status = Status(lambda: loop.snapshot, loop.starting, loop.spending, probes)
         read, board = lambda: loop.snapshot, lambda: objects.board
         shown = pages(read, loop.starting, loop.spending, board, status)
@@ -217,7 +217,7 @@ async def _scaler(core: Core, answers: Answers) -> Scaler | None:
     settings = core.settings
     if not settings.keda.enabled:
         return None
-    external = External(answers, Owners.of(settings.api.object_kinds))
+    external = External(answers, core.owners)
     scaler = Scaler(Triggers(answers, external), core.metrics)
     await scaler.start(settings.keda)
     event("keda_serving", port=scaler.port, authenticated=bool(settings.keda.tls_folder))
@@ -227,7 +227,7 @@ async def _scaler(core: Core, answers: Answers) -> Scaler | None:
 def _server(core: Core, around: Surroundings, answers: Answers, traced: Traced | None) -> Server:
     return Server(
         answers,
-        owners=Owners.of(core.settings.api.object_kinds),
+        owners=core.owners,
         auth=around.auth,
         metrics=core.metrics,
         ready=lambda: _unready(core.probes),

@@ -38,6 +38,7 @@ from adapter.loop import Loop
 from adapter.model import prospect
 from adapter.model.asked import Asked
 from adapter.model.fleet import Pod
+from adapter.model.owners import Owners
 from adapter.neighbours import Neighbours
 from adapter.ops.probes import Probes
 from adapter.settings import Settings
@@ -54,6 +55,7 @@ class Core:
     """What every adapter has, wherever its pods come from."""
 
     settings: Settings
+    owners: Owners
     roster: Roster
     subscriber: Subscriber
     loop: Loop

@@ -9,7 +9,7 @@ from adapter.doctor.facts import Facts, key_of, path_of
 from adapter.doctor.finding import Finding, counted, named, passed, unknown, warned
 from adapter.doctor.scaling import hpas
 from adapter.intake import allocation
-from adapter.intake.allocation import GPU_RESOURCE
+from adapter.model.gpuusage import GPU_RESOURCE
 from sidecar.deviceid import GPU_DRIVER
 
 _PRESENT = "nvidia.com/gpu.present"  # NVIDIA's GPU feature discovery saw a card

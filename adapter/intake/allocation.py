@@ -16,6 +16,7 @@ import msgspec
 from msgspec import structs
 
 from adapter.model.fleet import Pod
+from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.holding import Holding, Node
 from sidecar.deviceid import GPU_DRIVER
 
@@ -23,7 +24,6 @@ Json = Mapping[str, Any]
 ObjectKey = tuple[str, str]  # namespace, name
 _Value = TypeVar("_Value")
 
-GPU_RESOURCE = "nvidia.com/gpu"
 SHARED_RESOURCE = f"{GPU_RESOURCE}.shared"  # the device plugin's name for it, where it renames
 SHARED_ANNOTATION = "forescale.dev/shared-gpu"
 # NVIDIA's GPU feature discovery, and GKE.

@@ -12,7 +12,6 @@ import http
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
 from adapter.intake.allocation import (
-    GPU_RESOURCE,
     PRODUCT_LABEL,
     SHARING_LABELS,
     SPOT_LABELS,
@@ -21,6 +20,7 @@ from adapter.intake.allocation import (
 )
 from adapter.intake.roster import Roster
 from adapter.intake.shelf import key_of
+from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.telemetry import Once, event, warn
 from sidecar.deviceid import GPU_DRIVER
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.hpa import Answer
 from adapter.model.hpa_policy import Metric, ResourceMetric, TotalMetric, ValueMetric
 from adapter.model.target import Target
@@ -21,7 +22,6 @@ READINGS: Mapping[str, tuple[Series, float]] = {
     "llm_inference_inflight_requests": (Series.INFLIGHT, 15.0),
     "nvidia_gpu_utilization": (Series.GPU, 30.0),
 }
-GPU_RESOURCE = "nvidia.com/gpu"
 
 # What is demand from outside, and so can be forecast, carries this behind its name.
 FORECAST = "_forecast"

@@ -11,6 +11,7 @@ import yaml
 from adapter import unread
 from adapter.errors import SettingsError
 from adapter.model.foreseen import Mode
+from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.hpa_policy import Kind, Metric, Policy, TotalMetric, parse
 from adapter.model.target import DESIRED_REPLICAS
 from adapter.model.target import parse as parse_target
@@ -92,7 +93,7 @@ def answerable(policy: Policy, desired: Desired | None = None) -> Loaded:
     if not kept and DESIRED_REPLICAS in lost:
         raise SettingsError([f"{policy.name}: {DESIRED_REPLICAS}: {_NO_TARGET}"])
     if not kept:
-        known = ", ".join([*answers.READINGS, answers.GPU_RESOURCE])
+        known = ", ".join([*answers.READINGS, GPU_RESOURCE])
         raise SettingsError([f"{policy.name}: a trace tells none of its metrics; it tells {known}"])
     notes = tuple(f"{policy.name}: {name} is left out: {why}" for name, why in lost.items())
     return Loaded(msgspec.structs.replace(policy, metrics=kept), notes, desired)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from adapter.model.forecast import TAU, Forecaster
+from adapter.model.gpuusage import GPU_RESOURCE
 from adapter.model.hpa_policy import Metric, PodsMetric, Policy, ResourceMetric, TotalMetric
-from adapter.replay.answers import FORECAST, GPU_RESOURCE, Chain
+from adapter.replay.answers import FORECAST, Chain
 from adapter.replay.autoscaler import Autoscaler, Forescale, Hpa
 from adapter.replay.kpa import Kpa
 from adapter.replay.peers import Apa, Crane, Phpa, Wva
