@@ -57,7 +57,7 @@ def schema() -> Schema:
             inject=closed(enabled=FLAG, image=image("of the sidecar")),
             certManager=closed(enabled=FLAG),
             externalMetrics=closed(enabled=FLAG),
-            fallthrough=closed(enabled=FLAG, url=URL),
+            fallthrough=closed(enabled=FLAG, url=URL, caConfigMap={"type": "string"}),
             hpaWarnings=closed(enabled=FLAG),
             kedaScaler=closed(enabled=FLAG),
             networkPolicy=closed(enabled=FLAG),

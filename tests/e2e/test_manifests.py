@@ -18,6 +18,7 @@ from tests import schemas
 from tests.controlplane.api import Api, ApiError
 from tests.controlplane.cluster import ControlPlane, KubectlError
 from tests.crds import fetch
+from tests.docs import pages
 from tests.e2e.llmpods import ROOT
 from tests.helm import render
 
@@ -25,6 +26,7 @@ EXAMPLES = ROOT / "manifests" / "examples"
 BASE = ROOT / "manifests" / "base"
 OVERLAYS = ROOT / "manifests" / "overlays"
 COMPONENTS = ROOT / "manifests" / "components"
+PAGES = [pages.DOCS / name for name in ("fallthrough.md", "install.md")]
 
 # What a part is put into: the first as most are, the second as its owner has it where the level
 # `restricted` is enforced.
@@ -311,6 +313,35 @@ async def test_the_certificate_of_cert_manager_is_the_one_that_is_mounted_and_se
     assert "selfSigned" in issuers[authority["issuerRef"]["name"]]
     spaces = {o["metadata"]["namespace"] for o in built if o["kind"] in ("Certificate", "Issuer")}
     assert spaces == {service["namespace"]}
+
+
+async def test_the_kustomizations_of_the_pages_mount_what_their_arguments_name(
+    controlplane: ControlPlane, tmp_path: Path
+) -> None:
+    """As a user has them: with the repository beside, or not even built."""
+    (tmp_path / "forescale").symlink_to(ROOT)
+    (tmp_path / "ca.crt").write_bytes(controlplane.pki.authority.pair.certificate.read_bytes())
+    (tmp_path / "settings.yaml").write_text("model: {holdSeconds: 90s}\n")
+    await controlplane.kubectl("apply", "-f", str(BASE / "namespace.yaml"))
+    shown = [one for page in PAGES for one in pages.blocks(page, "yaml") if "Generator" in one]
+    named = []
+    for kustomization in shown:
+        (tmp_path / "kustomization.yaml").write_text(kustomization)
+        manifest = await _built(controlplane, tmp_path)
+        await controlplane.kubectl(*STRICTLY, stdin=manifest)
+        built = list(yaml.safe_load_all(manifest))
+        (pod,) = [o["spec"]["template"]["spec"] for o in built if o["kind"] == "Deployment"]
+        (own,) = pod["containers"]
+        (made,) = [one for one in built if one["kind"] == "ConfigMap"]
+        (volume,) = [one for one in pod["volumes"] if "configMap" in one]
+        assert volume["configMap"]["name"] == made["metadata"]["name"]
+        assert made["metadata"]["namespace"] == "forescale-system"
+        (mount,) = [one for one in own["volumeMounts"] if one["name"] == volume["name"]]
+        (file,) = made["data"]
+        assert made["data"][file] == (tmp_path / file).read_text()
+        (argument,) = [one for one in own["args"] if one.endswith(f"{mount['mountPath']}/{file}")]
+        named.append(argument.partition("=")[0])
+    assert named == ["--fallthrough-ca-file", "--config"]
 
 
 def _kustomization(folder: Path, resource: Path, *components: Path) -> None:

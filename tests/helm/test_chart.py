@@ -275,6 +275,27 @@ def test_what_is_mounted_lies_beside_each_other_and_addresses_and_images_are_tho
     assert pod["spec"]["template"]["spec"]["containers"][0]["image"] == "r.example/agent:2"
 
 
+def test_the_ca_of_the_adapter_behind_is_mounted_where_the_adapter_looks() -> None:
+    by_name = {"caConfigMap": "forescale-fallthrough-ca"}
+    found = rendered({"fallthrough": {"enabled": True} | by_name})
+    assert mounted_ca(found) == "forescale-fallthrough-ca"
+    off = rendered({"fallthrough": by_name})
+    assert "fallthrough" not in str(off["Deployment", SYSTEM, "forescale-adapter"])
+
+
+def mounted_ca(found: Objects) -> str:
+    """Return the ConfigMap whose ca.crt is the file of the setting."""
+    settings, _ = load(container(found)["args"][1:], {})
+    file = PurePosixPath(settings.fallthrough.ca_file)
+    assert file.name == "ca.crt"
+    (mount,) = (
+        one for one in container(found)["volumeMounts"] if one["mountPath"] == str(file.parent)
+    )
+    pod = found["Deployment", SYSTEM, "forescale-adapter"]["spec"]["template"]["spec"]
+    (volume,) = (one for one in pod["volumes"] if one["name"] == mount["name"])
+    return str(volume["configMap"]["name"])
+
+
 def test_before_anything_is_deleted_the_apiservices_are_by_an_account_that_can_no_more() -> None:
     found = rendered({})
     assert {kind for kind, _, _ in hooks(found)} == {
