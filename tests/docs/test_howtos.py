@@ -15,7 +15,7 @@ from adapter.cli import entry
 from adapter.errors import BadRequest
 from adapter.model.target import FORECASTS
 from sidecar import cli, engines
-from tests.docs import pages
+from tests.docs import howtos, pages
 
 ATTACH = pages.DOCS / "attach.md"
 MIGRATE = pages.DOCS / "migrate.md"
@@ -71,3 +71,42 @@ def test_every_server_to_attach_to_has_its_page_its_signal_and_its_probe(
         assert f"`forescale-sidecar probe-for {engine}`" in pages.text(ATTACH)
         assert cli.main(["probe-for", engine]) == 0
         assert "readinessProbe:" in capsys.readouterr().out
+
+
+def test_every_line_that_is_not_typed_is_one_of_a_page_and_a_new_one_would_be_typed() -> None:
+    lines = howtos.lines()
+    assert len(howtos.typed()) > 40
+    starts = [start.removesuffix(".") for start in howtos.NOT_TYPED]
+    assert [start for start in starts if not any(line.startswith(start) for line in lines)] == []
+    assert howtos.reason("forescale why") == howtos.NAMED
+    assert howtos.reason("forescale why hpa/llm") is None
+    assert howtos.reason("kubectl apply -f manifests/new.yaml") is None
+
+
+def test_every_line_that_needs_no_cluster_ends_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(pages.blocks(MIGRATE, "yaml")[0])
+    given = {"migrate": [rules], "adapter": settings_of_the_pages(tmp_path), "probe-for": ["vllm"]}
+    ends = {"migrate": 1}  # one of the rules has no translation
+    lines = [line.split() for line in howtos.typed() if howtos.is_offline(line)]
+    assert {command for _, command, *_ in lines} == set(given)
+    for program, command, *rest in lines:
+        run = cli.main if program == "forescale-sidecar" else entry.main
+        for value in given[command]:
+            words = [str(value) if word in ("FILE", "ENGINE") else word for word in rest]
+            said = run([command, *words])
+            assert said == ends.get(command, 0), (command, words, capsys.readouterr())
+
+
+def settings_of_the_pages(folder: Path) -> list[Path]:
+    """Write each part of a block that is the adapter's settings into a file."""
+    blocks = [b for name in howtos.PAGES for b in pages.blocks(pages.DOCS / f"{name}.md", "yaml")]
+    parts = [part for block in blocks for part in block.split("---\n")]
+    own = [part for part in parts if part.startswith("# of the adapter")]
+    files = [folder / f"settings-{number}.yaml" for number in range(len(own))]
+    for path, part in zip(files, own, strict=True):
+        path.write_text(part)
+    assert len(files) == 2
+    return files

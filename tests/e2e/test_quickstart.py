@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import yaml
 
 from tests.docs import pages
 from tests.e2e.adapters import NAMESPACE
-from tests.e2e.llmpods import ROOT
 from tests.e2e.scene import Scene
+from tests.e2e.user import User
 
 METRIC = "llm_inference_inflight_requests"
-LINE_SECONDS = 60.0
 UNTIL_SECONDS = 20.0  # the page says `after a few seconds`
 
 # What the page asks for and a machine without images cannot do, by how the line begins.
@@ -69,28 +66,18 @@ def _shows(text: str, shown: list[str]) -> bool:
 
 
 class Follower:
-    """A user in a folder of their own, with kubectl and forescale on the PATH."""
+    """Does what the page says, block by block."""
 
     def __init__(self, scene: Scene, folder: Path) -> None:
+        """Lay the folder out as the page takes it to be."""
         self.files: set[str] = set()
         self.seen: set[str] = set()  # of SHOWS
         self.skipped: set[str] = set()  # of NOT_RUN
         self._scene = scene
+        self._user = User(scene, folder)
         self._folder = folder
-
-    def prepare(self) -> None:
-        """Lay the folder out as the page takes it to be; the context has the test's namespace."""
-        self._folder.mkdir()
-        (self._folder / "forescale").symlink_to(ROOT)
-        (self._folder / "model").mkdir()
-        (self._folder / "model" / "deployment.yaml").write_text(DEPLOYMENT)
-        kubeconfig = json.loads(self._scene.controlplane.kubeconfig.read_text())
-        kubeconfig["contexts"][0]["context"]["namespace"] = self._scene.namespace
-        (self._folder / "kubeconfig").write_text(json.dumps(kubeconfig))
-        kubectl = self._folder / "bin" / "kubectl"
-        kubectl.parent.mkdir()
-        kubectl.write_text(f'#!/bin/sh\nexec {self._scene.controlplane.binary} kubectl "$@"\n')
-        kubectl.chmod(0o755)
+        (folder / "model").mkdir()
+        (folder / "model" / "deployment.yaml").write_text(DEPLOYMENT)
 
     async def follow(self, block: str) -> None:
         """Write the block's file, or type its lines."""
@@ -114,7 +101,7 @@ class Follower:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + UNTIL_SECONDS
         while True:
-            code, text = await self._run(line)
+            code, text = await self._user.run(line)
             if code in WELL.get(line.split(" #")[0].strip(), (0,)) and _shows(text, shown):
                 break
             assert loop.time() < deadline, f"$ {line}\n{text}code {code}, awaited: {shown}"
@@ -132,35 +119,12 @@ class Follower:
             deployment["spec"]["template"]["spec"]["containers"][0] |= yaml.safe_load(text)
             path.write_text(yaml.safe_dump(deployment))
 
-    async def _run(self, line: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            "bash", "-c", line,
-            cwd=self._folder,
-            env=self._environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            out, _ = await asyncio.wait_for(process.communicate(), LINE_SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return process.returncode or 0, out.decode()
-
-    def _environment(self) -> dict[str, str]:
-        path = [str(self._folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
-        kubeconfig = str(self._folder / "kubeconfig")
-        return {"PATH": ":".join(path), "KUBECONFIG": kubeconfig, "HOME": str(self._folder)}
-
 
 async def test_who_follows_the_page_to_the_letter_has_an_hpa_that_scales(
     scene: Scene, tmp_path: Path
 ) -> None:
     scene.kubelet.take(NAMESPACE)
     user = Follower(scene, tmp_path / "user")
-    user.prepare()
     for block in blocks():
         await user.follow(block)
     assert user.files == {"adapter/kustomization.yaml", "model/kustomization.yaml", "hpa.yaml"}
