@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from adapter.load import load
 from adapter.model.catalogue import METRICS
+from adapter.model.coldstart import PRIOR_P90_SECONDS
 from adapter.model.target import DESIRED_REPLICAS, FORECASTS, SERVED
 from adapter.settings import Settings
 from scripts import chart_schema, install_manifest
@@ -257,3 +259,11 @@ def test_a_field_that_a_version_lacks_is_a_fault() -> None:
     (fault,) = schemas.held([adapter], "1.37").faults
     assert fault.startswith("1.37: Deployment forescale-adapter: spec.template.spec: ")
     assert "'runAsUser' was unexpected" in fault
+
+
+def test_the_floor_of_the_warnings_is_the_median_start_that_is_assumed_before_any_is_seen() -> None:
+    text = (MANIFESTS / "components" / "hpa-warnings" / "policy.yaml").read_text()
+    (floor,) = re.findall(r"variables\.window >= (\d{1,3})\n", text)
+    log_deviation, normal_p90 = 0.5, 1.2816  # of the prior's log-normal distribution
+    median = PRIOR_P90_SECONDS[False] / math.exp(log_deviation * normal_p90)
+    assert int(floor) == pytest.approx(median)

@@ -20,15 +20,18 @@ EXAMPLES = ROOT / "manifests" / "examples"
 HPAS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers?dryRun=All"
 QUEUE = "llm_inference_pending_requests"
 # In the order of the policy's validations: how each warning is known again.
-PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL = (
+PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL, SHORTER, NO_TIME = (
     "is the only metric",
     "type Value",
     "above 100",
     "below 10,",
     "Resource nvidia.com/gpu",
-    "stabilizationWindowSeconds is 0",
+    "every short lull",
+    "to come back",
+    "is no time",
 )
-ALL = (PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL)
+ALL = (PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL, SHORTER, NO_TIME)
+COLD_START = "forescale.dev/cold-start"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,
@@ -147,9 +150,25 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [slow], hasty) == [LULL]
     assert await _warnings(api, [_metric("object", desired, averageValue="1")], hasty) == [LULL]
     assert await _warnings(api, [theirs], hasty) == []
-    assert await _warnings(api, [gpu], {"scaleDown": {"stabilizationWindowSeconds": 60}}) == []
     never = {"scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Disabled"}}
     assert await _warnings(api, [gpu], never) == []
+    for seconds, start, expected in (
+        (119, None, [LULL]),
+        (120, None, []),
+        (None, None, []),
+        (60, "45s", []),
+        (60, "1m1s", [SHORTER]),
+        (None, "300s", []),
+        (None, "10m", [SHORTER]),
+        (3600, "2h", []),
+        (60, "ten minutes", [LULL, NO_TIME]),
+        (300, "0s", [NO_TIME]),
+    ):
+        waits: Json = {} if seconds is None else {"stabilizationWindowSeconds": seconds}
+        found = await _warnings(api, [gpu], {"scaleDown": waits}, start)
+        assert found == expected, (seconds, start)
+    assert await _warnings(api, [theirs], hasty, "60s") == [SHORTER]  # whoever says it is told
+    assert await _warnings(api, [gpu], never, "60s") == []
 
     # As in many tutorials: GPU by resource, CPU beside it, and the queue.
     resource = {"type": "Resource", "resource": {"name": "nvidia.com/gpu", "target": _percent(80)}}
@@ -158,11 +177,11 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [resource], hasty) == [RESOURCE, LULL]
     assert await _warnings(api, [cpu], hasty) == []
     known: dict[str, list[str]] = {"llm-inference": [PENDING], "llm-inference-resource": [RESOURCE]}
-    for folder in sorted(found.parent for found in EXAMPLES.glob("*/kustomization.yaml")):
+    for folder in sorted(one.parent for one in EXAMPLES.glob("*/kustomization.yaml")):
         built = yaml.safe_load_all(await controlplane.kubectl("kustomize", str(folder)))
         (hpa,) = [one for one in built if one["kind"] == "HorizontalPodAutoscaler"]
-        found = await _warnings(api, hpa["spec"]["metrics"], hpa["spec"].get("behavior"))
-        assert found == known.get(folder.name, []), folder.name
+        heard = await _warnings(api, hpa["spec"]["metrics"], hpa["spec"].get("behavior"))
+        assert heard == known.get(folder.name, []), folder.name
 
 
 def _pod(labels: Json | None = None) -> Json:
@@ -253,13 +272,17 @@ def _metric(kind: str, name: str, agg: str = "", **target: str) -> Json:
     return {"type": kind.capitalize(), kind: source}
 
 
-async def _warnings(api: Api, metrics: list[Json], behavior: Json | None = None) -> list[str]:
+async def _warnings(
+    api: Api, metrics: list[Json], behavior: Json | None = None, cold_start: str | None = None
+) -> list[str]:
     """Return which of our warnings the API server gives, in the policy's order."""
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
     spec = {"scaleTargetRef": target, "maxReplicas": 4, "metrics": metrics}
     if behavior:
         spec["behavior"] = behavior
-    hpa = {"metadata": {"generateName": "checked-"}, "spec": spec}
+    hpa: Json = {"metadata": {"generateName": "checked-"}, "spec": spec}
+    if cold_start is not None:
+        hpa["metadata"]["annotations"] = {COLD_START: cold_start}
     async with api.session.post(HPAS, json=hpa) as response:
         assert response.status == 201, await response.text()
         heard = " ".join(response.headers.getall("Warning", []))
