@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from adapter.doctor import control, gates, hardware, releases, scaling, sources, targets
+from adapter.doctor import control, gates, hardware, releases, rights, scaling, sources, targets
 from adapter.doctor.facts import Facts
 from adapter.doctor.finding import Finding, Level
 
@@ -20,6 +20,7 @@ CHECKS: Mapping[str, Check] = {
     "aggregation": control.aggregation,
     "hpa-rights": control.right,
     "adapter": control.adapter,
+    "adapter-rights": rights.rights,
     "clock": control.clock,
     "gpus": hardware.gpus,
     "node-autoscaler": hardware.node_autoscaler,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from adapter.api import tls
 from adapter.cluster import Json
-from adapter.doctor.facts import QUEUE, Facts, condition, key_of
+from adapter.doctor.facts import QUEUE, Facts, condition, key_of, now
 from adapter.doctor.finding import Finding, counted, failed, named, passed, unknown, warned
 from adapter.intake import apiservice, resourceservice
 from adapter.intake.apiservice import CUSTOM, EXTERNAL, is_ours, owner_words
@@ -168,12 +168,15 @@ def adapter(facts: Facts) -> Iterator[Finding]:
     waiting = [key_of(p)[1] for p in pods if condition(p, "Ready").get("status") != "True"]
     ready, images = len(pods) - len(waiting), sorted({_image(pod) for pod in pods})
     look = f"kubectl -n {namespace} describe pod {waiting[0]}" if waiting else ""
+    at = now(facts, facts.replicas)
+    age = f"the youngest {_age(pods, at)} old"
     if not ready:
-        yield failed(f"none of {counted(len(pods), 'replica')} is ready: {named(waiting)}", look)
+        words = f"none of {counted(len(pods), 'replica')} is ready, {age}: {named(waiting)}"
+        yield failed(words, look)
         return
     if waiting:
-        yield warned(f"not ready: {named(waiting)}", look)
-    yield from _restarts(pods, namespace, facts.replicas.at)
+        yield warned(f"not ready: {named(waiting)}, of {len(pods)} replicas, {age}", look)
+    yield from _restarts(pods, namespace, at)
     if len(images) > 1:
         yield warned(
             f"replicas of {len(images)} images: {named(images)}",
@@ -181,20 +184,31 @@ def adapter(facts: Facts) -> Iterator[Finding]:
         )
     if len(pods) == 1:
         yield warned(
-            "one replica alone: while it restarts no HPA reads anything",
+            f"one replica alone, {_age(pods, at)} old: while it restarts no HPA reads anything",
             f"kubectl -n {namespace} scale deployment forescale-adapter --replicas 2",
         )
     if ready > 1 and not waiting and len(images) == 1:
-        yield passed(f"{ready} replicas are ready, all {images[0]}")
+        yield passed(f"{ready} replicas are ready, all {images[0]}, {age}")
 
 
-def _restarts(pods: list[Json], namespace: str, now: float) -> Iterator[Finding]:
+def _age(pods: list[Json], at: float) -> str:
+    """Return how long the youngest is there, in its largest whole unit: `3 min`."""
+    made = (pod["metadata"].get("creationTimestamp") or _LONG_AGO for pod in pods)
+    seconds = max(0.0, at - max(datetime.fromisoformat(one).timestamp() for one in made))
+    units = ((_DAY_SECONDS, "d"), (3600.0, "h"), (60.0, "min"))
+    return next(
+        (f"{seconds // size:.0f} {unit}" for size, unit in units if seconds >= size),
+        f"{seconds:.0f} s",
+    )
+
+
+def _restarts(pods: list[Json], namespace: str, at: float) -> Iterator[Finding]:
     """Yield the replicas whose container ended within the last hour, and why it did."""
     for pod in pods:
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (status.get("lastState") or {}).get("terminated") or {}
-            at = datetime.fromisoformat(ended.get("finishedAt") or _LONG_AGO).timestamp()
-            if now - at < _RECENT_SECONDS:
+            since = at - datetime.fromisoformat(ended.get("finishedAt") or _LONG_AGO).timestamp()
+            if since < _RECENT_SECONDS:
                 name, why = key_of(pod)[1], ended.get("reason") or f"exit {ended.get('exitCode')}"
                 hint = f"kubectl -n {namespace} logs {name} --previous"
                 yield warned(f"{name} was restarted within the hour: {why}", hint)

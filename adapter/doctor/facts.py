@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from adapter.settings import Api
 
 # What the adapter is asked about every pod with a source: its queue, and its GPUs.
 QUEUE, GPU = "llm_inference_pending_requests", "nvidia_gpu_utilization"
+NOT_FOUND = 404
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -40,6 +41,11 @@ class Scaled(msgspec.Struct, frozen=True):
     answers: tuple[Seen | None, ...]
     start: Seen = Seen()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether what the HPA names is not there; then nothing else of it was asked for."""
+        return self.scale.code == NOT_FOUND
+
 
 class Labelled(msgspec.Struct, frozen=True):
     """One pod with a source label, as JSON and as it is understood; or what is wrong with it."""
@@ -47,6 +53,20 @@ class Labelled(msgspec.Struct, frozen=True):
     raw: Json
     pod: Pod | None
     problem: str = ""
+
+
+class Right(NamedTuple):
+    """One verb on one resource that a role of manifests/base grants; "" as name is any.
+
+    `namespace` is "" for the whole cluster.
+    """
+
+    role: str  # with its kind
+    namespace: str
+    group: str
+    resource: str
+    verb: str
+    name: str
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -60,6 +80,7 @@ class Facts(msgspec.Struct, frozen=True):
     apiservices: Seen
     discovery: Mapping[str, Seen]  # by version of custom.metrics.k8s.io
     right: Seen  # whether the HPA controller may read custom metrics
+    rights: Mapping[tuple[str, Right], Seen]  # by the adapter's user, whether it is granted
     replicas: Seen  # the adapter's pods
     nodes: Seen
     slices: Seen  # ResourceSlices
@@ -77,6 +98,12 @@ def where(facts: Facts) -> str:
     if facts.namespace:
         return f"in the namespace {facts.namespace}"
     return "in all namespaces, or name one of yours: -n NAMESPACE"
+
+
+def now(facts: Facts, seen: Seen) -> float:
+    """Return when something was seen, by the API server's clock, which statuses are of."""
+    apart = 0.0 if facts.clock.refusal is not None else facts.clock.body - facts.clock.at
+    return seen.at + apart
 
 
 def key_of(found: Json) -> tuple[str, str]:

@@ -13,8 +13,8 @@ import aiohttp
 import msgspec
 
 from adapter.cluster import Cluster, Json, located
-from adapter.doctor import control, gates, question, sources
-from adapter.doctor.facts import GPU, QUEUE, Facts, Scaled, Seen, key_of
+from adapter.doctor import control, gates, question, rights, sources
+from adapter.doctor.facts import GPU, NOT_FOUND, QUEUE, Facts, Right, Scaled, Seen, key_of
 from adapter.errors import KubeError
 from adapter.intake import apiservice
 from adapter.intake.annotations import SOURCE_LABEL
@@ -31,7 +31,6 @@ MAX_PAGE_BYTES = 64 * 2**20  # of kube-apiserver's /metrics: a large cluster's h
 WHOLE_SECONDS = 60.0  # an API server that answers slowly is not waited for call by call
 _AT_A_TIME = 8
 _DEADLINE_SECONDS = 10.0
-_NOT_FOUND = 404
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 # Where a node autoscaler shows itself, and its name.
 _NODE_AUTOSCALERS = {
@@ -95,12 +94,13 @@ class _Gathering:
             self._list(f"/api/v1/{within}pods", SOURCE_LABEL),
             self._list(f"/apis/autoscaling/v2/{within}horizontalpodautoscalers"),
         )
-        discovery, stories, loads, scaled, gate = await asyncio.gather(
+        discovery, stories, loads, scaled, gate, granted = await asyncio.gather(
             self._discovery(),
             self._stories(pods.body or []),
             self._loads(pods.body or []),
             self._scales(hpas.body or []),
             self._seen(self._gate),
+            self._rights(right, replicas),
         )
         if pods.body is not None:
             pods = msgspec.structs.replace(pods, body=[sources.labelled(pod) for pod in pods.body])
@@ -113,6 +113,7 @@ class _Gathering:
             apiservices=services,
             discovery=discovery,
             right=right,
+            rights=granted,
             replicas=replicas,
             nodes=nodes,
             slices=slices,
@@ -160,8 +161,24 @@ class _Gathering:
 
     async def _right(self) -> bool:
         """Return whether the HPA controller may read custom metrics."""
+        return await self._may(control.HPA_READS)
+
+    async def _rights(self, right: Seen, replicas: Seen) -> dict[tuple[str, Right], Seen]:
+        """Return which rights the adapter's account has; none where such is not to be asked."""
+        if right.refusal is not None:
+            return {}
+        here = self._api.namespace
+        users, wanted = rights.accounts(replicas, here), [*rights.wanted(here)]
+        specs = {(user, one): rights.review(user, one) for user in users for one in wanted}
+        found = await asyncio.gather(
+            *(self._seen(partial(self._may, spec)) for spec in specs.values())
+        )
+        return dict(zip(specs, found, strict=True))
+
+    async def _may(self, spec: Json) -> bool:
+        """Return what the API server answers to a SubjectAccessReview."""
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
-        answer = await self._kube.create(_REVIEWS, {**body, "spec": control.HPA_READS})
+        answer = await self._kube.create(_REVIEWS, {**body, "spec": spec})
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def _gate(self) -> bool | None:
@@ -183,7 +200,7 @@ class _Gathering:
             try:
                 await self._kube.get(path)
             except KubeError as error:
-                if error.code != _NOT_FOUND:
+                if error.code != NOT_FOUND:
                     raise
             else:
                 return name
@@ -245,6 +262,8 @@ class _Gathering:
         if selector:
             pods = await self._list(f"/api/v1/namespaces/{namespace}/pods", selector)
         asked = question.metrics(hpa)
+        if scale.code == NOT_FOUND:
+            return Scaled(scale, pods, (None,) * len(asked))
         answers = await asyncio.gather(*(self._answer(one, namespace, selector) for one in asked))
         start = await self._seen(lambda: self._start(namespace, reference))
         return Scaled(scale, pods, tuple(answers), start)
@@ -253,7 +272,7 @@ class _Gathering:
         version, kind = reference.get("apiVersion", "v1"), reference["kind"]
         root, plural = await located(self._kube, version, kind)
         if not plural:
-            raise KubeError(_NOT_FOUND, "NotFound", f"{version} has no kind {kind}")
+            raise KubeError(NOT_FOUND, "NotFound", f"{version} has no kind {kind}")
         return await self._kube.get(
             f"{root}/namespaces/{namespace}/{plural}/{reference['name']}/scale"
         )

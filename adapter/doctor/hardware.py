@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapter.cluster import Json
-from adapter.doctor.facts import Facts, key_of, path_of
+from adapter.doctor.facts import NOT_FOUND, Facts, key_of, path_of
 from adapter.doctor.finding import Finding, counted, named, passed, unknown, warned
 from adapter.doctor.scaling import hpas
 from adapter.intake import allocation
@@ -13,7 +13,6 @@ from adapter.model.gpuusage import GPU_RESOURCE
 from sidecar.deviceid import GPU_DRIVER
 
 _PRESENT = "nvidia.com/gpu.present"  # NVIDIA's GPU feature discovery saw a card
-_NOT_FOUND = 404  # an API server without DRA
 
 
 def gpus(facts: Facts) -> Iterator[Finding]:
@@ -21,7 +20,7 @@ def gpus(facts: Facts) -> Iterator[Finding]:
     if facts.nodes.refusal is not None:
         yield unknown(facts.nodes, "list nodes")
         return
-    if facts.slices.refusal is not None and facts.slices.code != _NOT_FOUND:
+    if facts.slices.refusal is not None and facts.slices.code != NOT_FOUND:  # it has no DRA
         yield unknown(facts.slices, "list resourceslices.resource.k8s.io")
         return
     nodes = {key_of(node)[1]: node for node in facts.nodes.body}
@@ -51,7 +50,9 @@ def gpus(facts: Facts) -> Iterator[Finding]:
             "install NVIDIA's device plugin or its DRA driver where there are cards: docs/gpus.md",
         )
     elif total and not (sick or bare or shared):
-        yield passed(f"{counted(total, 'GPU')} on {counted(len(nodes), 'node')}")
+        claimed = sum(by_claim.values())
+        ways = f"{total - claimed} by the device plugin, {claimed} by DRA"
+        yield passed(f"{counted(total, 'GPU')} on {counted(len(nodes), 'node')}: {ways}")
 
 
 def room(facts: Facts) -> Iterator[Finding]:

@@ -32,13 +32,24 @@ def status(facts: Facts) -> Iterator[Finding]:
         yield unknown(facts.hpas, f"list horizontalpodautoscalers {where(facts)}")
         return
     found = hpas(facts)
-    troubles = [one for hpa in found for one in _conditions(hpa)]
+    troubles = [one for hpa in found for one in _state(hpa, facts.scaled.get(key_of(hpa)))]
     if not found:
         hint = "manifests/examples/llm-inference has one"
         troubles = [warned("no HPA goes by a metric of ours", hint)]
     yield from troubles
     if not troubles:
         yield passed(f"{counted(len(found), 'HPA')}, scaling")
+
+
+def _state(hpa: Json, scaled: Scaled | None) -> Iterator[Finding]:
+    """Yield what is wrong; without a target its controller's words are consequences of that."""
+    if scaled is None or not scaled.is_lost:
+        yield from _conditions(hpa)
+        return
+    target, namespace = hpa["spec"]["scaleTargetRef"], key_of(hpa)[0]
+    whole = f"{target['kind']} {target['name']}"
+    hint = f"kubectl -n {namespace} get {target['kind']}; spec.scaleTargetRef names one of them"
+    yield failed(f"{path_of(hpa)}: its target {whole} is not there: {scaled.scale.refusal}", hint)
 
 
 def _conditions(hpa: Json) -> Iterator[Finding]:
@@ -113,7 +124,7 @@ def requests(facts: Facts) -> Iterator[Finding]:
     for hpa in hpas(facts):
         scaled = facts.scaled.get(key_of(hpa))
         wanted = any(m.is_gpu_resource and m.kind == "Resource" for m in question.metrics(hpa))
-        if not wanted or scaled is None:
+        if not wanted or scaled is None or scaled.is_lost:
             continue
         count += 1
         if scaled.pods.refusal is not None:

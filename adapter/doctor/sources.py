@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from adapter.cluster import Json
-from adapter.doctor.facts import GPU, QUEUE, Facts, Labelled, Seen, path_of, where
+from adapter.doctor.facts import GPU, NOT_FOUND, QUEUE, Facts, Labelled, Seen, now, path_of, where
 from adapter.doctor.finding import Finding, counted, failed, passed, unknown, warned
 from adapter.errors import IntakeError
 from adapter.intake import podjson
@@ -19,7 +19,6 @@ from adapter.model.exits import workload_of
 from adapter.model.fleet import Pod, SourceKind, Standing
 from adapter.model.why import PodStory
 
-_NOT_FOUND = 404  # the adapter knows no pod of a namespace: each is named then
 _UNAVAILABLE = 503
 _SETTLED_SECONDS = 15.0  # a source looks each second, and the adapter is asked after the pods are
 _WHY = "forescale why pod/NAME -n NAMESPACE shows each figure; docs/sources.md, docs/gpus.md"
@@ -77,7 +76,7 @@ def readiness(facts: Facts) -> Iterator[Finding]:
     found = sourced(facts)
     troubles = [
         *_by_workload(found, _unprobed),
-        *_by_workload(found, partial(_too_early, _now(facts))),
+        *_by_workload(found, partial(_too_early, now(facts, facts.pods))),
         *_by_workload(found, _by_port),
     ]
     hint = "forescale-sidecar probe-for ENGINE prints the probes for its model server"
@@ -110,8 +109,8 @@ def sourced(facts: Facts) -> list[Sourced]:
         pod = one.pod
         if pod is None or pod.source is SourceKind.NODE or pod.standing() is Standing.ENDED:
             continue
-        asked = facts.stories.get((pod.namespace, QUEUE), Seen(code=_NOT_FOUND))
-        known = asked.refusal is None or asked.code == _NOT_FOUND
+        asked = facts.stories.get((pod.namespace, QUEUE), Seen(code=NOT_FOUND))
+        known = asked.refusal is None or asked.code == NOT_FOUND
         queue, gpu = (told.get((pod.namespace, metric, pod.name)) for metric in (QUEUE, GPU))
         found.append(Sourced(one.raw, pod, queue, gpu, known))
     return found
@@ -136,7 +135,7 @@ def _unreadable(facts: Facts) -> Iterator[Finding]:
 def _not_told(facts: Facts) -> Iterator[Finding]:
     """Yield the namespaces of which the adapter could not be asked."""
     for (namespace, metric), story in facts.stories.items():
-        if story.refusal is not None and story.code != _NOT_FOUND and metric == QUEUE:
+        if story.refusal is not None and story.code != NOT_FOUND and metric == QUEUE:
             here = facts.api.namespace
             found = unknown(story, f"get services/proxy in the namespace {here}")
             words = f"the adapter said nothing of {namespace}: {found.seen}"
@@ -197,12 +196,6 @@ def _by_port(one: Sourced) -> str | None:
     if probe and "tcpSocket" in probe:
         return f"its container {model} is ready once its port listens (tcpSocket), model or not"
     return None
-
-
-def _now(facts: Facts) -> float:
-    """Return when the pods were listed, by the clock that their statuses are of."""
-    apart = 0.0 if facts.clock.refusal is not None else facts.clock.body - facts.clock.at
-    return facts.pods.at + apart
 
 
 def _by_workload(

@@ -60,6 +60,7 @@ KINDS: dict[str, Callable[[str], bytes]] = {
 BUSY = (wire.GpuReading("GPU-1", busy_percent=79.0),)
 FIGURES: dict[str, Callable[[str], bytes]] = {
     "busy-gpu": lambda uid: frame(uid, gpus=BUSY, age_seconds=wire.Ages(engine=0.1, gpu=0.1)),
+    "old-release": lambda uid: frame(uid, release="0.0.1"),
 }
 
 

@@ -74,9 +74,13 @@ class Scene:
 
     async def doctor(self) -> set[tuple[str, str]]:
         """Return the level and the check of each line that `forescale doctor` has for the test."""
+        return {(level, check) for level, check, _ in await self.diagnosis()}
+
+    async def diagnosis(self) -> set[tuple[str, str, str]]:
+        """Return the same lines with what was seen."""
         text = await self.forescale("doctor", "-n", self.namespace, "-ojson", codes=(0, 1, 2))
         print(text)  # shown where the test fails
-        return {(line["level"], line["check"]) for line in json.loads(text)["lines"]}
+        return {(line["level"], line["check"], line["seen"]) for line in json.loads(text)["lines"]}
 
     async def forescale(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run the command as a person would, with the admin's kubeconfig; return its output."""

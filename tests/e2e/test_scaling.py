@@ -12,7 +12,7 @@ from tests.e2e import breakages
 from tests.e2e.scene import DEPLOYMENT, GPU, HPA, PENDING, Scene
 
 
-@pytest.mark.timeout(240)  # an HPA goes up and down, and then the doctor looks ten times
+@pytest.mark.timeout(300)  # an HPA goes up and down, and then the doctor looks twenty times
 async def test_the_example_goes_up_under_load_and_comes_back_to_one(scene: Scene) -> None:
     await scene.adapters.install()
     await scene.deploy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from adapter.api import tls
 from adapter.doctor.checks import CHECKS
 from adapter.doctor.facts import GPU, QUEUE, Facts, Scaled, Seen
 from adapter.doctor.finding import Finding, Level
+from adapter.doctor.rights import wanted
 from adapter.doctor.sources import labelled
 from adapter.intake.apiservice import CUSTOM, spec
 from adapter.model.fleet import Standing
@@ -26,6 +28,7 @@ NOW = 1_800_000_000.0
 API = Api()
 CA = tls.new_authority("forescale", 365.0, NOW).pem
 REPLICAS = ("adapter-a", "adapter-b")
+ACCOUNT = f"system:serviceaccount:{API.namespace}:forescale-adapter"
 PODS = ("llm-7f9-a", "llm-7f9-b")
 
 
@@ -51,10 +54,15 @@ def service(name: str, **changes: Any) -> Json:
     }
 
 
-def replica(name: str, *, ready: bool = True, image: str = "forescale-adapter:1") -> Json:
+def replica(
+    name: str, *, ready: bool = True, image: str = "forescale-adapter:1", age: float = 200.0
+) -> Json:
+    """Return a pod of the adapter, made so many seconds ago."""
+    made = datetime.fromtimestamp(NOW - age, UTC).isoformat()
+    container = {"name": "adapter", "image": image}
     return {
-        "metadata": {"name": name, "namespace": API.namespace},
-        "spec": {"containers": [{"name": "adapter", "image": image}]},
+        "metadata": {"name": name, "namespace": API.namespace, "creationTimestamp": made},
+        "spec": {"serviceAccountName": "forescale-adapter", "containers": [container]},
         "status": conditions(Ready=str(ready)),
     }
 
@@ -184,7 +192,8 @@ def facts(**changes: Any) -> Facts:
         apiservices=Seen([service(name) for name in CUSTOM.names()], at=NOW),
         discovery={version: Seen(listed) for version in CUSTOM.versions},
         right=Seen(body=True),
-        replicas=Seen([replica(name) for name in REPLICAS]),
+        rights={(ACCOUNT, one): Seen(body=True) for one in wanted(API.namespace)},
+        replicas=Seen([replica(name) for name in REPLICAS], at=NOW),
         nodes=Seen([node("gpu-1")]),
         slices=Seen([]),
         node_autoscaler=Seen("Karpenter"),

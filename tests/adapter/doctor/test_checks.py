@@ -16,6 +16,7 @@ from adapter.doctor.facts import Seen
 from adapter.doctor.finding import Level
 from adapter.model.catalogue import METRICS
 from tests.adapter.doctor.healthy import GPU_RESOURCE, facts, hpa, levels, refused, scaled, with_hpa
+from tests.e2e import breakages
 
 PAGE = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
 
@@ -58,13 +59,13 @@ def test_everything_that_is_refused_is_unknown_and_nothing_breaks() -> None:
     no = refused()
     given = facts(
         version=no, clock=no, gate=no, apiservices=no, right=no, replicas=no, nodes=no, slices=no,
-        node_autoscaler=no, pods=no, hpas=no, stories={}, loads={}, scaled={},
+        node_autoscaler=no, pods=no, hpas=no, stories={}, loads={}, scaled={}, rights={},
         discovery={"v1beta2": no},
     )  # fmt: skip
     found = {line.check: line.level for line in diagnose(given).lines}
     assert {check for check, level in found.items() if level is Level.UNKNOWN} == {
-        "api-server", "apiservices", "hpa-rights", "adapter", "clock", "gpus", "node-autoscaler",
-        "sources", "hpa-status",
+        "api-server", "apiservices", "hpa-rights", "adapter", "adapter-rights", "clock", "gpus",
+        "node-autoscaler", "sources", "hpa-status",
     }  # fmt: skip
     assert diagnose(given).exit_code() == 2
 
@@ -124,3 +125,8 @@ def test_no_hpa_that_an_api_server_would_take_breaks_a_check(
 
 def test_every_check_is_documented_and_no_other() -> None:
     assert re.findall(r"^### `([a-z-]+)`", PAGE, re.MULTILINE) == list(CHECKS)
+
+
+def test_every_check_is_broken_on_the_real_control_plane_but_for_those_that_cannot_be() -> None:
+    broken = {check for finds in breakages.BREAKAGES.values() for _, check, _ in finds}
+    assert broken | breakages.AFTER_UNINSTALL == set(CHECKS) - breakages.UNBROKEN

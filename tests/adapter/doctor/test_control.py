@@ -127,26 +127,49 @@ def test_an_hpa_controller_without_the_right_is_given_it_by_the_hint() -> None:
     ("pods", "level", "words"),
     [
         ([], Level.FAIL, "no pod of the adapter in forescale-system"),
-        ([replica("a", ready=False)], Level.FAIL, "none of 1 replica is ready: a"),
-        ([replica("a"), replica("b", ready=False)], Level.WARN, "not ready: b"),
-        ([replica("a")], Level.WARN, "one replica alone"),
+        (
+            [replica("a", ready=False)],
+            Level.FAIL,
+            "none of 1 replica is ready, the youngest 3 min old: a",
+        ),
+        (
+            [replica("a", age=9_000), replica("b", ready=False)],
+            Level.WARN,
+            "not ready: b, of 2 replicas, the youngest 3 min old",
+        ),
+        ([replica("a", age=9_000)], Level.WARN, "one replica alone, 2 h old: while it restarts"),
         ([replica("a"), replica("b", image="new")], Level.WARN, "replicas of 2 images: fore"),
-        ([replica("a"), replica("b")], Level.PASS, "2 replicas are ready, all forescale-adapter:1"),
+        (
+            [replica("a", age=800_000), replica("b", age=59)],
+            Level.PASS,
+            "2 replicas are ready, all forescale-adapter:1, the youngest 59 s old",
+        ),
     ],
 )
 def test_the_replicas_of_the_adapter_are_counted(
     pods: list[dict[str, Any]], level: Level, words: str
 ) -> None:
-    seen = the("adapter", facts(replicas=Seen(pods)))
+    seen = the("adapter", facts(replicas=Seen(pods, at=NOW)))
     assert seen.level is level
     assert seen.seen.startswith(words)
+
+
+def test_the_age_of_a_replica_is_by_the_api_servers_clock() -> None:
+    ours_is_an_hour_behind = Seen(NOW + 3600, at=NOW)
+    made = [replica("a"), replica("b", age=300_000 - 3600)]
+    seen = the("adapter", facts(clock=ours_is_an_hour_behind, replicas=Seen(made, at=NOW)))
+    assert seen.seen.endswith("the youngest 1 h old")
+    old = Seen([replica("a", age=300_000), replica("b", age=900_000)], at=NOW)
+    assert the("adapter", facts(replicas=old)).seen.endswith("the youngest 3 d old")
+    early = Seen([replica("a", age=-4.0), replica("b")], at=NOW)
+    assert the("adapter", facts(replicas=early)).seen.endswith("the youngest 0 s old")
 
 
 def test_a_replica_that_ends_is_not_counted() -> None:
     ending = replica("a", ready=False)
     ending["metadata"]["deletionTimestamp"] = "2026-11-01T00:00:00Z"
     assert (
-        the("adapter", facts(replicas=Seen([ending, replica("b"), replica("c")]))).level
+        the("adapter", facts(replicas=Seen([ending, replica("b"), replica("c")], at=NOW))).level
         is Level.PASS
     )
 

@@ -14,12 +14,14 @@ from adapter.doctor.checks import CHECKS, diagnose
 from adapter.doctor.facts import GPU, QUEUE, Facts
 from adapter.doctor.finding import Level
 from adapter.doctor.gather import gather
+from adapter.doctor.rights import wanted
 from adapter.errors import KubeError
 from adapter.intake.apiservice import CUSTOM, PATH
 from adapter.intake.kube import Kube
 from adapter.ops.coldstart import Stories
 from adapter.settings import Api
 from tests.adapter.doctor.healthy import (
+    ACCOUNT,
     NOW,
     PODS,
     hpa,
@@ -32,7 +34,7 @@ from tests.adapter.doctor.healthy import (
     story,
     told,
 )
-from tests.fakes.apiserver import FakeApiServer
+from tests.fakes.apiserver import ACCESS_REVIEWS, FakeApiServer
 
 Json = dict[str, Any]
 ZERO = 'kubernetes_feature_enabled{name="HPAScaleToZero",stage="BETA"}'
@@ -67,7 +69,12 @@ def cluster(server: FakeApiServer) -> None:
         items = [{"describedObject": {"name": name}, "value": "3"} for name in PODS]
         has(f"{METRICS}/{metric}", {"items": items})
     server.texts[gates.PATH] = f"# HELP apiserver_x\n{ZERO} 1\nz_total 3\n"
-    server.allows = lambda spec: spec["resourceAttributes"]["resource"] == "pods"
+    server.allows = may
+
+
+def may(spec: Json) -> bool:
+    """Allow the HPA controller to read metrics of pods, and the adapter all."""
+    return spec["user"] == ACCOUNT or spec["resourceAttributes"]["resource"] == "pods"
 
 
 async def page(path: str, query: Mapping[str, str]) -> Json:
@@ -111,9 +118,10 @@ async def test_a_healthy_cluster_is_gathered_whole(server: FakeApiServer, kube: 
     assert facts.gate.body is True
     assert facts.scaled["default", "llm"].start.body == start(77.0)
     assert abs(facts.clock.body - facts.clock.at) < 5
-    assert [spec["user"] for spec in server.reviewed] == [
-        "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
-    ]
+    first, *others = [spec["user"] for spec in server.reviewed]
+    assert first == "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+    assert set(others) == {ACCOUNT}
+    assert len(others) == len(facts.rights) == len(list(wanted(Api().namespace)))
     assert {"labelSelector": "app=llm"} in server.queries
 
 
@@ -154,6 +162,42 @@ async def test_a_gate_is_found_in_the_figures_or_not_told(
     server.refusals = {f"GET {gates.PATH}": {"code": 403, "reason": "Forbidden", "message": "no"}}
     refused = (await seen(kube)).gate
     assert (refused.refusal, refused.code) == ("no", 403)
+
+
+async def test_the_rights_of_the_account_that_runs_are_asked_for(
+    server: FakeApiServer, kube: Kube
+) -> None:
+    cluster(server)
+    for name in ("a", "b"):
+        path = "/api/v1/namespaces/forescale-system/pods"
+        server.collections[path][name]["spec"]["serviceAccountName"] = "own"
+    facts = await seen(kube)
+    assert {user for user, _ in facts.rights} == {ACCOUNT.replace("forescale-adapter", "own")}
+    assert gravest(facts)["adapter-rights"] in (Level.WARN, Level.FAIL)
+
+
+async def test_whoever_may_not_ask_for_rights_asks_once(server: FakeApiServer, kube: Kube) -> None:
+    cluster(server)
+    no = {"code": 403, "reason": "Forbidden", "message": "you may not"}
+    server.refusals = {f"POST {ACCESS_REVIEWS}": no}
+    facts = await seen(kube)
+    assert server.calls[f"POST {ACCESS_REVIEWS}"] == 1
+    unknown = {"hpa-rights": Level.UNKNOWN, "adapter-rights": Level.UNKNOWN}
+    assert gravest(facts) == {"clock": Level.WARN, **unknown}
+
+
+async def test_of_an_hpa_without_a_target_nothing_more_is_asked(
+    server: FakeApiServer, kube: Kube
+) -> None:
+    cluster(server)
+    astray = hpa(name="astray")
+    astray["spec"]["scaleTargetRef"]["name"] = "gone"
+    server.collections[HPAS] = {"astray": astray}
+    facts = await seen(kube)
+    assert facts.scaled["default", "astray"].is_lost
+    assert facts.scaled["default", "astray"].answers == (None, None)
+    assert [call for call in server.calls if call.startswith(f"GET {METRICS}")] == []
+    assert gravest(facts) == {"clock": Level.WARN, "hpa-status": Level.FAIL}
 
 
 async def test_a_target_of_an_unknown_kind_costs_its_own_hpa_alone(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from adapter.doctor.facts import GPU, QUEUE, Seen
+from adapter.doctor.checks import diagnose
+from adapter.doctor.facts import GPU, QUEUE, Scaled, Seen
 from adapter.doctor.finding import Level
 from tests.adapter.doctor.healthy import (
     GPU_RESOURCE,
@@ -50,6 +51,22 @@ def test_the_conditions_of_an_hpa_are_told(
     seen = the("hpa-status", facts(hpas=Seen([hpa() | {"status": conditions(**states)}])))
     assert seen.level is level
     assert seen.seen.removeprefix("default/llm: ").startswith(words)
+
+
+def test_an_hpa_whose_target_is_not_there_is_one_finding_and_no_more() -> None:
+    gone = Seen(refusal='deployments.apps "llm" not found', code=404)
+    states = conditions(AbleToScale="False,FailedGetScale", ScalingActive="False,FailedGetScale")
+    given = facts(
+        hpas=Seen([hpa(pods_metric(), GPU_RESOURCE) | {"status": states}]),
+        scaled={("default", "llm"): Scaled(gone, gone, (None, None))},
+    )
+    (only,) = [line for line in diagnose(given).lines if line.level is not Level.PASS]
+    assert (only.check, only.level, only.seen) == (
+        "hpa-status",
+        Level.FAIL,
+        'default/llm: its target Deployment llm is not there: deployments.apps "llm" not found',
+    )
+    assert only.hint == "kubectl -n default get Deployment; spec.scaleTargetRef names one of them"
 
 
 def test_a_cluster_without_an_hpa_of_ours_is_told() -> None:
