@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import reach, resources, whypage
+from adapter.cli import reach, recent, resources, whypage
 from adapter.cli.autoscaler import Asked, Autoscaler
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
+from adapter.cli.recent import Recent
 from adapter.cli.resources import Resource
 from adapter.cli.totals import Total
 from adapter.cli.whypage import Chapter, Report
@@ -95,12 +96,12 @@ async def _of_workload(page: Page, chosen: argparse.Namespace, kind: str, name: 
         desired = await _story(page, place, DESIRED_REPLICAS)
         known += [desired] if desired.demands else []
     chapters = tuple(Chapter(story) for story in known or stories)
-    notes = (
-        ()
-        if chosen.metric or kind == "Pod"
-        else (f"-m {_ALL} shows every metric, -m NAME one of them",)
-    )
-    return Report(f"{kind} {chosen.namespace}/{name}", (), chapters, notes)
+    title = f"{kind} {chosen.namespace}/{name}"
+    if chosen.metric or kind == "Pod":
+        return Report(title, (), chapters, ())
+    lately, notes = await recent.read(page, place)
+    notes.append(f"-m {_ALL} shows every metric, -m NAME one of them")
+    return Report(title, (), chapters, tuple(notes), recent=lately)
 
 
 def _read(story: Story) -> bool:
@@ -122,8 +123,9 @@ async def _of_hpa(kube: Kube, page: Page, chosen: argparse.Namespace, name: str)
     notes.lines += [f"{other}: not shown here" for other in scaler.others()]
     whole = told and not wanted and not scaler.others()
     conclusion = scaler.conclude([proposal for _, proposal in told]) if whole else ""
-    state = whypage.state(scaler)
-    return Report(whypage.title(scaler), state, chapters, tuple(notes.lines), conclusion)
+    lately = None if wanted else await notes.recent(page, _place(scaler), kube, name)
+    title, state = whypage.title(scaler), whypage.state(scaler)
+    return Report(title, state, chapters, tuple(notes.lines), conclusion, lately)
 
 
 def _name(asked: Asked) -> str:
@@ -156,6 +158,12 @@ class _Notes:
             if error.code not in silent:
                 self.lines.append(f"{metric}: {reach.told(error)}")
             return None
+
+    async def recent(self, page: Page, place: dict[str, str], kube: Kube, hpa: str) -> Recent:
+        """Return what the HPA and its workload did of late."""
+        found, lines = await recent.read(page, place, kube, hpa)
+        self.lines += lines
+        return found
 
 
 async def _of_pods(

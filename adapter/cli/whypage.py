@@ -8,6 +8,7 @@ import msgspec
 
 from adapter.cli import podpage, prospectpage, table
 from adapter.cli.autoscaler import Autoscaler
+from adapter.cli.recent import Recent
 from adapter.cli.resources import Use
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import format_milli, parse_milli
@@ -74,12 +75,15 @@ class Report(msgspec.Struct, frozen=True):
     chapters: tuple[Chapter, ...]
     notes: tuple[str, ...]
     conclusion: str = ""  # what an HPA asks for in all, and why
+    recent: Recent | None = None  # None where one metric was asked for, or a pod
 
     def text(self) -> str:
         told = [chapter.story for chapter in self.chapters if chapter.story is not None]
         stories = [*told, *(demand.story for story in told for demand in story.demands)]
         pods = (*podpage.start(stories), *podpage.near_oom(stories))
         lines = [self.title, *(f"  {line}" for line in (*self.state, *pods))]
+        told_lately = self.recent.lines() if self.recent else []
+        lines += ["", *told_lately] if told_lately else []
         for chapter in self.chapters:
             lines += ["", *chapter.lines()]
         for last in (self.notes, (self.conclusion,) if self.conclusion else ()):

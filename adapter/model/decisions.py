@@ -39,6 +39,7 @@ class Decisions:
     """The last changes of one workload, of which those within one sync of an HPA are one."""
 
     def __init__(self) -> None:
+        self.since: float | None = None  # the first look, Unix seconds
         self._kept: list[Decision] = []  # the newest first
         self._settled: _Moment | None = None  # before the newest change
         self._newest: _Moment | None = None
@@ -63,7 +64,9 @@ class Decisions:
     def _take(self, moment: _Moment, now: float, row: Row | None = None) -> None:
         if moment == self._newest:
             return
-        if self._newest is not None and moment.replicas != self._newest.replicas:
+        if self._newest is None:
+            self.since = now
+        elif moment.replicas != self._newest.replicas:
             self._then = self._served
         before, at = self._newest, now
         if self._kept and 0 <= now - self._kept[0].at < SYNC_SECONDS:

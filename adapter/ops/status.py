@@ -23,6 +23,7 @@ from adapter.model.starting import Horizon, Starting
 from adapter.ops import page
 from adapter.ops.assets import NO_STORE, assets
 from adapter.ops.board import Board, Seen, board, whose
+from adapter.ops.changes import Changes
 from adapter.ops.events import Events
 from adapter.ops.history import History
 from adapter.ops.probes import Probes
@@ -74,7 +75,8 @@ class Status:
 
     def pages(self) -> tuple[Page, ...]:
         """Return the page and what belongs to it."""
-        return (self, _WithSlash(), self.events, History(self.story), *assets())
+        pasts = (History(self.story), Changes(self.changes))
+        return (self, _WithSlash(), self.events, *pasts, *assets())
 
     async def handle(self, _: web.Request) -> web.Response:
         """Return the page as it was at the last look."""
@@ -139,6 +141,11 @@ class Status:
         shown = (one.workload for one in self._seen.rows)
         found = next((one for one in shown if whose(one) == wanted), None)
         return None if found is None else self._courses[found].story()
+
+    def changes(self, wanted: Workload) -> Decisions | None:
+        """Return what a workload did that has a row, or had one lately; None for any other."""
+        found = (told for one, told in self._decisions.items() if whose(one) == wanted)
+        return next(found, None)
 
     async def _of(self, snapshot: Snapshot, seen: Seen) -> Seen:
         if snapshot.fleet is not self._fleet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 
 import pytest
@@ -49,6 +50,8 @@ async def told_why(scene: Scene) -> None:
     text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
     assert f"-> Deployment {DEPLOYMENT}: 1 replicas, wants 1" in text, text
     assert "ScalingActive True (ValidMetricFound)" in text, text
+    assert re.search(r"\n  \d+ s ago +\d+ -> \d+ replicas, with \w.* in total.*\n", text), text
+    assert re.search(r" ago +SuccessfulRescale( \(x\d+\))?: New size: 1; reason: ", text), text
     for metric in (PENDING, GPU):
         assert f"\n{metric} (" in text, text
         (arithmetic,) = [line for line in text.splitlines() if line.startswith(f"  = {metric}: ")]

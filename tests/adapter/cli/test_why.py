@@ -89,12 +89,13 @@ class Cluster:
             "/apis/apps/v1": {"resources": [{"name": "deployments", "kind": "Deployment"}]},
             scale: {"spec": {"replicas": 2}, "status": {"replicas": 2, "selector": "app=llm"}},
             "/api/v1/namespaces/default/pods": pods,
+            "/api/v1/namespaces/default/events": {"items": []},
         }
         for path, value in (values or {}).items():
             self._pages[path] = {"items": [{"value": value}]}
         self._pages |= pages or {}
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/services/forescale:ops/proxy/why"):
             return await self._why.handle(request)
         page = self._pages.get(request.path, (404, {"kind": "Status"}))

@@ -113,6 +113,7 @@ def test_the_page_and_all_that_it_names_are_served() -> None:
     assert sorted(page.path for page in made.pages()) == [
         "/status",
         "/status/",
+        "/status/changes",
         "/status/events",
         "/status/history",
         "/status/icon.svg",
