@@ -46,6 +46,14 @@ async def ask(page: Page, kube: Cluster | None, place: Mapping[str, str]) -> Kno
     return Known(await _start(page, place), await _load(page, place), await _bounds(kube, place))
 
 
+async def cold_start_seconds(page: Page, place: Mapping[str, str]) -> float | None:
+    """Return the 90th percentile of its next start; None where no whole one is known."""
+    start = await _start(page, place)
+    if isinstance(start, str) or not start.warm.seconds:
+        return None
+    return start.warm.p90_seconds
+
+
 def text(
     workload: str, objective: str, found: Suggestion, late_seconds: float | None, known: Known
 ) -> str:

@@ -17,6 +17,7 @@ from adapter.cli.failure import Parser, failed
 from adapter.cli.progress import Progress
 from adapter.cli.reach import Page
 from adapter.cluster import Cluster
+from adapter.doctor.targets import USUAL_WINDOW_SECONDS, window_for
 from adapter.errors import KubeError, StartupError
 from adapter.model.quantity import parse_milli
 from adapter.model.suggestion import Reading, Suggestion, suggest
@@ -31,6 +32,7 @@ LATENCIES = {
 WORKLOAD = "workload"  # the output that `forescale replay --workload` reads
 # The window of a latency's own view, and of arrivals': all figures are of the same minute.
 _MINUTE = "stat=mean,window=60s"
+COLD_START = "forescale.dev/cold-start"  # an HPA's annotation, for `hpa-warnings`
 PERIOD_SECONDS = 5.0
 LEAST_LOOKS = 4  # however short the time is
 SHOWN_SECONDS = 1.0
@@ -154,7 +156,10 @@ async def _watched(
             f"no pod had requests in flight and a {latency.replace('-', ' ')}{missing}"
         )
     found = suggest(readings, seconds, chosen.watched)
-    manifest = _manifest(place, found.target, pods) if found.target else None
+    manifest = None
+    if found.target:
+        start_seconds = await learnt.cold_start_seconds(page, place)
+        manifest = _manifest(place, found.target, pods, start_seconds)
     workload = f"{place['kind']} {place['namespace']}/{place['name']}"
     words = f"95 % of {latency.replace('-', ' ')} within {seconds:g} s"
     report = Report(workload, words, found, manifest)
@@ -212,12 +217,16 @@ def _number(quantity: str) -> float:
     return parse_milli(quantity) / 1000
 
 
-def _manifest(place: dict[str, str], target: int, pods: int) -> str:
+def _manifest(place: dict[str, str], target: int, pods: int, start_seconds: float | None) -> str:
     version = _VERSIONS.get(place["kind"], "apps/v1")
+    annotations, behavior = "", ""
+    if start_seconds is not None:
+        annotations = f', annotations: {{{COLD_START}: "{math.ceil(start_seconds)}s"}}'
+        behavior = _behavior(start_seconds)
     return f"""\
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-metadata: {{name: "{place["name"]}", namespace: "{place["namespace"]}"}}
+metadata: {{name: "{place["name"]}", namespace: "{place["namespace"]}"{annotations}}}
 spec:
   scaleTargetRef: {{apiVersion: {version}, kind: {place["kind"]}, name: "{place["name"]}"}}
   minReplicas: 1
@@ -227,4 +236,12 @@ spec:
     pods:
       metric: {{name: {INFLIGHT}}}
       target: {{type: AverageValue, averageValue: "{target}"}}
-"""
+{behavior}"""
+
+
+def _behavior(start_seconds: float) -> str:
+    """Return how long a lull must be, where a start outlasts the controller's own wait."""
+    if start_seconds <= USUAL_WINDOW_SECONDS:
+        return ""
+    down = f"scaleDown: {{stabilizationWindowSeconds: {window_for(start_seconds)}}}"
+    return f"  behavior: {{{down}}}  # a cold start at least\n"

@@ -17,7 +17,7 @@ from adapter.model.target import DESIRED_REPLICAS, metric_of
 
 PENDING = "llm_inference_pending_requests"
 _LEAST, _MOST = 10, 100  # percent: below, nearly idle pods are multiplied; above is never reached
-_USUAL_WINDOW_SECONDS = 300  # the controller's, where an HPA says nothing
+USUAL_WINDOW_SECONDS = 300  # the controller's, where an HPA says nothing
 _LONGEST_WINDOW_SECONDS = 3600  # that an API server takes
 _ALONE = ("mean", "max", "merged")  # an `agg` that is no total
 
@@ -106,13 +106,17 @@ def _lull(facts: Facts, hpa: Json) -> Iterator[tuple[str, str]]:
             "write a cold start at least, such as 300: `forescale coldstart` knows it",
         )
         return
-    waits = _USUAL_WINDOW_SECONDS if window is None else window
+    waits = USUAL_WINDOW_SECONDS if window is None else window
     if start is not None and waits < start:
-        enough = min(60 * math.ceil(start / 60), _LONGEST_WINDOW_SECONDS)
         yield (
             f"goes down after a lull of {waits} s, and half of its starts took {start:.0f} s",
-            f"behavior.scaleDown.stabilizationWindowSeconds: {enough}",
+            f"behavior.scaleDown.stabilizationWindowSeconds: {window_for(start)}",
         )
+
+
+def window_for(start_seconds: float) -> int:
+    """Return the stabilizationWindowSeconds that outlasts a start, in whole minutes."""
+    return min(60 * math.ceil(start_seconds / 60), _LONGEST_WINDOW_SECONDS)
 
 
 def _usual_start(facts: Facts, hpa: Json) -> float | None:

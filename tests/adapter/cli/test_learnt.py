@@ -77,6 +77,24 @@ def test_what_suggest_prints_is_played_by_a_replay(
     assert "# doubt: only 4 readings" in told
 
 
+def test_the_hpa_that_suggest_prints_says_the_cold_start_that_the_warnings_go_by(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert suggest.run([f"deploy/{DEPLOYMENT}", "--adapter", url, "--for", "1s"]) == 0
+    hpa = yaml.safe_load(capsys.readouterr().out.partition("\n\n")[2])
+    assert hpa["metadata"]["annotations"] == {"forescale.dev/cold-start": "182s"}
+    assert "behavior" not in hpa["spec"]  # the controller's own 300 s outlast it
+
+
+@pytest.mark.parametrize(("start", "window"), [(300.0, None), (300.1, 360), (9000.0, 3600)])
+def test_a_start_that_outlasts_the_controllers_own_wait_gets_a_longer_one(
+    start: float, window: int | None
+) -> None:
+    spec = yaml.safe_load(suggest._manifest(PLACE, 12, 2, start))["spec"]
+    down = spec.get("behavior", {}).get("scaleDown", {})
+    assert down.get("stabilizationWindowSeconds") == window
+
+
 async def test_an_adapter_that_has_learnt_nothing_and_no_target_guess_nothing(
     tmp_path: Path,
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_target_its_doubts_and_the_hpa_are_told(
         "  doubt: only 8 readings: let it look for longer, or at more pods",
         f"  doubt: {hole}: look again under a load between them",
     ]
+    assert "annotations" not in manifest  # no start was seen
     policy = parse(yaml.safe_load(manifest))
     (metric,) = policy.metrics
     assert (metric.name, metric.target_milli) == (command.INFLIGHT, 12_000)
