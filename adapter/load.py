@@ -110,10 +110,14 @@ def _flatten(
 ) -> Iterator[tuple[str, object]]:
     for name, value in tree.items():
         key = f"{path}.{name}" if path else str(name)
-        if isinstance(value, dict) and key not in known:
+        if isinstance(value, dict) and key not in known and (value or _is_section(key, known)):
             yield from _flatten(value, known, key)
         else:
             yield key, value
+
+
+def _is_section(key: str, known: Mapping[str, Leaf]) -> bool:
+    return any(leaf.startswith(f"{key}.") for leaf in known)
 
 
 def _parsed(raws: Sequence[tuple[Leaf, object, str]], found: list[str]) -> dict[str, object]:

@@ -39,7 +39,7 @@ def test_durations_take_units(raw: str, seconds: float) -> None:
 
 def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text("model:\n  holdSecond: 10s\ntls: 3\nintake: {allowLoopback: maybe}\n")
+    file.write_text("model:\n  holdSecond: 10s\ntls: 3\nintake: {allowLoopback: maybe}\nlgo: {}\n")
     environment = {"FORESCALE_ADAPTER_OPS_PORT": "many"}
     arguments = ["--config", str(file), "--api-port", "99999", "--log-level", "loud"]
     with pytest.raises(SettingsError) as raised:
@@ -47,6 +47,7 @@ def test_all_problems_are_told_at_once_and_each_names_its_field(tmp_path: Path) 
     told = "\n".join(raised.value.problems)
     for words in (
         "model.holdSecond is no setting; did you mean model.holdSeconds?",
+        "lgo is no setting",
         "tls is `3`: write its settings there, as in tls: {secret: …}",
         "intake.allowLoopback: `maybe` is neither true nor false",
         "FORESCALE_ADAPTER_OPS_PORT: `many` is no whole number",
@@ -127,6 +128,8 @@ def test_every_field_is_a_flag_and_a_variable() -> None:
         ("apiServices: {manage: 3}\n", False),
         ("model: 5\n", False),
         ("model:\n", False),
+        ("model: {}\n", True),
+        ("modle: {}\n", False),
         ("intake: {nodeSources: [a/b, c/d]}\n", False),
     ],
 )

@@ -209,6 +209,14 @@ def test_how_an_image_is_pulled_is_said_where_it_is_set_and_nowhere_else(policy:
     assert ("imagePullPolicy" in mutation) == bool(policy)
 
 
+def test_a_private_registrys_secrets_are_named_in_every_pod_template() -> None:
+    secrets = [{"name": "mine"}]
+    found = rendered(ALL | {"imagePullSecrets": secrets, "nodeAgent": {"enabled": True}})
+    kinds = {"Deployment", "Job", "DaemonSet"}
+    pods = [one["spec"]["template"]["spec"] for key, one in found.items() if key[0] in kinds]
+    assert [pod["imagePullSecrets"] for pod in pods] == [secrets] * len(kinds)
+
+
 @pytest.mark.parametrize("part", ["image", "inject", "nodeAgent"])
 def test_a_pull_policy_that_kubernetes_does_not_know_is_refused(part: str) -> None:
     image = {"pullPolicy": "Sometimes"}
