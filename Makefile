@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 ONLY ?=
 
-.PHONY: help setup demo check test browser e2e bench fuzz controlplane controlplane-build chart triton debian lock docs install-manifest format
+.PHONY: help setup demo check test browser e2e bench fuzz controlplane controlplane-build chart dashboard triton debian lock docs install-manifest format
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -56,6 +56,10 @@ controlplane: controlplane-build ## leave a real control plane running to play w
 chart: setup ## the Helm chart's tests; builds Helm's own renderer once (1 to 2 minutes)
 	@$(PY) -m tests.helm.build
 	@$(PY) -m pytest -q tests/helm
+
+dashboard: setup ## the Grafana dashboard against Grafana's own types; builds their reader once (seconds)
+	@$(PY) -m tests.grafana.build
+	@$(PY) -m pytest -q tests/grafana
 
 triton: setup ## install the real Triton for the tests into the cache
 	@$(PY) tests/triton/install.py

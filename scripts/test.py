@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=8"]
-UNIT = ["tests", *(f"--ignore=tests/{name}" for name in ("e2e", "triton", "browser", "helm"))]
+APART = ("e2e", "triton", "browser", "helm", "grafana")  # each has a stage of its own
+UNIT = ["tests", *(f"--ignore=tests/{name}" for name in APART)]
 SLOW = "process or hypothesis"  # what the fast loop leaves out, or looks at with few examples
 NETNS = [PYTHON, "tests/controlplane/netns.py"]
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
@@ -46,6 +47,8 @@ STAGES = [
     # After the control plane: 535 of its 649 packages are then in Go's cache.
     Stage("helm build", [PYTHON, "-m", "tests.helm.build"], after="control plane build"),
     Stage("chart", [*PYTEST, "tests/helm"]),
+    Stage("grafana build", [PYTHON, "-m", "tests.grafana.build"]),
+    Stage("dashboard", [*PYTEST, "tests/grafana"]),
     Stage("crds", [PYTHON, "-m", "tests.crds.fetch"]),
     Stage("e2e", [*NETNS, *PYTEST, "tests/e2e"]),
 ]
