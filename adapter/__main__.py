@@ -41,6 +41,7 @@ from adapter.ops.probes import Parts, Probes
 from adapter.ops.status import Status
 from adapter.ops.top import Top
 from adapter.ops.why import Why
+from adapter.pricegauge import PriceGauge
 from adapter.reload import UNSPELLED, Reload, Spelled
 from adapter.settings import Settings
 from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
@@ -111,6 +112,8 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         )
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, owners, roster, subscriber, loop, asked, metrics, probes, objects)
+        reload = Reload(spelled, settings, lambda found: _apply(core, found), metrics)
+        metrics.registry.register(PriceGauge(loop.spending, lambda: reload.settings.cost))
         status = Status(lambda: loop.snapshot, loop.starting, loop.spending, probes)
         read, board = lambda: loop.snapshot, lambda: objects.board
         shown = pages(read, loop.starting, loop.spending, board, status)
@@ -129,7 +132,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         if settings.prometheus.url:
             spawn(PrometheusSource(settings, roster.fleet, metrics, subscriber).run())
             spawn(objects.run())
-        spawn(Reload(spelled, settings, lambda found: _apply(core, found), metrics).run())
+        spawn(reload.run())
         surround = from_files if settings.standalone else from_cluster
         around = await _unless(stop, surround(core, spawn, stack))
         if around is not None:

@@ -28,7 +28,7 @@ def read(path: Path, called: str, found: list[str]) -> Mapping[Any, Any]:
         found.append(f"{called} cannot be read: {unread.why(error)}")
         return {}
     if not isinstance(tree, dict):
-        found.append(f"{called}: the file must be a mapping such as `model: {{…}}`")
+        found.append(f"{called}: the file must be a mapping of settings, KEY: VALUE")
         return {}
     found += (f"{path}: {words}" for words in doubled)
     return tree

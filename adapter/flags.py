@@ -32,7 +32,7 @@ def parser(told: Mapping[str, str] = MappingProxyType({})) -> argparse.ArgumentP
         "--check", metavar="FILE", default=None, help="say what is wrong with the file, and end"
     )
     for leaf in leaves():
-        default = "none" if leaf.default in ("", ()) else leaf.default
+        default = "none" if leaf.default in ("", (), {}) else leaf.default
         shown = f"{told.get('.'.join(leaf.path), '')} (default: {default})".replace("%", "%%")
         made.add_argument(leaf.flag, dest=leaf.key, metavar=leaf.shape, help=shown)
     return made

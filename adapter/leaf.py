@@ -6,13 +6,16 @@ import functools
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
+from msgspec import structs
 
 from adapter import unread
 from adapter.settings import LISTED, Settings
+
+_Shape = TypeVar("_Shape")
 
 ENV_PREFIX = "FORESCALE_ADAPTER_"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
@@ -58,18 +61,20 @@ class Leaf(msgspec.Struct, frozen=True):
         if self.type is int:
             return _parse_int(raw)
         if self.type is not str:
-            return _parse_list(raw, self.type)
+            return _parse_entries(raw, self.type)
         return _parse_text(raw, listed=self.key in LISTED)
 
 
 def leaves(tree: type[msgspec.Struct] = Settings, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Yield every field of the settings tree."""
     hints = get_type_hints(tree)
-    for name, default in zip(tree.__struct_fields__, tree.__struct_defaults__, strict=True):
+    for field in structs.fields(tree):
+        made, here = field.default_factory, (*path, field.name)
+        default = field.default if made is msgspec.NODEFAULT else made()
         if isinstance(default, msgspec.Struct):
-            yield from leaves(hints[name], (*path, name))
+            yield from leaves(hints[field.name], here)
         else:
-            yield Leaf((*path, name), hints[name], default)
+            yield Leaf(here, hints[field.name], default)
 
 
 def camel(name: str) -> str:
@@ -101,27 +106,35 @@ def _parse_text(raw: object, *, listed: bool) -> str:
     raise ValueError(f"`{raw}` is no text: put it in quotes")
 
 
-def _parse_list(raw: object, kind: type) -> object:
-    """Return a list of mappings, as the file has it; a flag or variable spells it in YAML.
+def _parse_entries(raw: object, kind: type) -> object:
+    """Return a list or a mapping of mappings, as the file has it; a flag spells it in YAML.
 
     Raises ValueError with a line for each entry that cannot be used.
     """
+    listed = get_origin(kind) is tuple
+    entry = get_args(kind)[0 if listed else 1]
+    found = dict(enumerate(_loaded(raw, list[Any]))) if listed else _loaded(raw, dict[Any, Any])
+    parsed, wrong = {}, []
+    for key, one in found.items():
+        if not listed and not isinstance(key, str):
+            wrong.append(f"`{key}` is no text: put it in quotes")
+            continue
+        try:
+            parsed[key] = msgspec.convert(one, entry)
+        except msgspec.ValidationError as error:
+            wrong.append(unread.shape(error, f"[{key}]" if listed else f".{key}"))
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return tuple(parsed.values()) if listed else parsed
+
+
+def _loaded(raw: object, shape: type[_Shape]) -> _Shape:
     try:
-        found = yaml.safe_load(raw) if isinstance(raw, str) else raw
-        entries = msgspec.convert(found, list[Any])
+        return msgspec.convert(yaml.safe_load(raw) if isinstance(raw, str) else raw, shape)
     except yaml.YAMLError as error:
         raise ValueError(unread.why(error)) from error
     except msgspec.ValidationError as error:
         raise ValueError(unread.shape(error)) from error
-    (entry, *_), parsed, wrong = get_args(kind), [], []
-    for number, one in enumerate(entries):
-        try:
-            parsed.append(msgspec.convert(one, entry))
-        except msgspec.ValidationError as error:
-            wrong.append(unread.shape(error, f"[{number}]"))
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    return tuple(parsed)
 
 
 def _parse_seconds(raw: object) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
+from msgspec import structs
 
 from adapter import document, flags
 from adapter.consistency import problems, unverified
@@ -43,7 +44,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
     given = flags.given(arguments, found)
     checked, path = given.pop("check"), given.pop("config")
     warnings: list[str] = []
-    values = _from_file("--check" if checked else "--config", checked or path, found)
+    given_file, flag = checked or path, "--check" if checked else "--config"
+    values = _from_file(f"{flag} {given_file}", given_file, found) if given_file else {}
     values |= _from_environment(environment, found, warnings)
     values |= _from_flags(given, found)
     settings = _build(Settings, (), values)
@@ -54,6 +56,15 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Sett
     if found:
         raise SettingsError([_placed(problem, checked) for problem in found])
     return settings, warnings
+
+
+def read(tree: type[_Tree], path: str) -> _Tree:
+    """Return what a file of its own says; raise SettingsError with every problem of its shape."""
+    found: list[str] = []
+    values = _from_file(path, path, found, tree)
+    if found:
+        raise SettingsError(found)
+    return _build(tree, (), values)
 
 
 def _placed(problem: str, checked: str | None) -> str:
@@ -85,13 +96,12 @@ def _from_environment(
     return _parsed(raws, found)
 
 
-def _from_file(flag: str, path: str | None, found: list[str]) -> dict[str, object]:
-    if path is None:
-        return {}
-    tree = document.read(Path(path), f"{flag} {path}", found)
-    known = {leaf.key: leaf for leaf in leaves()}
+def _from_file(
+    called: str, path: str, found: list[str], tree: type[msgspec.Struct] = Settings
+) -> dict[str, object]:
+    known = {leaf.key: leaf for leaf in leaves(tree)}
     raws = []
-    for key, raw in _flatten(tree, known):
+    for key, raw in _flatten(document.read(Path(path), called, found), known):
         if key in known:
             raws.append((known[key], raw, f"{path}: {key}"))
         elif below := [leaf for leaf in known if leaf.startswith(f"{key}.")]:
@@ -128,7 +138,7 @@ def _parsed(raws: Sequence[tuple[Leaf, object, str]], found: list[str]) -> dict[
         except ValueError as error:
             # A path within the value goes on from its name, as in prometheus.objects[0].query.
             found += (
-                f"{spelling}{'' if words.startswith('[') else ': '}{words}"
+                f"{spelling}{'' if words.startswith(('[', '.')) else ': '}{words}"
                 for words in str(error).splitlines()
             )
     return values
@@ -137,12 +147,13 @@ def _parsed(raws: Sequence[tuple[Leaf, object, str]], found: list[str]) -> dict[
 def _build(tree: type[_Tree], path: tuple[str, ...], values: Mapping[str, object]) -> _Tree:
     hints = get_type_hints(tree)
     fields = {}
-    for name, default in zip(tree.__struct_fields__, tree.__struct_defaults__, strict=True):
-        here = (*path, name)
-        if isinstance(default, msgspec.Struct):
-            fields[name] = _build(hints[name], here, values)
-        else:
-            fields[name] = values.get(".".join(camel(part) for part in here), default)
+    for field in structs.fields(tree):
+        here = (*path, field.name)
+        key = ".".join(map(camel, here))
+        if isinstance(field.default, msgspec.Struct):
+            fields[field.name] = _build(hints[field.name], here, values)
+        elif key in values:
+            fields[field.name] = values[key]
     return tree(**fields)
 
 

@@ -8,12 +8,17 @@ them, consistency.py checks them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 
 # A source with a longer period would count as fresh for longer than any HPA should trust it.
 LONGEST_PERIOD_SECONDS = 60.0
+ANY_PRODUCT = "default"  # the key of a price that stands for all that are not named
+
+_Money = Annotated[float, msgspec.Meta(extra_json_schema={"minimum": 0})]
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -184,6 +189,38 @@ class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     """Directory to keep it in; with standalone alone, where there are no ConfigMaps."""
 
 
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Of one GPU for an hour; without `spot` a spot node costs as much as another."""
+
+    on_demand: _Money
+    spot: _Money | None = None
+
+
+class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What GPUs cost the user; a file of `forescale cost --prices` is one of these."""
+
+    per_gpu_hour: Mapping[str, Price] = {}
+    """By the node's label nvidia.com/gpu.product, {onDemand: 4.1, spot: 1.6}; `default` is that of
+    all others. Empty: no money is shown anywhere (docs/cost.md)."""
+    currency: str = ""
+    """Stands behind sums; only shown."""
+
+    def of(self, product: str | None, *, spot: bool | None) -> float | None:
+        """Return what an hour of one GPU costs, None where no price is given for it."""
+        price = self.per_gpu_hour.get(product or ANY_PRODUCT, self.per_gpu_hour.get(ANY_PRODUCT))
+        if price is None:
+            return None
+        return price.on_demand if not spot or price.spot is None else price.spot
+
+
+class Tariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What GPU-hours cost, and which of them are the night's."""
+
+    prices: Prices = Prices()
+    night: str = "22-6"
+    """Whole hours of UTC, FROM-TO: what the minimum of replicas costs while nobody asks."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Logging: JSON lines on standard error, plain text on a terminal."""
 
@@ -206,6 +243,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     resource_metrics: Behind = Behind()
     fallthrough: Behind = Behind()
     cold_start: ColdStart = ColdStart()
+    cost: Tariff = Tariff()
     log: Log = Log()
     kubeconfig: str = ""
     """Path of a kubeconfig; empty means the pod's own service account."""
@@ -215,7 +253,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
 # What a changed file takes effect on while the adapter runs; the rest needs a start. Of intake.* it
 # is the streams opened from then on.
-LIVE = ("intake.", "model.", "log.", "prometheus.objects")
+LIVE = ("intake.", "model.", "log.", "cost.", "prometheus.objects")
 
 
 # Texts that hold several terms, with commas between them.

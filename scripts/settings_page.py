@@ -17,10 +17,10 @@ HEAD = """# Settings
 Written by `make docs` from the code; a test keeps it equal.
 
 A flag wins over the environment, the environment over the file, the file over the default. All
-problems are told at once. Durations are `15s`, `500ms`, `2m` or plain seconds. A list is YAML in a
-flag or a variable, as in `--prometheus-objects '[{metric: …, query: …}]'`. What the kubelet injects
-for a Service named `forescale…` (`tcp://…`, `…_SERVICE_HOST`) is ignored, and so is a variable that
-is no setting: both are told. An unknown flag or key is an error.
+problems are told at once. Durations are `15s`, `500ms`, `2m` or plain seconds. A list or a
+mapping is YAML in a flag or a variable, as in `--prometheus-objects '[{metric: …, query: …}]'`.
+What the kubelet injects for a Service named `forescale…` (`tcp://…`, `…_SERVICE_HOST`) is ignored,
+and so is a variable that is no setting: both are told. An unknown flag or key is an error.
 
 ## Adapter
 
@@ -31,10 +31,10 @@ It also looks for the folders and files that the settings name: check where the 
 A key that stands twice in a mapping is an error.
 
 The file is looked at every two seconds. A change of `intake.*` (for streams opened from then on),
-`model.*`, `log.*` or `prometheus.objects` takes effect at once, but for `intake.nodeSources`. A
-file with any problem, or with a change of another setting, is refused as a whole: the log says why
-(`settings_refused`), the metric `forescale_adapter_settings_applied` is 0, and the settings before
-stay in effect.
+`model.*`, `log.*`, `cost.*` or `prometheus.objects` takes effect at once, but for
+`intake.nodeSources`. A file with any problem, or with a change of another setting, is refused as a
+whole: the log says why (`settings_refused`), the metric `forescale_adapter_settings_applied` is 0,
+and the settings before stay in effect.
 
 | key | flag | environment | default | what |
 |---|---|---|---|---|
@@ -70,7 +70,7 @@ def page() -> str:
 
 
 def _shown(default: object) -> str:
-    return f"`{default}`" if default not in ("", None, ()) else "none"
+    return f"`{default}`" if default not in ("", None, (), {}) else "none"
 
 
 if __name__ == "__main__":

@@ -51,16 +51,16 @@ def _place(tree: Schema, leaf: Leaf, why: str) -> None:
     *sections, name = leaf.key.split(".")
     for section in sections:
         tree = _properties(tree).setdefault(section, _object())
-    kind = _TYPES.get(leaf.type) or _list(leaf.type)
+    kind = _TYPES.get(leaf.type) or _entries(leaf.type)
     field = {**kind, "default": leaf.default, "description": why}
     _properties(tree)[name] = field
 
 
-def _list(kind: type) -> Schema:
-    """Return the schema of a list of mappings, in one piece."""
+def _entries(kind: type) -> Schema:
+    """Return the schema of a list or a mapping of mappings, in one piece."""
     (outer,), parts = msgspec.json.schema_components((kind,), ref_template="{name}")
     (entry,) = parts.values()
-    return {**outer, "items": entry}
+    return {**outer, "items" if outer["type"] == "array" else "additionalProperties": entry}
 
 
 def _properties(tree: Schema) -> dict[str, Schema]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import structs
 
-from adapter.cli.prices import Prices
-from adapter.model.spending import HOURS, Spent
+from adapter.model.spending import Spent
+from adapter.night import hours
 from adapter.ops.cost import Costs
+from adapter.settings import Prices
 
 _HOUR = 3600.0
 
@@ -56,7 +57,10 @@ class Bill(Costs, frozen=True, rename="camel", kw_only=True):
 def of(costs: Costs, prices: Prices, night: tuple[int, int]) -> Bill:
     """Return the costs with what they come to; `night` is two hours of UTC."""
     dark = hours(night)
-    items = tuple(_item(one, prices.of(one.account), dark) for one in costs.spent)
+    items = tuple(
+        _item(one, prices.of(one.account.product, spot=one.account.spot), dark)
+        for one in costs.spent
+    )
     return Bill(
         taken_at=costs.taken_at,
         began_at=costs.began_at,
@@ -68,12 +72,6 @@ def of(costs: Costs, prices: Prices, night: tuple[int, int]) -> Bill:
         without_price=sum(one.cost is None for one in items),
         night=_night([one.night for one in items], night),
     )
-
-
-def hours(night: tuple[int, int]) -> list[int]:
-    """Return the hours from the first until before the last, also across midnight; 0-24 is all."""
-    first, last = night
-    return [(first + n) % HOURS for n in range((last - first) % HOURS or HOURS)]
 
 
 def _item(one: Spent, price: float | None, dark: Sequence[int]) -> Item:

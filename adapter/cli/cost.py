@@ -9,19 +9,20 @@ from collections.abc import Sequence
 
 import msgspec
 
+from adapter import night
 from adapter.cli import bill, costpage, prices, reach
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, SettingsError, StartupError
-from adapter.model.spending import HOURS
 from adapter.ops.cost import Cost, Costs
+from adapter.settings import Prices
 
 
 def run(argv: Sequence[str]) -> int:
     """Return 0 with the figures on standard output, 1 when there are none or nobody answers."""
     chosen = _parser().parse_args(argv)
     try:
-        table = prices.read(chosen.prices) if chosen.prices else prices.NONE
+        table = prices.read(chosen.prices) if chosen.prices else Prices()
         costs = asyncio.run(_costs(chosen))
     except SettingsError as error:
         shape = "currency: EUR, perGpuHour: {NVIDIA-H100-80GB-HBM3: {onDemand: 4.1, spot: 1.6}}"
@@ -55,15 +56,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _hours(text: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
-    both = [int(one) for one in (first, last) if one.isascii() and one.isdigit()]
-    if not dash or len(both) != 2 or max(both) > HOURS or _empty(*both):  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"`{text}` is no night: write two hours, such as 22-6")
-    return both[0] % HOURS, both[1]
-
-
-def _empty(first: int, last: int) -> bool:
-    return first in (last, last + HOURS)
+    try:
+        return night.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 async def _costs(chosen: argparse.Namespace) -> Costs:

@@ -18,6 +18,7 @@ from adapter.model.exits import MAX_WORKLOADS, OTHERS, Workload, workload_of
 from adapter.model.fleet import Fleet, Pod, Standing
 from adapter.model.holding import Node
 from adapter.model.snapshot import Snapshot
+from adapter.night import HOURS
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,7 +27,6 @@ LOOK_SECONDS = 5.0
 # A longer silence of the loop itself, as of a machine that slept: nobody saw what was done in it.
 GAP_SECONDS = 60.0
 IDLE_PERCENT = 2.0  # of the last minute: that of nvidia-smi and other watchers alone is less
-HOURS = 24
 _BUSY_SERIES = "gpu_busy_percent"
 
 

@@ -25,7 +25,7 @@ def test_any_value_is_taken_or_refused_in_words(key: str, raw: object) -> None:
         found = leaf.parse(raw)
     except ValueError:
         return
-    assert isinstance(found, leaf.type if leaf.type in (bool, int, float, str) else tuple)
+    assert isinstance(found, leaf.type if leaf.type in (bool, int, float, str) else (tuple, dict))
 
 
 def test_what_stands_wrong_within_a_list_is_told_by_its_place() -> None:
@@ -40,4 +40,15 @@ def test_every_entry_of_a_list_that_is_wrong_is_told() -> None:
         "[0].query is missing",
         "[1] is a whole number: write a mapping",
         "[3].metric is missing",
+    ]
+
+
+def test_every_entry_of_a_mapping_that_is_wrong_is_told_by_its_name() -> None:
+    with pytest.raises(ValueError, match="onDemand") as raised:
+        BY_KEY["cost.prices.perGpuHour"].parse("{a: {}, b: {onDemand: 1}, 7: {}, c: [], d: {o: 1}}")
+    assert str(raised.value).splitlines() == [
+        ".a.onDemand is missing",
+        "`7` is no text: put it in quotes",
+        ".c is a list: write a mapping",
+        ".d.o is none of the keys there: leave it out",
     ]

@@ -1,5 +1,6 @@
 """Loading settings: three spellings, one precedence, every problem at once."""
 
+import textwrap
 from pathlib import Path
 
 import jsonschema
@@ -7,11 +8,12 @@ import pytest
 import yaml
 
 from adapter.__main__ import main
+from adapter.cli import prices
 from adapter.errors import SettingsError
 from adapter.flags import parser
 from adapter.leaf import leaves
 from adapter.load import load
-from adapter.settings import ObjectQuery, Settings, accounts
+from adapter.settings import ObjectQuery, Price, Prices, Settings, accounts
 from scripts import settings_schema
 
 
@@ -131,6 +133,9 @@ def test_every_field_is_a_flag_and_a_variable() -> None:
         ("model: {}\n", True),
         ("modle: {}\n", False),
         ("intake: {nodeSources: [a/b, c/d]}\n", False),
+        ("cost: {prices: {currency: EUR, perGpuHour: {a: {onDemand: 4, spot: 1.5}}}}\n", True),
+        ("cost: {prices: {perGpuHour: {a: {onDemand: -4}}}}\n", False),
+        ("cost: {prices: {perGpuHour: {a: 4}}}\n", False),
     ],
 )
 def test_the_schema_takes_a_file_where_the_adapter_does(
@@ -358,3 +363,29 @@ def test_a_query_that_cannot_be_asked_is_told_with_its_place(objects: str, words
 def test_queries_without_a_prometheus_are_told() -> None:
     with pytest.raises(SettingsError, match=r"prometheus\.url is not: say whom to ask"):
         load(["--prometheus-objects=[{metric: m, query: q}]"], {})
+
+
+def test_prices_are_the_file_of_the_command_below_a_key_and_yaml_as_a_flag(tmp_path: Path) -> None:
+    table = "{H100: {onDemand: 4, spot: 1.5}, default: {onDemand: 2}}"
+    wanted = Prices({"H100": Price(4.0, 1.5), "default": Price(2.0)}, "EUR")
+    file, alone = tmp_path / "settings.yaml", tmp_path / "prices.yaml"
+    alone.write_text(f"currency: EUR\nperGpuHour: {table}\n")
+    file.write_text("cost:\n  prices:\n" + textwrap.indent(alone.read_text(), "    "))
+    assert load(["--config", str(file)], {})[0].cost.prices == wanted
+    assert prices.read(str(alone)) == wanted
+    flags = [f"--cost-prices-per-gpu-hour={table}", "--cost-prices-currency=EUR"]
+    assert load(flags, {})[0].cost.prices == wanted
+    assert load([], {})[0].cost.prices == Prices()
+
+
+def test_all_that_is_wrong_with_prices_and_night_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(["--cost-prices-per-gpu-hour={a: {onDemand: -1}, b: {onDemand: 1, spot: .inf}}",
+              "--cost-night=22"], {})  # fmt: skip
+    assert raised.value.problems == (
+        "cost.night: `22` is no night: write two hours, such as 22-6",
+        "cost.prices.perGpuHour.a.onDemand is -1: write a price of 0 or more",
+        "cost.prices.perGpuHour.b.spot is inf: write a price of 0 or more",
+    )
+    with pytest.raises(SettingsError, match=r"^--cost-prices-per-gpu-hour\.a is"):
+        load(["--cost-prices-per-gpu-hour={a: 4}"], {})

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.load import load
 from adapter.reload import Reload, Spelled
-from adapter.settings import Settings
+from adapter.settings import Price, Prices, Settings, Tariff
 from adapter.telemetry import Metrics
 from tests.adapter.test_main import Adapter, adapter
 
@@ -102,6 +102,12 @@ async def test_other_queries_of_objects_are_applied_and_another_prometheus_is_re
     await scene.write(f"prometheus: {{url: 'http://q:9090', {objects}}}\n")
     assert len(scene.applied) == 1
     assert scene.in_effect == 0
+
+
+async def test_other_prices_and_another_night_are_applied(scene: Scene) -> None:
+    await scene.write("cost: {night: 4-12, prices: {perGpuHour: {H100: {onDemand: 4}}}}\n")
+    assert scene.applied[-1].cost == Tariff(Prices({"H100": Price(4.0)}), "4-12")
+    assert scene.reload.settings.cost == scene.applied[-1].cost
 
 
 async def test_after_a_refusal_a_good_file_is_in_effect_again(scene: Scene) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from adapter.cli import bill
 from adapter.cli.bill import Bill
-from adapter.cli.prices import NONE, Price, Prices
 from adapter.ops.cost import Costs
+from adapter.settings import Price, Prices
 from tests.adapter.cli.test_costpage import EUROS, HOUR, spent
 
 LLM = spent("llm", "H100", busy=2, idle=8)
@@ -42,7 +42,7 @@ def test_what_has_no_price_is_in_the_seconds_and_not_in_the_costs() -> None:
 
 
 def test_without_prices_no_cost_is_zero() -> None:
-    found = made(NONE)
+    found = made(Prices())
     assert (found.cost, found.idle_cost, found.night.cost, found.currency) == (None,) * 4
     assert found.without_price == 3
 
@@ -54,14 +54,6 @@ def test_what_the_adapter_told_stays_as_it_was() -> None:
     first = msgspec.json.decode(told)["spent"][0]
     assert first["pricePerGpuHour"] == 4.0
     assert first["night"]["idleCost"] == 32.0
-
-
-@pytest.mark.parametrize(
-    ("night", "hours"),
-    [((22, 2), [22, 23, 0, 1]), ((1, 3), [1, 2]), ((22, 24), [22, 23]), ((0, 24), [*range(24)])],
-)
-def test_a_night_goes_across_midnight(night: tuple[int, int], hours: list[int]) -> None:
-    assert bill.hours(night) == hours
 
 
 @given(st.lists(st.integers(0, 23), min_size=2, max_size=2, unique=True), st.floats(0, 1e6))

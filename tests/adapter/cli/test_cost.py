@@ -70,7 +70,7 @@ def test_prices_that_cannot_be_read_are_told_before_anybody_is_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert command.run(["--adapter", "http://127.0.0.1:1", "--prices", "/none.yaml"]) == 2
-    assert "error: /none.yaml cannot be read as prices" in capsys.readouterr().err
+    assert "error: /none.yaml cannot be read: there is no such file" in capsys.readouterr().err
 
 
 def test_an_adapter_that_is_away_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from adapter.cli import bill, costpage
-from adapter.cli.prices import NONE, Price, Prices
 from adapter.model.exits import Workload
 from adapter.model.spending import Account, Spent
 from adapter.ops.cost import Costs
+from adapter.settings import Price, Prices
 
 EUROS = Prices({"H100": Price(4.0, 1.0)}, "EUR")
 HOUR = 3600.0
@@ -55,7 +55,7 @@ def test_what_has_no_price_costs_nothing_known_and_is_named() -> None:
 
 
 def test_without_prices_hours_alone_are_told() -> None:
-    lines = page(spent("llm", "H100", busy=1, idle=1), prices=NONE, more=3)
+    lines = page(spent("llm", "H100", busy=1, idle=1), prices=Prices(), more=3)
     assert not any("together" in line for line in lines)
     assert "and 3 more: -n NAMESPACE or a name shows them" in lines
     assert lines[-1] == "from 22 to 6 h UTC 2.0 GPU-hours were held, 1.0 of them idle"
