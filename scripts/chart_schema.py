@@ -58,6 +58,7 @@ def schema() -> Schema:
             certManager=closed(enabled=FLAG),
             externalMetrics=closed(enabled=FLAG),
             fallthrough=closed(enabled=FLAG, url=URL, caConfigMap={"type": "string"}),
+            ha=closed(enabled=FLAG),
             hpaWarnings=closed(enabled=FLAG),
             kedaScaler=closed(enabled=FLAG),
             networkPolicy=closed(enabled=FLAG),

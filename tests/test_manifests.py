@@ -72,6 +72,21 @@ def test_two_components_grant_rights_and_the_others_none() -> None:
     assert found == {"fallthrough", "resource-metrics"}
 
 
+def test_three_replicas_are_apart_in_each_revision_and_a_drain_leaves_two() -> None:
+    ops = {op["path"].rpartition("/")[2]: op["value"] for one in patches("ha") for op in one}
+    (adapter,) = [one for one in install_manifest.objects() if one["kind"] == "Deployment"]
+    labels = adapter["spec"]["template"]["metadata"]["labels"]
+    (apart,) = ops["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (spread,) = ops["topologySpreadConstraints"]
+    for term in (apart, spread):
+        # Of all revisions a rollout on three nodes would wait for a fourth.
+        assert term["matchLabelKeys"] == ["pod-template-hash"]
+        assert term["labelSelector"]["matchLabels"] == labels
+    assert ops["spec"]["selector"]["matchLabels"] == labels
+    assert ops["replicas"] - ops["spec"]["maxUnavailable"] == 2
+    assert "minAvailable" not in ops["spec"]
+
+
 def test_the_one_file_is_what_the_base_says() -> None:
     assert install_manifest.PAGE.read_text() == install_manifest.text(), (
         "run `make install-manifest`"

@@ -133,7 +133,7 @@ async def test_an_example_of_another_way_is_accepted(controlplane: ControlPlane,
 async def test_the_base_with_every_component_that_needs_no_foreign_kind_is_accepted_whole(
     controlplane: ControlPlane, tmp_path: Path
 ) -> None:
-    names = ("external-metrics", "hpa-warnings", "inject", "keda-scaler", "networkpolicy")
+    names = ("external-metrics", "ha", "hpa-warnings", "inject", "keda-scaler", "networkpolicy")
     names += ("prometheus-source",)
     await controlplane.kubectl("apply", "-f", str(BASE / "namespace.yaml"))
     _kustomization(tmp_path, BASE, *(COMPONENTS / name for name in names))

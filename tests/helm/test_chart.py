@@ -22,6 +22,7 @@ COMPONENTS = {
     "certManager": "cert-manager",
     "externalMetrics": "external-metrics",
     "fallthrough": "fallthrough",
+    "ha": "ha",
     "hpaWarnings": "hpa-warnings",
     "kedaScaler": "keda-scaler",
     "networkPolicy": "networkpolicy",
@@ -233,6 +234,13 @@ def test_each_component_is_what_kustomize_makes_of_it(value: str, component: str
     assert SYSTEM not in str(elsewhere)
 
 
+def test_who_wants_more_than_three_replicas_has_them_with_ha_too() -> None:
+    key = ("Deployment", SYSTEM, "forescale-adapter")
+    wanted = {1: 3, 3: 3, 5: 5}
+    made = {n: rendered({"ha": {"enabled": True}, "replicas": n})[key] for n in wanted}
+    assert {n: one["spec"]["replicas"] for n, one in made.items()} == wanted
+
+
 def with_component(name: str) -> list[Json]:
     """Return the base with one component: its resources, and its patches of the base's."""
     folder = ROOT / "manifests" / "components" / name
@@ -250,7 +258,7 @@ def with_component(name: str) -> list[Json]:
 
 def add(target: Any, *, op: str, path: str, value: Any) -> None:
     """One operation of a JSON patch (RFC 6902), as far as the components use it."""
-    assert op == "add"
+    assert op in ("add", "replace")  # of a key the same
     *way, last = path.removeprefix("/").split("/")
     for key in way:
         target = target[int(key)] if isinstance(target, list) else target[key]
