@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from adapter.cli import table
+from adapter.model import excuses
 from adapter.model.why import Phase, PodStory, Story
 
 _NAMED = 3  # pods named on one line; -o json has all
@@ -27,6 +29,24 @@ def notes(pods: Iterable[PodStory]) -> list[str]:
         if pod.figure.note:
             by_note.setdefault(pod.figure.note, []).append(pod.name)
     return [f"  {_listed(names)}: {note}" for note, names in by_note.items()]
+
+
+def reasons(whys: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return what stands for each pod's reason in a table, and lines below it.
+
+    A reason that several pods have (`excuses.alike`) stands below once, and a number in the table.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, why in whys.items():
+        groups.setdefault(excuses.alike(why), []).append(name)
+    cells, lines = dict(whys), list[str]()
+    for names in groups.values():
+        if len(names) > 1:
+            number = f"({len(lines) + 1})"
+            cells |= dict.fromkeys(names, number)
+            words = table.printable(f"{names[0]}: {whys[names[0]]}")
+            lines.append(f"{number} {excuses.such_as(len(names))}{words}")
+    return cells, lines
 
 
 def near_oom(stories: Iterable[Story]) -> list[str]:

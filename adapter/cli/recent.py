@@ -12,12 +12,14 @@ from adapter.cli import reach, table
 from adapter.cli.reach import Page
 from adapter.cluster import Cluster, Json
 from adapter.errors import KubeError
+from adapter.model import excuses
 from adapter.model.decisions import Decision
 from adapter.ops.changes import Changes, Told
 
 SHOWN = 5  # of each; -o json has all changes that the adapter keeps
 # Of one HPA: equal ones are one Event with a count, and kube-apiserver keeps them for an hour.
 _MOST_EVENTS = "500"
+_LONG = 100  # characters; shorter ones are no second screen
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 _TIMES = ("lastTimestamp", "eventTime", "firstTimestamp")
@@ -46,7 +48,8 @@ class Recent(msgspec.Struct, frozen=True):
     changes: tuple[Decision, ...] = ()
     events: tuple[Event, ...] = ()
 
-    def lines(self) -> list[str]:
+    def lines(self, above: str = "") -> list[str]:
+        """Return the section; long words of an Event that stand `above` are not said again."""
         lines = []
         if self.since is not None and not self.changes:
             lines.append(
@@ -57,7 +60,7 @@ class Recent(msgspec.Struct, frozen=True):
             lines += _lines([(self._ago(one.at), one.words) for one in _most(self.changes)])
         if self.events:
             lines.append("What the HPA told lately, by its Events")
-            lines += _lines([(self._ago(one.at), _told(one)) for one in self.events])
+            lines += _lines([(self._ago(one.at), _told(one, above)) for one in self.events])
         return lines
 
     def _ago(self, at: float | None) -> str:
@@ -121,10 +124,11 @@ def _most(changes: Sequence[Decision]) -> list[Decision]:
     return sorted(ranked, key=lambda one: -one.at)
 
 
-def _told(event: Event) -> str:
+def _told(event: Event, above: str) -> str:
     times = "" if event.count == 1 else f" (x{event.count})"
     normal = "" if event.type == "Normal" else f"{event.type} "
-    return f"{normal}{event.reason}{times}: {event.message}"
+    known = len(event.message) > _LONG and excuses.alike(event.message) in excuses.alike(above)
+    return f"{normal}{event.reason}{times}: {'as above' if known else event.message}"
 
 
 def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:

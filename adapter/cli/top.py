@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import reach, toppage
+from adapter.cli import reach, terminal, toppage
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, StartupError
@@ -39,8 +39,10 @@ def run(argv: Sequence[str]) -> int:
     except KubeError as error:
         where = "forescale top -A shows all workloads"
         return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
-    text = msgspec.json.encode(answer).decode() if chosen.output == "json" else answer.text()
-    sys.stdout.write(text + "\n")
+    if chosen.output == "json":
+        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+    else:
+        terminal.write(answer.text(), sys.stdout)
     return 0
 
 

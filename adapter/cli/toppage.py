@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from adapter.cli import table
+from adapter.cli import podpage, table
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import parse_milli
 from adapter.model.why import PodStory, Story
@@ -44,9 +44,12 @@ def pods(stories: Mapping[str, Story]) -> str:
     told = {metric: {pod.name: pod for pod in story.pods} for metric, story in stories.items()}
     names = sorted({name: None for each in told.values() for name in each})
     head = ("POD", "STATE", "HEARD", *COLUMNS, "WHY NOT")
-    rows = [_pod([each.get(name) for each in _in_order(told)]) for name in names[:SHOWN_PODS]]
-    more = len(names) - len(rows)
-    return "\n".join([*table.lines([head, *rows]), *([f"and {more} more"] if more > 0 else [])])
+    rows = [_pod([each.get(name) for each in _in_order(told)]) for name in names]
+    whys, below = podpage.reasons({row[0]: row[-1] for row in rows if row[-1]})
+    shown_rows = [(*row[:-1], whys.get(row[0], "")) for row in rows[:SHOWN_PODS]]
+    more = len(rows) - len(shown_rows)
+    lines = [*table.lines([head, *shown_rows]), *([f"and {more} more"] if more > 0 else [])]
+    return "\n".join([*lines, *below])
 
 
 def _workload(load: Load) -> tuple[str, ...]:

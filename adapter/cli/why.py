@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import reach, recent, resources, whypage
+from adapter.cli import reach, recent, resources, terminal, whypage
 from adapter.cli.autoscaler import Asked, Autoscaler
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
@@ -56,8 +56,10 @@ def run(argv: Sequence[str]) -> int:
         return failed(str(error), "name your kubeconfig with --kubeconfig, or use --adapter URL")
     except KubeError as error:
         return failed(reach.told(error), _hint(error, chosen.adapter))
-    text = msgspec.json.encode(report).decode() if chosen.output == "json" else report.text()
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    if chosen.output == "json":
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        terminal.write(report.text(), sys.stdout)
     return 0
 
 

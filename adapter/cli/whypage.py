@@ -10,6 +10,7 @@ from adapter.cli import podpage, prospectpage, table
 from adapter.cli.autoscaler import Autoscaler
 from adapter.cli.recent import Recent
 from adapter.cli.resources import Use
+from adapter.model import excuses
 from adapter.model.hpa_metric import shown
 from adapter.model.quantity import format_milli, parse_milli
 from adapter.model.target import FORECAST
@@ -40,7 +41,15 @@ class Chapter(msgspec.Struct, frozen=True):
             head = [_heading(story, self.metric), *_told(story)]
         head += [f"  {self.said}"] if self.said else []
         head += _used(self.uses) if self.uses else []
-        return [*head, *([f"  = {self.arithmetic}"] if self.arithmetic else [])]
+        return [*head, *([f"  = {_once(self.arithmetic, story)}"] if self.arithmetic else [])]
+
+
+def _once(arithmetic: str, story: Story | None) -> str:
+    """Return the arithmetic; where it only repeats why there is no total, the total has said it."""
+    why = story.total.why if story and story.total else None
+    if why and excuses.alike(arithmetic).endswith(excuses.alike(why)):
+        return f"{arithmetic.partition(':')[0]}: no value, as the total above"
+    return arithmetic
 
 
 def _heading(story: Story, title: str) -> str:
@@ -82,7 +91,7 @@ class Report(msgspec.Struct, frozen=True):
         stories = [*told, *(demand.story for story in told for demand in story.demands)]
         pods = (*podpage.start(stories), *podpage.near_oom(stories))
         lines = [self.title, *(f"  {line}" for line in (*self.state, *pods))]
-        told_lately = self.recent.lines() if self.recent else []
+        told_lately = self.recent.lines("\n".join(self.state)) if self.recent else []
         lines += ["", *told_lately] if told_lately else []
         for chapter in self.chapters:
             lines += ["", *chapter.lines()]
@@ -116,10 +125,12 @@ def _table(story: Story) -> list[str]:
     pods = story.pods
     served = f"SERVED: {story.served_as}" if story.served_as else "SERVED"
     head = (*_HEAD, served, "WHY NOT")
-    lines = _lines([head, *(_row(pod) for pod in pods[:_SHOWN_PODS])])
+    whys, below = podpage.reasons({pod.name: pod.figure.why for pod in pods if pod.figure.why})
+    rows = ((*_row(pod)[:-1], whys.get(pod.name, "")) for pod in pods[:_SHOWN_PODS])
+    lines = _lines([head, *rows])
     more = len(pods) - _SHOWN_PODS
     lines += [f"  and {more} more pods"] if more > 0 else []
-    return lines + podpage.notes(pods)
+    return [*lines, *(f"  {line}" for line in below), *podpage.notes(pods)]
 
 
 def _used(uses: Sequence[Use]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from adapter.model import exits
@@ -10,6 +11,9 @@ from adapter.model.selection import QUORUM_PERCENT
 from adapter.model.source import Dims, Source, labels
 
 NAMED = 3  # pods named in one text; the rest are counted
+LOOKED = 50  # pods whose reasons are compared; of all in a namespace it would cost milliseconds
+# What differs between pods with one trouble: their addresses, and how long it has lasted.
+_OWN = re.compile(r"//\[[^\]]*\]|//[^/:\s]+|\d+")
 IDLE = "no request was measured in the window"
 
 _STANDINGS = {
@@ -59,6 +63,30 @@ def listed(told: Sequence[str], count: int) -> str:
     """Return the texts, and how many more there are."""
     more = count - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def alike(words: str) -> str:
+    """Return the reason without what is the pod's own: the same for all with one trouble."""
+    return _OWN.sub("#", words)
+
+
+def grouped(told: Sequence[tuple[str, str]], count: int) -> str:
+    """Return the reasons of pods (name and reason), alike ones once, the most frequent first.
+
+    `count` is how many pods there are, also of those that are not told.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in told:
+        groups.setdefault(alike(one[1]), []).append(one)
+    ranked = sorted(groups.values(), key=len, reverse=True)[:NAMED]
+    more = count - sum(map(len, ranked))
+    texts = [f"{such_as(len(group))}{group[0][0]}: {group[0][1]}" for group in ranked]
+    return "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
+
+
+def such_as(pods: int) -> str:
+    """Return how the reason of one pod is begun that stands for so many."""
+    return f"{pods} pods, such as " if pods > 1 else ""
 
 
 def _with_exit(excuse: str | None, pod: Pod) -> str | None:

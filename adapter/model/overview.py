@@ -265,5 +265,14 @@ def _left(
 
 
 def _counted(troubles: Counter[str]) -> str:
-    told = [f"{count} x {words}" for words, count in troubles.most_common(excuses.NAMED)]
-    return excuses.listed(told, len(troubles))
+    groups: dict[str, Counter[str]] = {}
+    for words, count in troubles.items():
+        groups.setdefault(excuses.alike(words), Counter())[words] += count
+    ranked = sorted(groups.values(), key=Counter.total, reverse=True)
+    told = [f"{group.total()} x {_first(group)}" for group in ranked[: excuses.NAMED]]
+    return excuses.listed(told, len(ranked))
+
+
+def _first(alike: Counter[str]) -> str:
+    words = next(iter(alike))
+    return words if len(alike) == 1 else f"such as: {words}"

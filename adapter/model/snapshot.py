@@ -278,13 +278,13 @@ class Snapshot:
     def _blind_words(self, metric: Metric, group: Group, sight: Sight) -> str:
         missing = (sight.serving & ~sight.idle).nonzero()[0]
         silent = np.setdiff1d(missing, sight.seen).tolist()
-        pods = [group.pods[number] for number in silent[: excuses.NAMED]]
-        told = [f"{pod.name}: {self.excuse(metric, pod)}" for pod in pods]
+        pods = [group.pods[number] for number in silent[: excuses.LOOKED]]
+        told = [(pod.name, self.excuse(metric, pod)) for pod in pods]
         known = len(sight.seen)
         return (
             f"{metric.name} is known for {known} of {known + len(silent)} pods,"
             f" fewer than {excuses.share(group.quorum_percent)}:"
-            f" {excuses.listed(told, len(silent))}"
+            f" {excuses.grouped(told, len(silent))}"
         )
 
 

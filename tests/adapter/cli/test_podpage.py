@@ -24,6 +24,15 @@ def test_what_several_pods_note_is_one_line_that_names_three() -> None:
     ]
 
 
+def test_a_reason_of_several_pods_stands_once_below_with_how_many_have_it() -> None:
+    refused = "nothing listens at http://10.0.0.{}:9401 (connection refused)"
+    whys = {f"llm-{n}": refused.format(n) for n in range(7)} | {"new": "not running yet"}
+    cells, lines = podpage.reasons(whys)
+    assert cells == dict.fromkeys((f"llm-{n}" for n in range(7)), "(1)") | {"new": whys["new"]}
+    assert lines == [f"(1) 7 pods, such as llm-0: {refused.format(0)}"]
+    assert podpage.reasons({"a\x1b": "x", "b": "x"})[1] == ["(1) 2 pods, such as a : x"]
+
+
 def test_a_pod_that_is_near_is_named_once_for_all_its_metrics() -> None:
     told = story(pod("a", near_oom="the KV cache is 97 % full and requests wait"), pod("b"))
     words = "near OOM: a: the KV cache is 97 % full and requests wait"

@@ -41,10 +41,9 @@ def test_a_workload_that_is_named_is_told_pod_by_pod(
 ) -> None:
     assert command.run([name, "--adapter", url]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert " ".join(lines[4].split()) == (
-        "llm-a serving 0 s ago 4 8 - 50 % - its source does not read this"
-    )
-    assert [line.split()[0] for line in lines[4:]] == ["llm-a", "llm-b", "quiet"]
+    assert " ".join(lines[4].split()) == ("llm-a serving 0 s ago 4 8 - 50 % - (1)")
+    assert [line.split()[0] for line in lines[4:-1]] == ["llm-a", "llm-b", "quiet"]
+    assert lines[-1] == "(1) 2 pods, such as llm-a: its source does not read this"
 
 
 def test_json_has_the_same(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from adapter.api import query
 from adapter.cli import why as command
+from adapter.errors import NoValue
 from adapter.model.catalogue import Metric
 from adapter.model.owners import KNOWN
 from adapter.model.queried import Board, Figure, Key
@@ -94,6 +95,10 @@ class Cluster:
         for path, value in (values or {}).items():
             self._pages[path] = {"items": [{"value": value}]}
         self._pages |= pages or {}
+
+    def tell(self, why: Why) -> None:
+        """Have the adapter's why page be this one."""
+        self._why = why
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/services/forescale:ops/proxy/why"):
@@ -221,6 +226,41 @@ def test_an_hpas_objects_and_external_metrics_are_told_from_the_readings_to_its_
     assert told[-2] == ""
     assert told[-1].startswith("the HPA has not looked yet; it will ask for ")
     assert f", because {lines[-1].split(': ')[0][4:]} asks for {asked}" in told[-1]
+
+
+REFUSED = "nothing listens at http://10.0.0.{}:9401 (connection refused)"
+
+
+def test_what_many_pods_lack_is_told_once_and_the_arithmetic_says_it_no_second_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = World(*(serving_pod(f"llm-{n}") for n in range(5)))
+    made.say = {"llm-0": {"pending": 4.0}}
+    made.troubles = {f"uid-llm-{n}": REFUSED.format(n) for n in range(1, 5)}
+    snapshot, name = made.advance(20), "llm_inference_pending_requests"
+    with pytest.raises(NoValue) as caught:
+        made.values(name)
+    said = {"kind": "Status", "code": 503, "message": str(caught.value)}
+    message = f"unable to get metric {name}: unable to fetch metrics: {caught.value}"
+    reason = {"reason": "FailedGetPodsMetric", "message": message}
+    status = {"conditions": [reason | {"type": "ScalingActive", "status": "False"}]}
+    pages = {
+        f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/{name}": (503, said),
+        "/api/v1/namespaces/default/events": {"items": [reason | {"type": "Warning"}]},
+    }
+    metric = {"metric": {"name": name}, "target": {"type": "AverageValue", "averageValue": "5"}}
+    cluster = Cluster({"type": "Pods", "pods": metric}, pages=pages, status=status)
+    cluster.tell(Why(lambda: snapshot, query.choice))
+    with serving(cluster) as server:
+        config = kubeconfig(tmp_path, int(server.rpartition(":")[2]))
+        assert command.run(["hpa/h", "--kubeconfig", config]) == 0
+    out = capsys.readouterr().out
+    lines = [line.strip() for line in out.splitlines()]
+    assert f"(1) 4 pods, such as llm-1: {REFUSED.format(1)}" in lines
+    assert [line.split()[-1] for line in lines if line.startswith("llm-")] == ["4", *["(1)"] * 4]
+    assert f"= {name}: no value, as the total above" in lines
+    assert "-  Warning FailedGetPodsMetric: as above" in lines
+    assert out.count(str(caught.value)) == 2  # the HPA's condition, and the total of now
 
 
 @pytest.mark.parametrize(
