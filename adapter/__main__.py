@@ -113,9 +113,13 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         objects = ObjectQueries(settings, metrics)
         core = Core(settings, owners, roster, subscriber, loop, asked, metrics, probes, objects)
         reload = Reload(spelled, settings, lambda found: _apply(core, found), metrics)
-        metrics.registry.register(PriceGauge(loop.spending, lambda: reload.settings.cost))
-        status = Status(lambda: loop.snapshot, loop.starting, loop.spending, probes)
-        read, board = lambda: loop.snapshot, lambda: objects.board
+        read, board, tariff = (
+            lambda: loop.snapshot,
+            lambda: objects.board,
+            lambda: reload.settings.cost,
+        )
+        metrics.registry.register(PriceGauge(loop.spending, tariff))
+        status = Status(read, loop.starting, loop.spending, probes, tariff)
         shown = pages(read, loop.starting, loop.spending, board, status)
         runner, port = await ops.start(settings.ops, probes, metrics, *shown)
         stack.push_async_callback(runner.cleanup)

@@ -1,14 +1,9 @@
-"""The board: what the status page says, as text; a browser shows it and computes nothing.
-
-Names and reasons are tenants' words: here they lose what could steer a terminal or turn the text
-around, and their length has an end. Whoever makes HTML of them escapes them.
-"""
+"""The board: what the status page says, as text; a browser shows it and computes nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,37 +12,18 @@ from adapter.model.decisions import Decision
 from adapter.model.exits import Workload
 from adapter.model.fleet import Object
 from adapter.model.overview import Row, SourceRow
-from adapter.model.spending import Sum, Use
+from adapter.model.spending import Sum
 from adapter.model.starting import Horizon
+from adapter.ops import spent
+from adapter.ops.cells import NONE, Cell, Table, clean, table
 from adapter.ops.probes import Check
+from adapter.settings import Tariff
 
-MAX_CHARACTERS = (
-    300  # of one text; a Status of an HPA is cut at 1,024, and this is one cell of many
-)
 MAX_LEFT = 200  # pods without a value that are named
-MAX_SPENT = 100  # as many as workloads
-NONE = "-"
 UNCHANGED = "Since this replica began to look, nothing changed."
 
 FLEET = ("Namespace", "Workload", "Replicas", "Served", "Held", "Loading", "Omitted", "Waiting",
          "Demand", "GPU")  # fmt: skip
-
-
-class Cell(NamedTuple):
-    """One text; its tone is `num`, `good`, `bad` or none, and never says more than the text."""
-
-    text: str
-    tone: str = ""
-
-
-class Table(msgspec.Struct, frozen=True):
-    """One table; `words` stand under it, and alone where it has no rows."""
-
-    name: str
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    words: str = ""
 
 
 class Chart(msgspec.Struct, frozen=True):
@@ -85,6 +61,7 @@ class Seen(msgspec.Struct, frozen=True):
     decisions: Mapping[Object, Sequence[Decision]] = {}
     spent: Sequence[Sum] = ()
     spent_since: float | None = None  # Unix seconds
+    tariff: Tariff = Tariff()
 
 
 def board(seen: Seen) -> Board:
@@ -94,7 +71,7 @@ def board(seen: Seen) -> Board:
         _summary(seen),
         (
             _fleet(seen),
-            _spent(seen),
+            spent.told(seen.spent, seen.tariff, _since(seen)),
             _left(seen),
             _sources(seen),
             _checks(seen),
@@ -102,12 +79,6 @@ def board(seen: Seen) -> Board:
         ),
         tuple(_chart(row, seen) for row in seen.rows),
     )
-
-
-def clean(text: str) -> str:
-    """Return the text in one line, without characters that are not to be seen, cut."""
-    cut = text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
-    return "".join(one if one.isprintable() else " " for one in cut)
 
 
 def figure(value: float | None) -> str:
@@ -138,20 +109,13 @@ def _summary(seen: Seen) -> str:
     return clean(f"The adapter is {state}. Pods of {workloads}: {pods}.")
 
 
-def _table(
-    name: str, title: str, head: Sequence[str], rows: Iterable[Sequence[Cell]], words: str = ""
-) -> Table:
-    cleaned = tuple(tuple(Cell(clean(c.text), c.tone) for c in row) for row in rows)
-    return Table(name, title, tuple(head), cleaned, clean(words))
-
-
 def _fleet(seen: Seen) -> Table:
     words = "Demand is the total that the chart below is of." if seen.rows else ""
     if not seen.rows:
         words = "No pod with a source was seen: label pod templates forescale.dev/source."
     if seen.more:
         words += f" {seen.more} more workloads are not shown; forescale why tells of each."
-    return _table("fleet", "Workloads", FLEET, map(_cells, seen.rows), words)
+    return table("fleet", "Workloads", FLEET, map(_cells, seen.rows), words)
 
 
 def _cells(row: Row) -> tuple[Cell, ...]:
@@ -180,31 +144,11 @@ def _unit(row: Row) -> str:
     return "waiting" if name == "llm_inference_pending_requests" else row.demand.unit
 
 
-def _spent(seen: Seen) -> Table:
-    ranked = sorted(seen.spent, key=lambda one: -sum(one.seconds))
-    head = ("Namespace", "Workload", "GPU", "Now", "GPU-hours", *(use.name.title() for use in Use))
-    words = "None was held yet by a pod with a source."
-    if ranked and seen.wall is not None and seen.spent_since is not None:
-        words = f"Of the last {_hours(seen.wall - seen.spent_since)} h, since this replica listens."
-        words += " What they cost in your prices is told by forescale cost."
-    if more := len(ranked[MAX_SPENT:]):
-        words += f" {more} more are not shown."
-    return _table("spent", "GPU-hours", head, map(_spent_cells, ranked[:MAX_SPENT]), words)
-
-
-def _spent_cells(one: Sum) -> tuple[Cell, ...]:
-    workload, product = one.account.workload, one.account.product or NONE
-    return (
-        Cell(workload.namespace),
-        Cell(f"{workload.kind} {workload.name}"),
-        Cell(f"{product} spot" if one.account.spot else product),
-        Cell(str(one.gpus), "num"),
-        *(Cell(_hours(seconds), "num") for seconds in (sum(one.seconds), *one.seconds)),
-    )
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.2f}"
+def _since(seen: Seen) -> float | None:
+    """Return for how many seconds GPU-seconds are counted."""
+    if seen.wall is None or seen.spent_since is None:
+        return None
+    return seen.wall - seen.spent_since
 
 
 def _left(seen: Seen) -> Table:
@@ -221,7 +165,7 @@ def _left(seen: Seen) -> Table:
         for row, left in shown
     ]
     words = f"And {more} more pods." if more else "" if rows else "Every pod has a value."
-    return _table(
+    return table(
         "left", "Pods without a value", ("Namespace", "Workload", "Pod", "Why"), rows, words
     )
 
@@ -239,7 +183,7 @@ def _sources(seen: Seen) -> Table:
     head = ("Source", "Pods", "Heard", "What hinders")
     nodes = f"Pods that speak for those of their node: {seen.node_sources}."
     none = "" if seen.sources else "None yet."
-    return _table("sources", "Sources", head, rows, nodes if seen.node_sources else none)
+    return table("sources", "Sources", head, rows, nodes if seen.node_sources else none)
 
 
 def _checks(seen: Seen) -> Table:
@@ -247,7 +191,7 @@ def _checks(seen: Seen) -> Table:
         (Cell(c.name), Cell("ok" if c.passed else "not ok", _tone(c)), Cell(c.words))
         for c in seen.checks
     )
-    return _table("checks", "This adapter", ("Check", "State", "What it sees"), rows)
+    return table("checks", "This adapter", ("Check", "State", "What it sees"), rows)
 
 
 def _tone(check: Check) -> str:
@@ -257,7 +201,7 @@ def _tone(check: Check) -> str:
 def _certificates(seen: Seen) -> Table:
     rows = ((Cell(name), Cell(words)) for name, words in seen.certificates.items())
     words = "" if seen.certificates else "None yet."
-    return _table("certificates", "Certificates", ("What for", "State"), rows, words)
+    return table("certificates", "Certificates", ("What for", "State"), rows, words)
 
 
 def _chart(row: Row, seen: Seen) -> Chart:

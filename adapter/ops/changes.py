@@ -10,7 +10,7 @@ from aiohttp import web
 from adapter.errors import NotFound
 from adapter.model.decisions import Decision, Decisions
 from adapter.model.exits import Workload
-from adapter.ops.board import clean
+from adapter.ops.cells import clean
 from adapter.ops.turn import Turn
 
 

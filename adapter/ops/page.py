@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from adapter.ops.board import Board, Cell, Chart, Table
+from adapter.ops.board import Board, Chart
+from adapter.ops.cells import Cell, Table
 
 OPEN_CHARTS = 3  # the others are opened by whoever wants to see them
 RELOAD_SECONDS = 10  # where no script brings the news

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from adapter import night
 from adapter.model import overview
 from adapter.model.course import Course, Story
 from adapter.model.decisions import Decisions
@@ -28,6 +29,7 @@ from adapter.ops.events import Events
 from adapter.ops.history import History
 from adapter.ops.probes import Probes
 from adapter.ops.server import Page
+from adapter.settings import Tariff
 from adapter.telemetry import log, release
 
 LOOK_SECONDS = 2.0  # a heartbeat of the sidecars
@@ -54,11 +56,13 @@ class Status:
         starting: Starting,
         spending: Spending,
         probes: Probes,
+        tariff: Callable[[], Tariff] = Tariff,
     ) -> None:
         self._read = read
         self._starting = starting
         self._spending = spending
         self._probes = probes
+        self._tariff = tariff
         self._title = f"Adapter {release()} on {socket.gethostname()}"
         self._fleet: Fleet = EMPTY
         self._workloads: list[Object] = []
@@ -158,6 +162,7 @@ class Status:
             await asyncio.sleep(0)
         await self._estimate(shown, snapshot.wall)
         await self._note(rows, snapshot.wall)
+        tariff = self._tariff()
         return Seen(
             snapshot.wall,
             tuple(rows),
@@ -168,8 +173,9 @@ class Status:
             seen.checks,
             seen.certificates,
             {workload: found.kept for workload, found in self._decisions.items()},
-            self._spending.sums(),
+            self._spending.sums(night.hours(night.parse(tariff.night))),
             self._spending.began_wall,
+            tariff,
         )
 
     async def _estimate(self, shown: list[Object], now: float) -> None:

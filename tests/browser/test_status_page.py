@@ -20,6 +20,7 @@ from adapter.model.holding import Node
 from adapter.model.snapshot import TotalKey
 from adapter.model.target import parse
 from adapter.ops import events
+from adapter.settings import Price, Prices, Tariff
 from tests.adapter.model.world import DEPLOYMENT, NAMESPACE, World, serving_pod
 from tests.adapter.ops.statuspage import BUSY, Scene
 from tests.adapter.ops.test_page import PAYLOADS
@@ -116,6 +117,7 @@ async def test_it_follows_the_adapter_without_being_loaded_again(
              "2", "0.08", "0.08", "0.00", "0.00", "0.00"]
         )  # fmt: skip
         await expect(page.locator("#t-left")).to_contain_text("is not running yet")
+        stage.tariff = Tariff(Prices({"H100": Price(900.0, 300.0)}, "EUR"), "0-24")
         stage.world.say["silent"] = BUSY
         del stage.world.pods["vision"]
         stage.world.pods["new"] = serving_pod("new", namespace="a-team", owners=())
@@ -130,6 +132,10 @@ async def test_it_follows_the_adapter_without_being_loaded_again(
                 "team-b: StatefulSet rerank",
             ]
         )
+        heads = page.locator("#t-spent thead th")
+        await expect(heads.last).to_have_text("At night")
+        await expect(heads).to_have_count(11)
+        await expect(page.locator("#w-spent")).to_contain_text("EUR, 0.00 of it idle")
 
 
 async def test_a_chart_shows_all_lines_and_the_time_until_a_pod_serves(

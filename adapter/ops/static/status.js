@@ -30,7 +30,16 @@ function resize(parent, count, make) {
   while (parent.children.length < count) parent.append(make());
 }
 
+function heading() {
+  const node = document.createElement("th");
+  node.scope = "col";
+  return node;
+}
+
 function fill(table) {
+  const head = byId(`t-${table.name}`).tHead.rows[0]; // with the first price there is a cost
+  resize(head, table.head.length, heading);
+  table.head.forEach((text, i) => put(head.children[i], text));
   const body = byId(`t-${table.name}`).tBodies[0];
   resize(body, table.rows.length, () => document.createElement("tr"));
   table.rows.forEach((cells, i) => {

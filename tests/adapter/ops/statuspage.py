@@ -13,7 +13,7 @@ from adapter.model.starting import Starting
 from adapter.ops import server
 from adapter.ops.probes import Probes
 from adapter.ops.status import Status
-from adapter.settings import Ops
+from adapter.settings import Ops, Tariff
 from adapter.telemetry import Metrics
 from tests.adapter.model.world import World, serving_pod
 
@@ -30,7 +30,14 @@ class Scene:
         self.probes = Probes(
             read=lambda: self.world.snapshot, now=lambda: self.world.now, first_try_seconds=1.0
         )
-        self.status = Status(lambda: self.world.snapshot, self.starting, self.spending, self.probes)
+        self.tariff = Tariff()
+        self.status = Status(
+            lambda: self.world.snapshot,
+            self.starting,
+            self.spending,
+            self.probes,
+            lambda: self.tariff,
+        )
 
     async def look(self, seconds: int = 1) -> None:
         snapshot = self.world.advance(seconds)

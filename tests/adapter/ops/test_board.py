@@ -6,13 +6,12 @@ import msgspec
 import pytest
 
 from adapter.model.decisions import Decision
-from adapter.model.exits import Workload
 from adapter.model.overview import MAX_LEFT, row, sources, workloads
-from adapter.model.spending import Account, Sum
 from adapter.model.starting import Horizon
 from adapter.model.target import parse
 from adapter.ops import board as boards
-from adapter.ops.board import Board, Seen, Table, board, figure
+from adapter.ops.board import Board, Seen, board, figure
+from adapter.ops.cells import Table
 from adapter.ops.probes import Check
 from tests.adapter.model.world import WALL, World, serving_pod
 from tests.adapter.ops.statuspage import BUSY
@@ -109,26 +108,6 @@ def test_sources_and_certificates_are_told(world: World) -> None:
         table(board(seen(world)), "sources").words == "Pods that speak for those of their node: 2."
     )
     assert texts(board(seen(world)), "certificates") == [["serving", "issued"]]
-
-
-def test_gpu_hours_are_told_the_most_first_and_those_beyond_the_bound_are_counted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    little = Sum(Account(Workload("default", "Pod", "little")), 0, (0.0, 0.0, 0.0, 36.0))
-    much = Account(Workload("team-b", "Deployment", "much"), "H100", spot=True)
-    spent = (little, Sum(much, 2, (3600.0, 1800.0, 360.0, 0.0)))
-    found = seen(world)
-    assert found.wall is not None
-    found = msgspec.structs.replace(found, spent=spent, spent_since=found.wall - 5400)
-    assert texts(board(found), "spent") == [
-        ["team-b", "Deployment much", "H100 spot", "2", "1.60", "1.00", "0.50", "0.10", "0.00"],
-        ["default", "Pod little", "-", "0", "0.01", "0.00", "0.00", "0.00", "0.01"],
-    ]
-    words = table(board(found), "spent").words
-    assert words.startswith("Of the last 1.50 h, since this replica listens.")
-    monkeypatch.setattr(boards, "MAX_SPENT", 1)
-    assert len(texts(board(found), "spent")) == 1
-    assert table(board(found), "spent").words.endswith("1 more are not shown.")
 
 
 def test_before_anything_is_known_it_says_so() -> None:

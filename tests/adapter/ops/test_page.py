@@ -17,8 +17,9 @@ from adapter.model.overview import row, sources, workloads
 from adapter.model.snapshot import TotalKey
 from adapter.model.spending import Account, Sum
 from adapter.model.starting import Horizon
-from adapter.ops import board as boards
-from adapter.ops.board import Board, Cell, Seen, board
+from adapter.ops import cells
+from adapter.ops.board import Board, Seen, board
+from adapter.ops.cells import Cell
 from adapter.ops.page import html
 from adapter.ops.probes import Check
 from tests.adapter.model.world import WALL, World, serving_pod
@@ -141,7 +142,7 @@ def seen(text: str) -> Seen:
 def test_no_text_of_the_cluster_becomes_markup_in_any_field(
     payload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "MAX_CHARACTERS", 10_000)  # nothing of it is cut away
+    monkeypatch.setattr(cells, "MAX_CHARACTERS", 10_000)  # nothing of it is cut away
     usual = Skeleton(html(told(BENIGN), title=BENIGN))
     hostile = Skeleton(html(told(payload), title=payload))
     assert hostile.parts == usual.parts

@@ -8,9 +8,11 @@ import pytest
 from aiohttp import ClientSession
 
 from adapter.model import overview
+from adapter.model.holding import Node
 from adapter.ops import status
 from adapter.ops.board import Board, Seen
 from adapter.ops.status import Status
+from adapter.settings import Price, Prices, Tariff
 from tests.adapter.model.world import World
 from tests.adapter.ops.statuspage import Scene, busy
 
@@ -98,6 +100,25 @@ async def test_a_look_that_fails_is_told_and_the_next_one_is_taken(
         running.cancel()
     assert "status_failed" in caplog.text
     assert len(calls) >= 2
+
+
+async def test_prices_that_come_while_it_runs_make_money_of_the_hours() -> None:
+    scene = Scene(busy("a"))
+    scene.world.change("a", gpus={"llm": 2}, node="n1")
+    scene.world.nodes = {"n1": Node(product="H100", spot=True)}
+    for _ in range(3):
+        await scene.look(6)
+    (spent,) = (one for one in scene.status.board().tables if one.name == "spent")
+    assert len(spent.head) == len(spent.rows[0]) == 9
+    scene.tariff = Tariff(Prices({"H100": Price(9000.0, 900.0)}, "EUR"), "22-24")
+    await scene.look(6)
+    (spent,) = (one for one in scene.status.board().tables if one.name == "spent")
+    assert [cell.text for cell in spent.rows[0][-2:]] == ["9.00", "9.00"]
+    assert "Together 9.00 EUR, 0.00 of it idle, and 9.00 of it at night" in spent.words
+    scene.tariff = Tariff(scene.tariff.prices, "4-12")
+    await scene.look(0)
+    (spent,) = (one for one in scene.status.board().tables if one.name == "spent")
+    assert spent.rows[0][-1].text == "0.00"
 
 
 async def test_a_fleet_beyond_the_bound_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
