@@ -18,11 +18,13 @@ class NodeGroup:
     """What Cluster Autoscaler does, with one GPU a node: an async context manager.
 
     It acts on the scheduler's word Unschedulable, one node for each such pod of `namespace`, and
-    takes no node away. `names` are the nodes that it has made.
+    takes no node away. No node comes before `may_add` is set, however long ago it was asked for:
+    a slow test, too, can look at the pods that wait. `names` are the nodes that it has made.
     """
 
     def __init__(self, api: Api, kubelet: Kubelet, namespace: str, wait_seconds: float) -> None:
         self.names: list[str] = []
+        self.may_add = asyncio.Event()
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._api = api
         self._kubelet = kubelet
@@ -54,6 +56,7 @@ class NodeGroup:
 
     async def _make(self, number: int) -> None:
         await asyncio.sleep(self._wait_seconds)
+        await self.may_add.wait()
         name = f"gpu-group-{number}"
         await self._kubelet.add_node(name, gpus=1)
         self.names.append(name)

@@ -18,7 +18,7 @@ from tests.e2e.scene import DEPLOYMENT, HPA, PENDING, Scene
 
 Json = dict[str, Any]
 
-NODE_SECONDS = 5.0  # until the group has made a node
+NODE_SECONDS = 5.0  # until the group has made a node, at least
 LOAD_SECONDS = 3.0
 # Sixteen starts of another template count as eight: with one more the longest of nine rules.
 STARTS_BEFORE, SECONDS_BEFORE = 16, 4.0
@@ -53,10 +53,11 @@ async def test_pods_wait_for_a_node_and_that_wait_is_in_the_horizon_while_a_stuc
     await allow(tiers, 3)
 
     tiers.llm.next_never_load = 1
-    async with NodeGroup(tiers.api, tiers.kubelet, tiers.namespace, NODE_SECONDS):
+    async with NodeGroup(tiers.api, tiers.kubelet, tiers.namespace, NODE_SECONDS) as group:
         tiers.traffic.rate = 24.0  # of the eight that one pod serves
         assert await tiers.until_replicas(lambda count: count == 3) == 3
         await told(tiers, lambda story: "waits for a node" in doing(story))
+        group.may_add.set()
         await tiers.kubelet.until(lambda: bool(tiers.llm.never_load))
         (stuck,) = tiers.llm.never_load
         await tiers.kubelet.until(lambda: stuck in running(tiers))
