@@ -192,7 +192,8 @@ def test_warnings_of_hpas_know_every_percentage_and_every_metric_without_a_total
     (policy,) = [
         one
         for one in objects(MANIFESTS / "components" / "hpa-warnings")
-        if one["kind"] == "ValidatingAdmissionPolicy"
+        if (one["kind"], one["metadata"]["name"])
+        == ("ValidatingAdmissionPolicy", "hpa-warnings.forescale.dev")
     ]
     lists = {one["name"]: one["expression"] for one in policy["spec"]["variables"]}
     served = METRICS | {name: METRICS[metric] for name, metric in FORECASTS.items()}

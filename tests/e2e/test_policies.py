@@ -20,17 +20,18 @@ EXAMPLES = ROOT / "manifests" / "examples"
 HPAS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers?dryRun=All"
 QUEUE = "llm_inference_pending_requests"
 # In the order of the policy's validations: how each warning is known again.
-PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL, SHORTER, NO_TIME = (
+PENDING, TOTAL, ABOVE, BELOW, RESOURCE, CONTAINER, LULL, SHORTER, NO_TIME = (
     "is the only metric",
     "type Value",
     "above 100",
     "below 10,",
-    "Resource nvidia.com/gpu",
+    ": Resource nvidia.com/gpu has",
+    "ContainerResource nvidia.com/gpu has",
     "every short lull",
     "to come back",
     "is no time",
 )
-ALL = (PENDING, TOTAL, ABOVE, BELOW, RESOURCE, LULL, SHORTER, NO_TIME)
+ALL = (PENDING, TOTAL, ABOVE, BELOW, RESOURCE, CONTAINER, LULL, SHORTER, NO_TIME)
 COLD_START = "forescale.dev/cold-start"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -176,12 +177,84 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [resource, cpu, queue]) == [RESOURCE]
     assert await _warnings(api, [resource], hasty) == [RESOURCE, LULL]
     assert await _warnings(api, [cpu], hasty) == []
+    part = {"name": "nvidia.com/gpu", "container": "llm", "target": _percent(80)}
+    of_container = {"type": "ContainerResource", "containerResource": part}
+    assert await _warnings(api, [of_container], hasty) == [CONTAINER, LULL]
+    assert (
+        await _warnings(api, [of_container | {"containerResource": part | {"name": "cpu"}}]) == []
+    )
     known: dict[str, list[str]] = {"llm-inference": [PENDING], "llm-inference-resource": [RESOURCE]}
     for folder in sorted(one.parent for one in EXAMPLES.glob("*/kustomization.yaml")):
         built = yaml.safe_load_all(await controlplane.kubectl("kustomize", str(folder)))
         (hpa,) = [one for one in built if one["kind"] == "HorizontalPodAutoscaler"]
         heard = await _warnings(api, hpa["spec"]["metrics"], hpa["spec"].get("behavior"))
         assert heard == known.get(folder.name, []), folder.name
+
+
+@pytest.mark.usefixtures("_policies")
+async def test_a_workload_is_warned_where_our_sidecar_would_break_an_hpa_on_resource_gpus(
+    api: Api, namespace: str
+) -> None:
+    zero = {"limits": {"nvidia.com/gpu": "0"}}
+    plain, native = _workload(), _workload({})
+    for _ in range(100):
+        if await _said(api, plain):
+            break
+        await asyncio.sleep(0.1)
+    for kind in ("deployments", "statefulsets"):
+        for silent in (plain, native):
+            heard = await _said(api, silent, kind)
+            assert heard.count("ValidatingAdmissionPolicy") == 1
+            assert "beside one that does: forescale. An HPA on Resource nvidia.com/gpu" in heard
+    logs = {"name": "logs", "image": "logs:1"}
+    several = plain | {"containers": [*plain["containers"], logs]}
+    assert "that does: forescale, logs. " in await _said(api, several)
+    named = {"name": "forescale", "containerPort": 9401}
+    renamed = {"containers": [plain["containers"][0], logs | {"ports": [named]}]}
+    assert "that does: logs. " in await _said(api, renamed)
+
+    whole_pod = {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}}
+    cpu = {"containers": [{"name": "api", "image": "api:1"}, plain["containers"][1]]}
+    without_ours = {"containers": [plain["containers"][0], logs]}
+    for right in (_workload(zero), plain | whole_pod, cpu, without_ours):
+        assert await _said(api, right) == "", right
+
+    made = await api.post(
+        f"/apis/apps/v1/namespaces/{namespace}/deployments", _templated(plain, replicas=0)
+    )
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{made['metadata']['name']}?dryRun=All"
+    annotated = {"metadata": {"annotations": {"forescale.dev/target": "inflight=16"}}}
+    as_merged = {"Content-Type": "application/merge-patch+json"}
+    for spec, count in (({"replicas": 1}, 0), ({"template": annotated}, 1)):
+        async with api.session.patch(path, json={"spec": spec}, headers=as_merged) as response:
+            assert response.status == 200, await response.text()
+            assert len(response.headers.getall("Warning", [])) == count, spec
+
+
+async def _said(api: Api, pod: Json, kind: str = "deployments") -> str:
+    """Return what the API server warns of when a workload has this pod."""
+    path = f"/apis/apps/v1/namespaces/default/{kind}?dryRun=All"
+    async with api.session.post(path, json=_templated(pod)) as response:
+        assert response.status == 201, await response.text()
+        return " ".join(response.headers.getall("Warning", []))
+
+
+def _templated(pod: Json, **spec: Any) -> Json:
+    labels = {"app": "checked"}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec |= {"selector": {"matchLabels": labels}, "template": template}
+    return {"metadata": {"generateName": "checked-"}, "spec": spec}
+
+
+def _workload(native: Json | None = None) -> Json:
+    """Return the pod of a model and a sidecar, a plain one without `native`, its resources."""
+    model = {"name": "llm", "image": "llm:1", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    sidecar: Json = {"name": "forescale", "image": "forescale:1"}
+    if native is None:
+        return {"containers": [model, sidecar]}
+    once = {"name": "download", "image": "llm:1"}
+    started = sidecar | {"restartPolicy": "Always", "resources": native}
+    return {"initContainers": [once, started], "containers": [model]}
 
 
 def _pod(labels: Json | None = None) -> Json:
