@@ -22,6 +22,7 @@ import aiohttp
 import pytest
 import yaml
 
+from adapter import night
 from scripts import prometheus_rule
 from tests.adapter.api.serving import pem
 from tests.adapter.intake.test_podjson import owner, pod_json
@@ -34,7 +35,8 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD = json.loads((ROOT / "manifests" / "dashboards" / "forescale.json").read_text())
-PODS, SETS = "/api/v1/pods", "/apis/apps/v1/replicasets"
+PODS, SETS, NODES = "/api/v1/pods", "/apis/apps/v1/replicasets", "/api/v1/nodes"
+PRICES = "{H100: {onDemand: 9, spot: 2.5}}"
 CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
 METRICS = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods"
 PENDING = "llm_inference_pending_requests"
@@ -47,14 +49,23 @@ SELECTOR = re.compile(
 
 
 def panel_queries() -> Iterator[str]:
-    """Yield what Grafana would ask; a step of whole minutes would have the test wait for one."""
+    """Yield what Grafana would ask, of a day that is all night."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
-            expr = re.sub(
-                r"\$__range(:\dm)?", lambda it: "5m:1s" if it[1] else "5m", target["expr"]
-            )
-            expr = re.sub(r"\$(namespace|pod)\b", ".+", expr)
-            yield expr.replace("$product", ".*").replace("$price", "2.5")  # no node tells one here
+            yield asked(target["expr"])
+
+
+def asked(expr: str, dark: tuple[int, int] = (0, 24)) -> str:
+    """Return a panel's query as Grafana asks it; a step of minutes would have the test wait."""
+    expr = re.sub(r"\$__range(:\dm)?", lambda it: "5m:1s" if it[1] else "5m", expr)
+    expr = re.sub(r"\$(namespace|pod)\b", ".+", expr).replace("$product", ".*")
+    return expr.replace("$night_from", str(dark[0])).replace("$night_to", str(dark[1]))
+
+
+def query_of(title: str, number: int = 0) -> str:
+    """Return a query of the panel with this title, as the dashboard has it."""
+    (panel,) = [one for one in DASHBOARD["panels"] if one["title"] == title]
+    return str(panel["targets"][number]["expr"])
 
 
 def rules() -> list[dict[str, Any]]:
@@ -95,7 +106,7 @@ class Scene:
         adapter = ["adapter", f"--kubeconfig={self.apiserver.kubeconfig(self.folder)}"]
         adapter += ["--api-host=127.0.0.1", f"--api-port={self.api}", "--ops-host=127.0.0.1"]
         adapter += [f"--ops-port={self.ops}", "--intake-allow-loopback=true"]
-        adapter += ["--intake-first-try-seconds=1"]
+        adapter += ["--intake-first-try-seconds=1", f"--cost-prices-per-gpu-hour={PRICES}"]
         await self._run(*adapter)
         await self._run_prometheus()
 
@@ -113,10 +124,13 @@ class Scene:
         replica_set = {"name": "llm-5d", "namespace": "default", "uid": "rs"}
         replica_set |= {"ownerReferences": [owner("Deployment", "llm")]}
         self.apiserver.put(SETS, {"metadata": replica_set})
+        self.apiserver.put(NODES, a_node("n1", "H100"))
+        self.apiserver.put(NODES, a_node("n2", "A10"))
         self.apiserver.put(PODS, a_pod("llm-0", self.sidecar))
         silent = a_pod("silent-0", free_ports(1)[0])
         silent["metadata"].pop("ownerReferences")
         silent["metadata"].pop("annotations")
+        silent["spec"]["nodeName"] = "n2"
         last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
         silent["status"]["containerStatuses"][0]["lastState"] = last
         self.apiserver.put(PODS, silent)
@@ -177,11 +191,18 @@ class Scene:
 
     async def series(self, http: aiohttp.ClientSession, query: str) -> int:
         """Return how many series the query has now; fail where it is no query."""
+        return len(await self.values(http, query))
+
+    async def values(
+        self, http: aiohttp.ClientSession, query: str, at: float | None = None
+    ) -> list[float]:
+        """Return the value of each series now, or at another time."""
         url = f"http://127.0.0.1:{self.prometheus}/api/v1/query"
-        async with http.get(url, params={"query": query}) as answer:
+        when = {} if at is None else {"time": str(at)}
+        async with http.get(url, params={"query": query} | when) as answer:
             told = await answer.json()
         assert told["status"] == "success", (query, told)
-        return len(told["data"]["result"])
+        return [float(one["value"][1]) for one in told["data"]["result"]]
 
     async def known(self, http: aiohttp.ClientSession) -> set[str]:
         """Return the names of which targets have told a type, with series or without."""
@@ -221,6 +242,11 @@ def stamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def a_node(name: str, product: str) -> Json:
+    labels = {"nvidia.com/gpu.product": product, "karpenter.sh/capacity-type": "spot"}
+    return {"metadata": {"name": name, "labels": labels}}
+
+
 @asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
@@ -247,5 +273,31 @@ async def test_every_query_of_dashboard_and_rules_has_series(tmp_path: Path) -> 
         for query in later:
             await made.series(http, query)
         assert set(LATER) <= await made.known(http)
+        await check_costs(made, http)
         assert await made.series(http, "forescale_adapter_no_such_metric") == 0
         assert "forescale_adapter_no_such_metric" not in await made.known(http)
+
+
+async def check_costs(made: Scene, http: aiohttp.ClientSession) -> None:
+    """A product costs its own price, spot apart, and at night the hours of the night alone."""
+    cost, dark = query_of("Cost by workload"), query_of("Cost at night by workload")
+    hours, _, _ = cost.partition(" * on (product")
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not (ratios := await made.values(http, asked(f"({cost}) / ({hours}) >= 0"))):
+            await asyncio.sleep(0.5)  # until the first seconds are charged: 0 / 0 is no ratio
+    assert ratios == pytest.approx([2.5])  # of the one H100, spot
+    assert await made.values(http, asked(f"({dark}) / ({cost}) >= 0")) == pytest.approx([1.0])
+    unpriced = query_of("GPU-hours without a price")
+    for product, count in (("A10", 1), ("H100", 0)):
+        one = f'label_replace(vector(1), "product", "{product}", "", "")'
+        assert await made.series(http, asked(f"({unpriced}) and on (product) {one}")) == count
+    when = dark.partition(" and on () ")[2].partition(")[$__range")[0]
+    for text in ("22-6", "4-12", "22-24", "0-24"):
+        both = night.parse(text)
+        for since in (300, 3600):  # what a value is of are the five minutes before it
+            found = [
+                hour
+                for hour in range(night.HOURS)
+                if await made.values(http, asked(when, both), hour * 3600 + since)
+            ]
+            assert found == sorted(night.hours(both)), text
