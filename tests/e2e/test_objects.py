@@ -90,7 +90,8 @@ async def test_objects_and_external_metrics_are_totals_that_the_hpa_divides_by_i
 async def _told_why(scene: Scene) -> None:
     """`forescale why` shows pods and arithmetic of every one of these metrics."""
     text = await scene.forescale("why", f"hpa/{HPA}", "-n", scene.namespace)
-    *blocks, last = [block.splitlines() for block in text.split("\n\n")[1:]]
+    _, lately, *blocks, last = [block.splitlines() for block in text.split("\n\n")]
+    assert " ago" in lately[-1], text
     assert len(blocks) == 5, text
     assert last[0].startswith(f"the HPA asks for {PODS + 1}, "), text
     total = f"{PODS * BUSY} in total / {TARGET} per pod x {PODS + 1} = 1.00, within"
