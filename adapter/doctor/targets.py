@@ -17,6 +17,8 @@ from adapter.model.target import DESIRED_REPLICAS, metric_of
 
 PENDING = "llm_inference_pending_requests"
 _LEAST, _MOST = 10, 100  # percent: below, nearly idle pods are multiplied; above is never reached
+_OFTEN_LOW = ("nvidia_gpu_tensor_activity", "nvidia_gpu_dram_activity")  # single digits are usual
+_LEAST_OF_THOSE = 1
 USUAL_WINDOW_SECONDS = 300  # the controller's, where an HPA says nothing
 _LONGEST_WINDOW_SECONDS = 3600  # that an API server takes
 _ALONE = ("mean", "max", "merged")  # an `agg` that is no total
@@ -36,10 +38,10 @@ def _unit(hpa: Json) -> Iterator[tuple[str, str]]:
             said = str(metric.target["averageUtilization"])
         elif known is None or known.unit != "percent" or not said:
             continue
-        milli = _milli(said)
+        milli, least = _milli(said), _LEAST_OF_THOSE if metric.name in _OFTEN_LOW else _LEAST
         if milli > _MOST * 1000:
             yield f"{metric.name}: a target of {said} percent is never reached", 'write "80"'
-        elif milli < _LEAST * 1000:
+        elif milli < least * 1000:
             yield (
                 f"{metric.name}: a target of {said} percent makes idle pods many",
                 'percentages are 0 to 100, no ratios: write "80", not "0.8"',

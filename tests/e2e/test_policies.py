@@ -24,7 +24,7 @@ PENDING, TOTAL, ABOVE, BELOW, RESOURCE, CONTAINER, LULL, SHORTER, NO_TIME = (
     "is the only metric",
     "type Value",
     "above 100",
-    "below 10,",
+    "below 10 (",
     ": Resource nvidia.com/gpu has",
     "ContainerResource nvidia.com/gpu has",
     "every short lull",
@@ -143,13 +143,17 @@ async def test_an_hpa_is_warned_about_what_it_gets_wrong_and_about_nothing_else(
     assert await _warnings(api, [theirs]) == []
     slow = _metric("object", "llm_inference_queue_time_seconds", value="2")
     assert await _warnings(api, [slow]) == []
-    for target, expected in (("100", []), ("101", [ABOVE]), ("10", []), ("800m", [BELOW])):
-        high = _metric("pods", "llm_inference_kv_cache_utilization", averageValue=target)
-        assert await _warnings(api, [high]) == expected, target
+    cache, tensor = "llm_inference_kv_cache_utilization", "nvidia_gpu_tensor_activity"
+    for name, target, expected in (
+        *((cache, "100", []), (cache, "101", [ABOVE]), (cache, "10", []), (cache, "9", [BELOW])),
+        *((tensor, "101", [ABOVE]), (tensor, "1", []), (tensor, "999m", [BELOW])),
+        *(("nvidia_gpu_dram_activity", "1", []), ("nvidia_gpu_dram_activity", "0.9", [BELOW])),
+    ):
+        found = await _warnings(api, [_metric("pods", name, averageValue=target)])
+        assert found == expected, (name, target)
     hasty: Json = {"scaleDown": {"stabilizationWindowSeconds": 0}}
-    assert await _warnings(api, [gpu], hasty) == [LULL]
-    assert await _warnings(api, [slow], hasty) == [LULL]
-    assert await _warnings(api, [_metric("object", desired, averageValue="1")], hasty) == [LULL]
+    for ours in (gpu, slow, _metric("object", desired, averageValue="1")):
+        assert await _warnings(api, [ours], hasty) == [LULL], ours
     assert await _warnings(api, [theirs], hasty) == []
     never = {"scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Disabled"}}
     assert await _warnings(api, [gpu], never) == []

@@ -48,6 +48,8 @@ def resource(percent: int) -> dict[str, Any]:
         (pods_metric(GPU, "800m"), WARN),
         (pods_metric(GPU, "101"), WARN),
         (pods_metric(GPU, "99E"), WARN),
+        (pods_metric("nvidia_gpu_tensor_activity", "4"), PASS),  # a busy server may be there
+        (pods_metric("nvidia_gpu_dram_activity", "0.4"), WARN),
         (pods_metric(QUEUE, "500"), PASS),
         (pods_metric("somebody_elses", "0.8"), PASS),
         (object_metric(GPU, "Service", "s", target="Value", agg="mean"), WARN),  # 8 percent
