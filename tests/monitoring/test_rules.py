@@ -90,7 +90,7 @@ def test_the_dashboard_asks_for_its_data_source_and_panels_do_not_overlap() -> N
     dashboard = json.loads(DASHBOARD.read_text())
     variables = {one["name"]: one["type"] for one in dashboard["templating"]["list"]}
     expected = {"datasource": "datasource", "namespace": "query", "pod": "query"}
-    expected |= {"product": "query", "price": "textbox"}
+    expected |= {"product": "query", "night_from": "textbox", "night_to": "textbox"}
     assert variables == expected
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
