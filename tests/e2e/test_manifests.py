@@ -192,11 +192,22 @@ async def test_all_that_kubectl_builds_is_whole_by_the_schemas_of_each_version(
     within.mkdir()
     (within / "own.yaml").write_text(BARE)
     _kustomization(within, within / "own.yaml", COMPONENTS / "sidecar")
+    (meshed,) = [one for one in pages.blocks(PAGES[1], "yaml") if "istio" in one]
+    with (within / "kustomization.yaml").open("a") as file:
+        file.write(meshed)
     folders = [path.parent for root in (EXAMPLES, OVERLAYS) for path in root.glob("*/kustom*")]
     folders += [BASE, beside, within]
     built = await asyncio.gather(*(_built(controlplane, folder) for folder in folders))
     objects = [one for text in built for one in yaml.safe_load_all(text)]
     kinds = {one["kind"] for one in objects}
+    (own,) = yaml.safe_load_all(built[-1])
+    assert own["spec"]["template"]["metadata"] == {
+        "annotations": {
+            "traffic.sidecar.istio.io/excludeInboundPorts": "9401",
+            "config.linkerd.io/skip-inbound-ports": "9401",
+        },
+        "labels": {"app": "llm", "forescale.dev/source": "sidecar"},
+    }
     assert len(folders) == 13
     assert {"DaemonSet", "ResourceClaimTemplate", "HorizontalPodAutoscaler", "Ingress"} <= kinds
     for version in schemas.VERSIONS:
