@@ -43,7 +43,7 @@ from adapter.ops.top import Top
 from adapter.ops.why import Why
 from adapter.pricegauge import PriceGauge
 from adapter.reload import UNSPELLED, Reload, Spelled
-from adapter.settings import Settings
+from adapter.settings import Settings, Tariff
 from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
 from adapter.telemetry import Metrics, event, log, start_logging, warn
 
@@ -120,7 +120,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         )
         metrics.registry.register(PriceGauge(loop.spending, tariff))
         status = Status(read, loop.starting, loop.spending, probes, tariff)
-        shown = pages(read, loop.starting, loop.spending, board, status)
+        shown = pages(read, loop.starting, loop.spending, board, status, tariff=tariff)
         runner, port = await ops.start(settings.ops, probes, metrics, *shown)
         stack.push_async_callback(runner.cleanup)
         event("probes_serving", ops_port=port)
@@ -152,10 +152,12 @@ def pages(
     spending: Spending,
     board: Callable[[], Board],
     status: Status,
+    *,
+    tariff: Callable[[], Tariff] = Tariff,
 ) -> tuple[ops.Page, ...]:
     """Return every page of the ops port, beside its probes and /metrics."""
     why = Why(read, query.choice, board)
-    return (why, Top(read), ColdStart(starting), Cost(spending), *status.pages())
+    return (why, Top(read), ColdStart(starting), Cost(spending, tariff), *status.pages())
 
 
 def _apply(core: Core, settings: Settings) -> None:

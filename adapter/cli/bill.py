@@ -10,7 +10,7 @@ from msgspec import structs
 from adapter.model.spending import Spent
 from adapter.night import hours
 from adapter.ops.cost import Costs
-from adapter.settings import Prices
+from adapter.settings import Prices, Tariff
 
 _HOUR = 3600.0
 
@@ -66,6 +66,7 @@ def of(costs: Costs, prices: Prices, night: tuple[int, int]) -> Bill:
         began_at=costs.began_at,
         spent=items,
         more=costs.more,
+        tariff=Tariff(prices, f"{night[0]}-{night[1]}"),
         currency=prices.currency or None,
         cost=_sum(one.cost for one in items),
         idle_cost=_sum(one.idle_cost for one in items),

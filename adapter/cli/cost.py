@@ -15,14 +15,13 @@ from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
 from adapter.errors import KubeError, SettingsError, StartupError
 from adapter.ops.cost import Cost, Costs
-from adapter.settings import Prices
 
 
 def run(argv: Sequence[str]) -> int:
     """Return 0 with the figures on standard output, 1 when there are none or nobody answers."""
     chosen = _parser().parse_args(argv)
     try:
-        table = prices.read(chosen.prices) if chosen.prices else Prices()
+        own = prices.read(chosen.prices) if chosen.prices else None
         costs = asyncio.run(_costs(chosen))
     except SettingsError as error:
         shape = "currency: EUR, perGpuHour: {NVIDIA-H100-80GB-HBM3: {onDemand: 4.1, spot: 1.6}}"
@@ -32,7 +31,8 @@ def run(argv: Sequence[str]) -> int:
     except KubeError as error:
         where = "kubectl get pods shows what holds GPUs"
         return failed(reach.told(error), reach.hint(error, where, chosen.adapter))
-    found = bill.of(costs, table, chosen.night)
+    dark = chosen.night or night.parse(costs.tariff.night)
+    found = bill.of(costs, own or costs.tariff.prices, dark)
     json = chosen.output == "json"
     text = msgspec.json.encode(found).decode() if json else costpage.text(found)
     sys.stdout.write(text.rstrip("\n") + "\n")
@@ -48,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     reach.add_workload(made)
     made.add_argument("--prices", default="", metavar="FILE",
-                      help="YAML: what a GPU-hour costs, by product (docs/cost.md)")  # fmt: skip
-    made.add_argument("--night", type=_hours, default=(22, 6), metavar="FROM-TO",
-                      help="whole hours of UTC (default: 22-6)")  # fmt: skip
+                      help="YAML: prices of a GPU-hour (default: the adapter's)")  # fmt: skip
+    made.add_argument("--night", type=_hours, default=None, metavar="FROM-TO",
+                      help="whole hours of UTC (default: the adapter's cost.night)")  # fmt: skip
     reach.add_options(made)
     return made
 

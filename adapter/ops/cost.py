@@ -10,6 +10,7 @@ from aiohttp import web
 
 from adapter.model.spending import Spending, Spent
 from adapter.ops.turn import Turn
+from adapter.settings import Tariff
 
 MAX_ACCOUNTS = 200  # a line of JSON is 1 KB, and an answer holds the loop until it is whole
 
@@ -17,13 +18,14 @@ MAX_ACCOUNTS = 200  # a line of JSON is 1 KB, and an answer holds the loop until
 class Costs(msgspec.Struct, frozen=True, rename="camel"):
     """GPU-seconds from `began_at` to `taken_at` (Unix seconds); `more` accounts were left out.
 
-    `began_at` is None before the first tick.
+    `began_at` is None before the first tick; `tariff` is what the adapter's settings say.
     """
 
     taken_at: float
     began_at: float | None
     spent: tuple[Spent, ...]
     more: int = 0
+    tariff: Tariff = Tariff()
 
 
 class Cost:
@@ -31,8 +33,14 @@ class Cost:
 
     path = "/cost"
 
-    def __init__(self, spending: Spending, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        spending: Spending,
+        tariff: Callable[[], Tariff] = Tariff,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._spending = spending
+        self._tariff = tariff
         self._clock = clock
         self._turn = Turn()
 
@@ -45,7 +53,8 @@ class Cost:
         chosen.sort(key=lambda one: -sum(one.held_by_hour))
         more = max(0, len(chosen) - MAX_ACCOUNTS)
         shown = tuple(chosen[:MAX_ACCOUNTS])
-        return Costs(self._clock(), self._spending.began_wall, shown, more)
+        began = self._spending.began_wall
+        return Costs(self._clock(), began, shown, more, self._tariff())
 
 
 def _is_asked(one: Spent, asked: dict[str, str]) -> bool:

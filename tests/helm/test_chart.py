@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from adapter.load import load
+from adapter.settings import Price, Prices, Tariff
 from scripts import install_manifest, prometheus_rule
 from tests import schemas
 from tests.helm.render import run
@@ -91,12 +92,16 @@ def test_in_another_namespace_nothing_is_left_of_the_usual_one() -> None:
 
 def test_settings_are_a_file_that_the_adapter_takes(tmp_path: Path) -> None:
     settings = {"external": {"enabled": True}, "model": {"holdSeconds": "90s"}}
+    table = {"H100": {"onDemand": 4.1, "spot": 1.6}, "default": {"onDemand": 2}}
+    settings |= {"cost": {"night": "4-12", "prices": {"currency": "EUR", "perGpuHour": table}}}
     found = rendered({"settings": settings})
     text = found["ConfigMap", SYSTEM, "forescale-settings"]["data"]["settings.yaml"]
     (tmp_path / "settings.yaml").write_text(text)
     taken, _ = load([f"--config={tmp_path / 'settings.yaml'}"], {})
     assert taken.external.enabled
     assert taken.model.hold_seconds == 90.0
+    prices = Prices({"H100": Price(4.1, 1.6), "default": Price(2.0)}, "EUR")
+    assert taken.cost == Tariff(prices, "4-12")
     (mounted,) = [one for one in container(found)["volumeMounts"] if one["name"] == "settings"]
     assert f"--config={mounted['mountPath']}/settings.yaml" in container(found)["args"]
 
@@ -108,6 +113,7 @@ def test_settings_are_a_file_that_the_adapter_takes(tmp_path: Path) -> None:
         ({"replicas": 0}, "/replicas"),
         ({"settings": {"modle": {}}}, "modle"),
         ({"settings": {"external": {"enabled": "often"}}}, "/settings/external/enabled"),
+        ({"settings": {"cost": {"prices": {"perGpuHour": {"A10": 4}}}}}, "perGpuHour/A10"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
     ],
 )

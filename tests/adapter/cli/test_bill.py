@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adapter.cli import bill
 from adapter.cli.bill import Bill
 from adapter.ops.cost import Costs
-from adapter.settings import Price, Prices
+from adapter.settings import Price, Prices, Tariff
 from tests.adapter.cli.test_costpage import EUROS, HOUR, spent
 
 LLM = spent("llm", "H100", busy=2, idle=8)
@@ -48,7 +48,7 @@ def test_without_prices_no_cost_is_zero() -> None:
 
 
 def test_what_the_adapter_told_stays_as_it_was() -> None:
-    costs = Costs(10 * HOUR, 0.0, (LLM, SPOT, OTHER), 4)
+    costs = Costs(10 * HOUR, 0.0, (LLM, SPOT, OTHER), 4, Tariff(EUROS))
     told = msgspec.json.encode(bill.of(costs, EUROS, (22, 6)))
     assert msgspec.json.decode(told, type=Costs) == costs
     first = msgspec.json.decode(told)["spent"][0]

@@ -10,6 +10,7 @@ import pytest
 
 from adapter.cli import cost as command
 from adapter.ops.cost import Cost
+from adapter.settings import Price, Prices, Tariff
 from tests.adapter.cli.opsport import serving
 from tests.adapter.model.world import WALL
 from tests.adapter.ops.test_cost import ledger
@@ -46,6 +47,25 @@ def test_json_has_costs_and_nights_beside_the_seconds(
     assert found["night"]["heldSeconds"] == 30.0
     assert [one["cost"] for one in found["spent"]] == [2.0, 1.0]
     assert found["spent"][0]["unknownSeconds"] == 20.0
+
+
+def test_the_adapters_own_prices_and_night_are_gone_by_where_none_are_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tariff = Tariff(Prices({"default": Price(720.0)}, "USD"), "4-12")
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("{currency: EUR, perGpuHour: {default: {onDemand: 360}}}")
+    with serving(Cost(ledger(), lambda: tariff, clock=lambda: WALL + 3600)) as url:
+        assert command.run(["--adapter", url]) == 0
+        said = capsys.readouterr().out
+        assert "together 6.00 USD" in said
+        assert "from 4 to 12 h UTC" in said
+        asked = ["--adapter", url, f"--prices={prices}", "--night=22-6", "-o", "json"]
+        assert command.run(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cost"], found["currency"]) == (3.0, "EUR")
+    assert found["tariff"]["night"] == "22-6"
+    assert found["tariff"]["prices"]["currency"] == "EUR"
 
 
 @pytest.mark.parametrize(
