@@ -43,6 +43,7 @@ from adapter.ops.top import Top
 from adapter.ops.why import Why
 from adapter.pricegauge import PriceGauge
 from adapter.reload import UNSPELLED, Reload, Spelled
+from adapter.replicagauges import ReplicaGauges
 from adapter.settings import Settings, Tariff
 from adapter.surroundings import Core, Spawn, Surroundings, from_cluster, from_files
 from adapter.telemetry import Metrics, event, log, start_logging, warn
@@ -120,6 +121,7 @@ async def serve(settings: Settings, stop: asyncio.Event, spelled: Spelled = UNSP
         )
         metrics.registry.register(PriceGauge(loop.spending, tariff))
         status = Status(read, loop.starting, loop.spending, probes, tariff)
+        status.show = ReplicaGauges(metrics).show
         shown = pages(read, loop.starting, loop.spending, board, status, tariff=tariff)
         runner, port = await ops.start(settings.ops, probes, metrics, *shown)
         stack.push_async_callback(runner.cleanup)

@@ -192,6 +192,14 @@ class Metrics:
             ["namespace", "kind", "workload"],
             registry=self.registry,
         )
+        of_workload = ["namespace", "kind", "workload"]
+        self.workload_replicas, self.workload_desired = (
+            Gauge(f"forescale_adapter_workload_{name}", words, of_workload, registry=self.registry)
+            for name, words in (
+                ("replicas", "Pods of a workload that have not ended."),
+                ("desired_replicas", "How many the targets on its pods ask for."),
+            )
+        )
         self.cold_start = Gauge(
             "forescale_adapter_cold_start_seconds",
             "Time from a pod's creation until it serves, by workload, as learnt.",

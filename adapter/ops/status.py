@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -76,6 +76,7 @@ class Status:
         self.events = Events(self.frame)
         # In words, by what they are for; known once this adapter knows where it runs.
         self.certificates: Callable[[], Mapping[str, str]] = dict
+        self.show: Callable[[Sequence[overview.Row]], None] = lambda _: None  # as metrics
 
     def pages(self) -> tuple[Page, ...]:
         """Return the page and what belongs to it."""
@@ -162,6 +163,7 @@ class Status:
             await asyncio.sleep(0)
         await self._estimate(shown, snapshot.wall)
         await self._note(rows, snapshot.wall)
+        self.show(rows)
         tariff = self._tariff()
         return Seen(
             snapshot.wall,

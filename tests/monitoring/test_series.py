@@ -230,7 +230,8 @@ def a_pod(name: str, port: int) -> Json:
     raw = pod_json(since=stamp(now - timedelta(seconds=60)))
     raw["metadata"] |= {"name": name, "uid": f"uid-{name}"}
     raw["metadata"]["labels"]["forescale.dev/source"] = "sidecar"
-    raw["metadata"]["annotations"] = {"forescale.dev/forecast": "observe"}
+    noted = {"forescale.dev/forecast": "observe", "forescale.dev/target": "inflight=4"}
+    raw["metadata"]["annotations"] = noted
     raw["metadata"]["creationTimestamp"] = stamp(now - timedelta(seconds=100))
     raw["spec"]["nodeName"] = "n1"
     raw["spec"]["initContainers"][0]["ports"][0]["containerPort"] = port
