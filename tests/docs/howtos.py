@@ -83,6 +83,20 @@ def dry(line: str) -> str:
     return f"{line} --dry-run=server" if _WRITES.match(line) else line
 
 
+def strays() -> list[str]:
+    """Return what blocks of a shell have that is no line of a known program, nor flags or output."""
+    return [line for name in PAGES for line in _shell(name) if not _TYPED.match(line)]
+
+
+def _shell(name: str) -> Iterator[str]:
+    page = pages.DOCS / f"{name}.md"
+    for block in (*pages.blocks(page, ""), *pages.blocks(page, "sh")):
+        lines = block.replace("\\\n", " ").splitlines()
+        if block.startswith("$ "):  # what has no such mark is output
+            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        yield from (line for line in lines if line and not line.startswith((" ", "--")))
+
+
 def _of(name: str) -> Iterator[str]:
     page = pages.DOCS / f"{name}.md"
     for line in pages.lines(page):

@@ -83,6 +83,10 @@ def test_every_line_that_is_not_typed_is_one_of_a_page_and_a_new_one_would_be_ty
     assert howtos.reason("kubectl apply -f manifests/new.yaml") is None
 
 
+def test_a_how_to_has_no_line_of_a_program_that_the_tests_do_not_know() -> None:
+    assert howtos.strays() == ["done"]  # the end of a loop
+
+
 def test_every_line_that_needs_no_cluster_ends_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
