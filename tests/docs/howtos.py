@@ -84,7 +84,7 @@ def dry(line: str) -> str:
 
 
 def strays() -> list[str]:
-    """Return what blocks of a shell have that is no line of a known program, nor flags or output."""
+    """Return lines of a shell that are of no known program, and neither flags nor output."""
     return [line for name in PAGES for line in _shell(name) if not _TYPED.match(line)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import shlex
 from collections.abc import AsyncIterator
@@ -26,14 +27,15 @@ FIRST, LAST = "kubectl apply -f manifests/install.yaml", "forescale uninstall"
 WARNED = (0, 1, 2)  # of `forescale doctor`, which looks at what other tests have left, too
 PLACES = "/apis/apps/v1/namespaces/kube-system/deployments"
 OPS = f"/api/v1/namespaces/{NAMESPACE}/services/forescale:ops/proxy"
+COPY = "metrics-server-apiservice.yaml"
 BEHIND_METRICS = "v1beta1.metrics.k8s.io"
 
-# What a line shows, by how it begins; each may take its few seconds.
+# What a line shows, by a pattern of how it begins; each may take its few seconds.
 SHOWS = {
     "kubectl get --raw /apis": r'"describedObject"',
     f"kubectl get --raw {OPS}/readyz": r"\[\+\]\w+",
     f"kubectl get --raw {OPS}/status": "<title>forescale",
-    "kubectl get apiservice v1beta1.custom": rf"{NAMESPACE}/forescale +True",
+    r"kubectl get apiservice v1beta1\.custom\.metrics\.k8s\.io$": rf"{NAMESPACE}/forescale +True",
     "kubectl get apiservices": r"\bTrue\b",
     "kubectl get hpa": HPA,
     "kubectl describe hpa": "ValidMetricFound",
@@ -110,11 +112,11 @@ class Typist:
     async def types(self, line: str) -> None:
         """Run a line until it ends well and shows what its page says that it does."""
         command = self._filled(line)
-        if line.startswith("helm install "):
+        if line.startswith("helm "):
             command = await self._rendered(command)
         elif line != FIRST:
             command = howtos.dry(command)
-        starts = [start for start in self.shows if line.replace('"', "").startswith(start)]
+        starts = [start for start in self.shows if re.match(start, line.replace('"', ""))]
         codes = WARNED if line == "forescale doctor" else (0,)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + UNTIL_SECONDS
@@ -125,8 +127,8 @@ class Typist:
             assert loop.time() < deadline, f"$ {command}\n{text}code {code}, awaited: {starts}"
             await asyncio.sleep(0.5)
         self.seen |= set(starts)
-        if " > " in command:
-            self._cleaned(self.user.folder / command.rpartition(" > ")[2])
+        if line.endswith(f" > {COPY}"):
+            self._cleaned(self.user.folder / COPY)
 
     def _filled(self, line: str) -> str:
         """Return a line as a reader writes it who has the scene's workload."""
@@ -137,23 +139,23 @@ class Typist:
             r"\bhpa([/ ])NAME\b": rf"hpa\1{HPA}",
             r"\bpod/NAME\b": f"pod/{pod}",
             r"\bdeployment/(?:NAME|llm)\b": f"deployment/{DEPLOYMENT}",
-            r"(?<=coldstart )llm\b": DEPLOYMENT,
+            r"(?<=coldstart )(?:llm|NAME)\b": DEPLOYMENT,
         }
         for pattern, mine in ours.items():
             line = re.sub(pattern, mine, line)
         return line
 
     async def _rendered(self, line: str) -> str:
-        """Return `helm install` as a dry run: the chart by Helm's engine, then the API server."""
+        """Return a line of helm as a dry run: the chart by Helm's engine, then the API server."""
         words = shlex.split(line)
-        chart, namespace = words[3], words[words.index("-n") + 1]
-        key, _, value = words[words.index("--set") + 1].partition("=")
-        values: Any = value
-        for part in reversed(key.split(".")):
-            values = {part: values}
+        (chart,) = (word for word in words if word.startswith("manifests/chart/"))
+        values: dict[str, Any] = {}
+        for flag, said in itertools.pairwise(words):
+            if flag == "--set":
+                _set(values, said)
+        namespace = words[words.index("-n") + 1]
         made = await asyncio.to_thread(render.run, values, namespace, ROOT / chart)
         assert made.returncode == 0, made.stderr
-        assert f"image: {value}:" in made.stdout
         (self.user.folder / "chart.yaml").write_text(made.stdout)
         return "kubectl apply -f chart.yaml --dry-run=server"
 
@@ -166,6 +168,15 @@ class Typist:
         kept.pop("status")
         kept["metadata"] = {k: v for k, v in kept["metadata"].items() if k not in gone}
         copy.write_text(yaml.safe_dump(kept))
+
+
+def _set(values: dict[str, Any], said: str) -> None:
+    """Put into the values what a `--set` says."""
+    path, _, text = said.partition("=")
+    *way, last = path.split(".")
+    for key in way:
+        values = values.setdefault(key, {})
+    values[last] = yaml.safe_load(text)
 
 
 @asynccontextmanager
@@ -194,16 +205,21 @@ def _observing(folder: Path) -> Path:
 
 
 def _kustomizations(folder: Path) -> list[str]:
-    """Write the kustomizations of the page about installing, each into a folder of its own."""
-    found = [yaml.safe_load(block) for block in pages.blocks(_page("install"), "yaml")]
-    whole = [one for one in found if "resources" in one]
+    """Write the kustomizations that the how-tos show, each into a folder of its own."""
+    blocks = [block for name in howtos.PAGES for block in pages.blocks(_page(name), "yaml")]
+    found = [one for block in blocks for one in yaml.safe_load_all(block)]
+    found = [one for one in found if isinstance(one, dict)]  # and not a part of a list
+    whole = [one for one in found if one.get("resources")]
     (patch,) = [one for one in found if set(one) == {"patches"}]
-    whole[0] |= patch  # of a policy of the components that the first one names
+    assert len(whole) == 3
+    (injecting,) = [one for one in whole if "inject" in str(one.get("components"))]
+    injecting |= patch  # of what that component has
     for number, one in enumerate(whole):
         made = folder / f"own-{number}"
         made.mkdir()
         (made / "forescale").symlink_to(ROOT)
         (made / "settings.yaml").write_text("intake: {namespaces: [prod]}\n")
+        (made / "ca.crt").write_text("of the other adapter")
         (made / "kustomization.yaml").write_text(yaml.safe_dump(one))
     return [f"own-{number}" for number in range(len(whole))]
 
