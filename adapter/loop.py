@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from msgspec import structs
 
 from adapter.forecastgauges import ForecastGauges
 from adapter.model import debut, exits, precedence
+from adapter.model.asked import FORGET_SECONDS
 from adapter.model.batch import EMPTY, Batch, Origin, Reading
 from adapter.model.decide import decide
 from adapter.model.exits import Workload
@@ -38,6 +40,8 @@ from adapter.telemetry import Metrics, log
 # (bench/hpas.py). They take their turns between two steps, a millisecond each (api/turns.py).
 READINGS_PER_STEP = 200
 PAUSE_SECONDS = 0.003
+# Before anybody asks again, totals of before a start are as good as asked for: as long as others.
+RECALLED_SECONDS = FORGET_SECONDS
 
 
 class Sources(Protocol):
@@ -83,6 +87,12 @@ class Loop:
         self._forecast_gauges = ForecastGauges(metrics)
         self._reading_gauges = ReadingGauges(metrics)
         self.snapshot: Snapshot | None = None
+        self._recalled: dict[TotalKey, float] = {}
+        self._recalled_until = math.inf
+
+    def recall(self, totals: Mapping[TotalKey, float]) -> None:
+        """Take complete totals of before this start as the last ones of objects without any."""
+        self._recalled |= totals
 
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
@@ -140,9 +150,9 @@ class Loop:
             self._sources,
             window,
             self._trails.freeze(),
-            complete=self.snapshot.complete if self.snapshot else {},
+            complete=self._complete(now),
             debuts=self._debuts,
-            asked=self._asked(now),
+            asked={*self._recalled, *self._asked(now)},
             now=now,
             wall=wall,
         )
@@ -153,6 +163,16 @@ class Loop:
         self._start_gauges.turn(self.starting, wall)
         yield
         self.spending.look(decided)
+
+    def _complete(self, now: float) -> Mapping[TotalKey, float]:
+        """Return the last complete totals: those of before the start where there are no others."""
+        found: Mapping[TotalKey, float] = self.snapshot.complete if self.snapshot else {}
+        if self._recalled:
+            self._recalled_until = min(self._recalled_until, now + RECALLED_SECONDS)
+            found = {**self._recalled, **found}
+        if now >= self._recalled_until:
+            self._recalled = {}
+        return found
 
     def _foreseen(self, decided: Snapshot) -> Snapshot:
         """Return the Snapshot with what is foreseen of its totals."""

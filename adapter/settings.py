@@ -179,10 +179,10 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
 
 class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What was learnt of cold starts and of demands, kept over restarts of all replicas."""
+    """What was learnt of cold starts and demands, and totals, kept over restarts of all replicas."""
 
     checkpoint: bool = True
-    """Keep it in ConfigMaps of api.namespace; off: after a start, living pods alone teach."""
+    """Keep it in ConfigMaps of api.namespace; off: after a start, living pods alone tell."""
     period_seconds: float = 300.0
     """Between two writes, of what has changed alone; by one replica, which holds a Lease."""
     folder: str = ""

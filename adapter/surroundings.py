@@ -24,7 +24,7 @@ from adapter.errors import KubeError
 from adapter.intake import apiservice, requestheader
 from adapter.intake.checkpoint import Checkpoint
 from adapter.intake.fleetwatch import FleetWatch
-from adapter.intake.kept import Demands, Starts
+from adapter.intake.kept import Demands, Starts, Totals
 from adapter.intake.kube import Kube
 from adapter.intake.lease import Lease
 from adapter.intake.objectqueries import ObjectQueries
@@ -88,7 +88,7 @@ async def from_files(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surroun
     for work in (directory.run, _remarks(core).run):
         spawn(work())
     if core.settings.cold_start.folder:
-        _keep_cold_starts(core, spawn, stack, Folder(core.settings.cold_start.folder))
+        await _keep_cold_starts(core, spawn, stack, Folder(core.settings.cold_start.folder))
     return Surroundings(
         synced=lambda: True,
         trusts=lambda: True,
@@ -115,7 +115,7 @@ async def from_cluster(core: Core, spawn: Spawn, stack: AsyncExitStack) -> Surro
 
     spawn(requestheader.follow(kube, trust))
     spawn(certificate.run())
-    _keep_cold_starts(core, spawn, stack, _shards(kube, settings))
+    await _keep_cold_starts(core, spawn, stack, _shards(kube, settings))
     groups = (apiservice.CUSTOM, apiservice.EXTERNAL)[: 1 + settings.external.enabled]
     behind = Neighbours.of(
         settings, kube, certificate, lambda: core.loop.snapshot, lambda: core.objects.board
@@ -162,13 +162,18 @@ def _remarks(core: Core, cluster: Cluster | None = None) -> Remarks:
     return Remarks(core.roster.fleet, cluster, crowded)
 
 
-def _keep_cold_starts(core: Core, spawn: Spawn, stack: AsyncExitStack, shards: Shards) -> None:
-    kept = core.settings.cold_start
+async def _keep_cold_starts(
+    core: Core, spawn: Spawn, stack: AsyncExitStack, shards: Shards
+) -> None:
+    kept, loop = core.settings.cold_start, core.loop
     if kept.checkpoint:
-        learnt = (Starts(core.loop.starting.learnt), Demands(core.loop.foresight))
+        # The totals first: the first answers go by them.
+        totals = Totals(lambda: loop.snapshot.complete if loop.snapshot else {}, loop.recall)
+        learnt = (totals, Starts(loop.starting.learnt), Demands(loop.foresight))
         checkpoint = Checkpoint(learnt, shards, kept.period_seconds, core.metrics)
         spawn(checkpoint.run())
         stack.push_async_callback(checkpoint.leave)  # before the client closes
+        await checkpoint.begun()
 
 
 async def _certificate(kube: Kube, settings: Settings, probes: Probes) -> Certificate:

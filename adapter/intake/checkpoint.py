@@ -1,11 +1,13 @@
 """The keeping of what was learnt: read once at the start, written rarely, by one replica for all.
 
-Nothing waits for it: while it cannot be read or written, the adapter serves with what it has seen.
+A start waits two seconds at most until the first kind was read. Nothing else waits: while it cannot
+be read or written, the adapter serves with what it has seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -17,6 +19,7 @@ from adapter.model.checkpoint import SHARDS
 from adapter.telemetry import Metrics, Once, event, log, warn
 
 RETRY_SECONDS = 5.0
+BEGIN_SECONDS = 2.0
 LEAVE_SECONDS = 5.0  # of the 30 until a pod is killed; its queries drain for five before
 
 
@@ -38,6 +41,7 @@ class Checkpoint:
         self._clock = clock
         self._written: dict[tuple[str, int], str] = {}  # what lies there, as far as we know
         self._has_read = False
+        self._has_begun = asyncio.Event()
         self._once = Once(warn)
 
     async def run(self) -> None:
@@ -50,6 +54,12 @@ class Checkpoint:
             await asyncio.sleep(self._period_seconds)
             await self._done(self.save)
 
+    async def begun(self) -> None:
+        """Return once the first kind was taken in, after BEGIN_SECONDS in any case."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_SECONDS):
+                await self._has_begun.wait()
+
     async def restore(self) -> None:
         """Take in every shard; a broken one is told, and its workloads are learnt anew.
 
@@ -61,7 +71,10 @@ class Checkpoint:
             for number in range(SHARDS)
         }
         self._written = {place: text for place, text in texts.items() if text is not None}
-        counts = {kept.name: await self._taken(kept) for kept in self._kept}
+        counts = {}
+        for kept in self._kept:
+            counts[kept.name] = await self._taken(kept)
+            self._has_begun.set()
         self._has_read = True
         self._results.labels("read").inc()
         event("cold_starts_read", **counts)

@@ -1,4 +1,4 @@
-"""The kept: what was learnt of cold starts and of demands, to and from a shard's text.
+"""The kept: what was learnt of cold starts and of demands, and totals, to and from a shard's text.
 
 Both are learnt on while they are copied and taken in: in steps, so that others have their turn.
 """
@@ -6,10 +6,10 @@ Both are learnt on while they are copied and taken in: in steps, so that others 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from adapter.model import checkpoint, remembered
+from adapter.model import checkpoint, lasting, remembered
 from adapter.model.coldstart import ColdStarts
 from adapter.model.foresight import Foresight
 from adapter.model.sighting import Key, Start
@@ -80,6 +80,29 @@ class Demands:
             forecaster = await asyncio.to_thread(remembered.recall, packed, now)
             if forecaster is not None:
                 self._foresight.recall(key, forecaster)
+        return len(found)
+
+
+class Totals:
+    """The complete totals that are in use: they outlive a restart beside a silent pod."""
+
+    name = "totals"
+    empty = lasting.EMPTY
+
+    def __init__(
+        self,
+        complete: Callable[[], Mapping[TotalKey, float]],
+        recall: Callable[[Mapping[TotalKey, float]], None],
+    ) -> None:
+        self._complete = complete
+        self._recall = recall
+
+    async def texts(self, now: float) -> tuple[str, ...]:
+        return await asyncio.to_thread(lasting.encode, self._complete(), now)
+
+    async def take(self, text: str, now: float) -> int:
+        found = await asyncio.to_thread(lasting.decode, text, now)
+        self._recall(found)
         return len(found)
 
 

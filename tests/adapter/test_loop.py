@@ -87,6 +87,29 @@ def test_a_pod_that_becomes_ready_is_served_at_once_with_its_last_word() -> None
     assert raw(loop.snapshot) == {"llm-0": 3.0}
 
 
+def test_a_total_of_before_the_start_holds_while_a_pod_is_silent_and_no_longer() -> None:
+    intake = Delivered()
+    fleet = Fleet.of([serving_pod(name) for name in ("llm-0", "llm-1", "llm-2")], 1)
+    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    key = TotalKey("default", "Deployment.apps", DEPLOYMENT, PENDING.name, RAW)
+
+    def total(at: float, *uids: str) -> float:
+        points = (Point("pending", at, 1.0),)
+        said = (Reading(uid, at, 2.0, ModelState.READY, points) for uid in uids)
+        intake.batch = Batch(tuple(said))
+        loop.tick(at, WALL + at - START)
+        assert loop.snapshot is not None
+        (milli,) = loop.snapshot.total(PENDING, key).milli
+        return milli / 1000
+
+    assert total(START, "uid-llm-0", "uid-llm-1") == 3.0  # those that speak stand for all
+    loop.recall({key: 60.0})
+    assert total(START + 1, "uid-llm-0", "uid-llm-1") == 60.0
+    assert total(START + 250, "uid-llm-0", "uid-llm-1") == 60.0
+    assert total(START + 251, "uid-llm-0", "uid-llm-1", "uid-llm-2") == 3.0
+    assert total(START + 400, "uid-llm-0", "uid-llm-1") == 3.0
+
+
 def test_pods_are_counted_by_standing() -> None:
     metrics = Metrics()
     pods = [serving_pod("a"), serving_pod("b"), serving_pod("c", terminating=True)]

@@ -123,10 +123,11 @@ class Scene:
         """`kubectl get --raw PATH`, as JSON."""
         return dict(json.loads(await self.controlplane.kubectl("get", "--raw", path)))
 
-    async def total(self, metric: str, name: str = DEPLOYMENT) -> float:
+    async def total(self, metric: str, name: str = DEPLOYMENT, *, stat: str = "") -> float:
         """Return the Deployment's total; raises ApiError."""
         path = f"{GROUP}/v1beta2/namespaces/{self.namespace}/deployments.apps/{name}/{metric}"
-        (item,) = (await self.api.get(path))["items"]
+        query = f"?metricLabelSelector=stat%3D{stat}" if stat else ""
+        (item,) = (await self.api.get(path + query))["items"]
         return quantity(item["value"])
 
     async def hpa(self, name: str = HPA) -> Json:

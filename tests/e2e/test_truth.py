@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 
+from adapter.model import lasting
+from tests.controlplane.api import ApiError
 from tests.controlplane.workloads import condition
+from tests.e2e.adapters import NAMESPACE
 from tests.e2e.scene import GPU, PENDING, Scene, refusal
 
 HOLD_SECONDS = 8.0
@@ -135,6 +139,45 @@ async def test_a_total_with_silent_pods_does_not_fall(scene: Scene) -> None:
     scene.llm.pods[max(scene.llm.pods)].sidecar.kill()
     await asyncio.sleep(HOLD_SECONDS + 2)
     assert (await refusal(scene.total(MEMORY))).code == 503
+
+
+async def test_a_silent_pods_load_stays_in_the_total_when_the_adapter_starts_anew(
+    scene: Scene,
+) -> None:
+    """Those that speak have nothing to do: to let them stand for all would be a total of 0."""
+    scene.adapters.arguments = [*HOLD, "--cold-start-period-seconds", "5s"]
+    scene.llm.busy_percent = 90
+    await scene.adapters.install()
+    await scene.deploy(hpa=False, replicas=3)
+    await _until_written(scene, GPU, 270.0)
+    scene.llm.pods[min(scene.llm.pods)].sidecar.kill()
+    scene.llm.busy_percent = 0
+    await _until_written(scene, GPU, 90.0)  # the others' fall was seen while its word was fresh
+    await scene.adapters.crash()
+    await scene.adapters.available()
+    answers: list[float] = []
+    async with asyncio.timeout(30):
+        while len(answers) < 12:
+            with contextlib.suppress(ApiError):  # until it listens again: an HPA waits meanwhile
+                answers.append(await scene.total(GPU, stat="raw"))
+            await asyncio.sleep(0.5)
+    assert answers == [pytest.approx(90)] * len(answers)
+
+
+async def _until_written(scene: Scene, metric: str, value: float) -> None:
+    async with asyncio.timeout(40):
+        while not await _is_written(scene, metric, value):
+            await asyncio.sleep(0.5)
+
+
+async def _is_written(scene: Scene, metric: str, value: float) -> bool:
+    """Return whether that is kept over a restart as the last complete total; asks for it, too."""
+    with contextlib.suppress(ApiError):
+        await scene.total(metric, stat="raw")
+    maps = (await scene.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps"))["items"]
+    texts = (one.get("data", {}).get("totals", lasting.EMPTY) for one in maps)
+    kept = [found for text in texts for found in lasting.decode(text, time.time()).items()]
+    return any(key.metric == metric and total == pytest.approx(value) for key, total in kept)
 
 
 async def test_deleted_pods_leave_the_list_and_the_total_at_once(scene: Scene) -> None:

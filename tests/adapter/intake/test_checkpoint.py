@@ -83,6 +83,21 @@ async def test_a_new_adapter_knows_what_the_one_before_it_learnt(
     assert list(server.collections[CONFIG_MAPS]) == [SHARD]
 
 
+async def test_a_start_waits_for_the_first_kind_and_not_for_an_api_server_that_is_away(
+    kube: Kube, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Replica(kube, "a"), Replica(kube, "b")
+    async with first.running():
+        first.learnt.learn(KEY, start("living"))
+        await first.checkpoint.begun()
+        assert await asyncio.wait_for(first.checkpoint.begun(), 0.01) is None
+    monkeypatch.setattr(module, "BEGIN_SECONDS", 0.05)
+    server.answering.clear()
+    async with second.running():
+        await second.checkpoint.begun()
+    assert second.count("read") == 0
+
+
 async def test_only_what_has_changed_is_written_and_by_one_replica_alone(
     kube: Kube, server: FakeApiServer
 ) -> None:

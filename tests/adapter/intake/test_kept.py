@@ -1,14 +1,15 @@
-"""What was learnt of demands goes to its shards and back while both replicas go on."""
+"""What was learnt of demands, and totals, go to their shards and back while both replicas go on."""
 
 from __future__ import annotations
 
 import pytest
 
 from adapter.errors import BadCheckpoint
-from adapter.intake.kept import Demands
+from adapter.intake.kept import Demands, Totals
 from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Mode
 from adapter.model.remembered import EMPTY
+from adapter.model.snapshot import TotalKey
 from tests.adapter.model.test_forecast import noisy
 from tests.adapter.model.test_foresight import live, only, world_of
 from tests.adapter.model.world import START, WALL, World
@@ -49,3 +50,13 @@ async def test_a_broken_shard_is_an_error_and_costs_nothing_that_is_known() -> N
         await Demands(world.foresight).take("x", WALL)
     live(world, 30)
     assert world.foresight.forecasters() == before
+
+
+async def test_the_complete_totals_of_one_life_are_those_of_the_next() -> None:
+    world = world_of(Mode.ACT)
+    live(world, 60)
+    ((key, _),) = world.foresight.forecasters()
+    recalled: dict[TotalKey, float] = {}
+    kept = Totals(lambda: {key: 7.5}, recalled.update)
+    found = [await kept.take(text, WALL + 60) for text in await kept.texts(WALL)]
+    assert (sum(found), recalled) == (1, {key: 7.5})
