@@ -179,7 +179,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
 
 class ColdStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What was learnt of cold starts and demands, and totals, kept over restarts of all replicas."""
+    """What was learnt of cold starts and demands, and totals, kept over restarts of all."""
 
     checkpoint: bool = True
     """Keep it in ConfigMaps of api.namespace; off: after a start, living pods alone tell."""
