@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from adapter import night
 from adapter.listen import is_loopback
 from adapter.model.owners import Owners
 from adapter.model.target import SERVED
-from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prices, Prometheus, Settings
+from adapter.settings import LONGEST_PERIOD_SECONDS, Behind, Intake, Prometheus, Settings
 
 DAY_SECONDS = 86_400.0
 _ACCOUNT = re.compile(r"\s*[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?\s*")
@@ -47,20 +46,9 @@ def problems(settings: Settings) -> list[str]:
     found += _scrape_problems(settings.intake) + _prometheus_problems(settings.prometheus)
     found += _query_problems(settings)
     found += _cold_start_problems(settings) + _night_problems(settings.cost.night)
-    found += price_problems(settings.cost.prices, "cost.prices.")
     if settings.model.hold_seconds < 2 * settings.model.tick_seconds:
         found.append("model.holdSeconds is below two ticks: nothing could ever be held; raise it")
     return found
-
-
-def price_problems(prices: Prices, before: str) -> list[str]:
-    """Return one sentence for each figure that is no price; `before` stands before its key."""
-    return [
-        f"{before}perGpuHour.{product}.{key} is {figure:g}: write a price of 0 or more"
-        for product, price in prices.per_gpu_hour.items()
-        for key, figure in (("onDemand", price.on_demand), ("spot", price.spot))
-        if figure is not None and not 0 <= figure < math.inf
-    ]
 
 
 def _night_problems(text: str) -> list[str]:

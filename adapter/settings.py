@@ -9,6 +9,7 @@ them, consistency.py checks them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -194,6 +195,13 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 
     on_demand: _Money
     spot: _Money | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a figure that is no price."""
+        given = {"onDemand": self.on_demand, "spot": self.spot}
+        wrong = [f"{k} is {v:g}" for k, v in given.items() if v is not None and not 0 <= v < inf]
+        if wrong:
+            raise ValueError(f"{' and '.join(wrong)}: write a price of 0 or more")
 
 
 class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

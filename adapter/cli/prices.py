@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adapter import load
-from adapter.consistency import price_problems
 from adapter.errors import SettingsError
 from adapter.settings import Prices
 
@@ -11,9 +10,7 @@ from adapter.settings import Prices
 def read(path: str) -> Prices:
     """Return the prices of a YAML file; raise SettingsError with all that is wrong with it."""
     found = load.read(Prices, path)
-    problems = price_problems(found, f"{path}: ")
     if not found.per_gpu_hour:
-        problems.append(f"{path}: perGpuHour has no price: write PRODUCT: {{onDemand: 4.1}} there")
-    if problems:
-        raise SettingsError(problems)
+        example = "PRODUCT: {onDemand: 4.1}"
+        raise SettingsError([f"{path}: perGpuHour has no price: write {example} there"])
     return found

@@ -51,8 +51,8 @@ def test_a_default_stands_for_what_is_not_named_and_without_a_file_nothing_has_a
         ("perGpuHour: {H100: 4}", "perGpuHour.H100 is a whole number: write a mapping"),
         ("perGpuHour: {H100: {spot: 4}}", "perGpuHour.H100.onDemand is missing"),
         ("perGpuHour: {H100: {onDemand: 4, s: 1}}", "perGpuHour.H100.s is none of the keys there"),
-        ("perGpuHour: {H100: {onDemand: -4}}", "perGpuHour.H100.onDemand is -4: write a price of"),
-        ("perGpuHour: {H100: {onDemand: .nan}}", "perGpuHour.H100.onDemand is nan: write a price"),
+        ("perGpuHour: {H100: {onDemand: -4}}", "perGpuHour.H100: onDemand is -4: write a price of"),
+        ("perGpuHour: {H100: {onDemand: .nan}}", "perGpuHour.H100: onDemand is nan: write a price"),
         ("perGpuHour: {4090: {onDemand: 4}}", "perGpuHour: `4090` is no text: put it in quotes"),
         ("perGpuHour: {a: {onDemand: 4}, a: {onDemand: 5}}", "perGpuHour.a is in lines 1 and 1"),
         ("perGpuHour:", "perGpuHour: it is nothing: write a mapping"),
@@ -72,7 +72,9 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, words: str) 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
-    path.write_text("currency: 7\nperGpuHour: {a: 4, b: {spot: 1}, c: {onDemand: cheap}}\n")
+    path.write_text(
+        "currency: 7\nperGpuHour: {a: 4, b: {spot: 1}, c: {onDemand: cheap}, d: {onDemand: -1}}\n"
+    )
     with pytest.raises(SettingsError) as raised:
         read(str(path))
     assert [one.removeprefix(f"{path}: ") for one in raised.value.problems] == [
@@ -80,6 +82,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "perGpuHour.a is a whole number: write a mapping",
         "perGpuHour.b.onDemand is missing",
         "perGpuHour.c.onDemand is a text: write a number",
+        "perGpuHour.d: onDemand is -1: write a price of 0 or more",
     ]
 
 
