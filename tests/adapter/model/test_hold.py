@@ -85,5 +85,5 @@ def test_beyond_every_hold_there_is_an_error_that_says_how_long_it_is_silent() -
     world.advance(int(LONG))
     assert set(world.values(PENDING)) == {"llm-1"}
     world.advance(1)
-    with pytest.raises(NoValue, match="llm-1: no reading for 121 s"):
+    with pytest.raises(NoValue, match="2 pods, such as llm-0: no reading for 121 s"):
         world.values(PENDING)
