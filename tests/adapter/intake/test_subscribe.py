@@ -58,7 +58,7 @@ async def test_an_ended_stream_is_opened_again(server: Server) -> None:
 
 
 async def test_a_closed_port_is_told_in_words() -> None:
-    assert "Connect" in await trouble_of(only(pod(1)))
+    assert "nothing listens at " in await trouble_of(only(pod(1)))
 
 
 @pytest.mark.parametrize(
