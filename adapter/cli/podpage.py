@@ -28,7 +28,7 @@ def notes(pods: Iterable[PodStory]) -> list[str]:
     for pod in pods:
         if pod.figure.note:
             by_note.setdefault(pod.figure.note, []).append(pod.name)
-    return [f"  {_listed(names)}: {note}" for note, names in by_note.items()]
+    return [f"  {listed(names)}: {note}" for note, names in by_note.items()]
 
 
 def reasons(whys: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -56,7 +56,7 @@ def near_oom(stories: Iterable[Story]) -> list[str]:
     for pod in pods:
         if pod.near_oom:
             by_words.setdefault(pod.near_oom, []).append(pod.name)
-    return [f"near OOM: {_listed(names)}: {words}" for words, names in by_words.items()]
+    return [f"near OOM: {listed(names)}: {words}" for words, names in by_words.items()]
 
 
 def start(stories: Sequence[Story]) -> list[str]:
@@ -83,6 +83,7 @@ def _name(phase: Phase) -> str:
     return _PHASES.get(phase.name, phase.name.replace("_", " "))
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -23,6 +23,9 @@ PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods"
 _PERCENT_OF = 100_000  # thousandths of a request of which one percent is a whole
 
 _NO_VALUE = "metrics.k8s.io has no value of it for any pod (forescale doctor says whose it is)"
+_NO_SERVER = "metrics.k8s.io has no server: docs/resource-metrics.md"
+# What kube-apiserver says of a group that nobody serves, or whose server is away.
+_UNSERVED = ("404 page not found", "service unavailable")
 
 Answer = Mapping[str, int] | str
 
@@ -39,7 +42,7 @@ async def read(
     try:
         items = (await kube.get(PODS.format(namespace), {"labelSelector": selector}))["items"]
     except KubeError as error:
-        return error.message
+        return _NO_SERVER if error.message in _UNSERVED else error.message
     return hpa_resource.uses(asked, pods, items)
 
 

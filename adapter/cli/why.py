@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from adapter.cli import reach, recent, resources, terminal, whypage
+from adapter.cli import podpage, reach, recent, resources, terminal, whypage
 from adapter.cli.autoscaler import Asked, Autoscaler
 from adapter.cli.failure import Parser, failed
 from adapter.cli.reach import Page
@@ -20,8 +20,9 @@ from adapter.cli.whypage import Chapter, Report
 from adapter.errors import KubeError, StartupError
 from adapter.intake.kube import Kube
 from adapter.model.catalogue import METRICS
-from adapter.model.hpa_metric import Invalid, Proposal
+from adapter.model.hpa_metric import Invalid, Proposal, group
 from adapter.model.hpa_policy import PodsMetric
+from adapter.model.owners import KNOWN
 from adapter.model.target import DESIRED_REPLICAS, metric_of
 from adapter.model.why import Story
 
@@ -175,8 +176,8 @@ async def _of_pods(
     proposal = await scaler.ask(kube, metric)
     story = None
     if metric_of(metric.name) is not None:
-        story = await notes.story(page, _place(scaler), metric.name, metric.selector)
-    return Chapter(story, metric.name, proposal.why), proposal
+        story = await notes.story(page, _selected(scaler), metric.name, metric.selector)
+    return Chapter(story, metric.name, proposal.why, said=_untold(scaler, story)), proposal
 
 
 async def _of_total(
@@ -199,15 +200,34 @@ async def _of_resource(
     if not resources.is_ours(asked):
         said = "metrics-server's, not forescale's: this is what the HPA's status says"
         return Chapter(None, asked.title, proposal.why, said=said), proposal
-    story = await notes.story(page, _place(scaler), resources.STORY, "", _NOT_FOUND)
+    story = await notes.story(page, _selected(scaler), resources.STORY, "", _NOT_FOUND)
     said = f"from {resources.STORY}, in thousandths of a GPU"
     return Chapter(story, asked.title, proposal.why, uses, said), proposal
 
 
+def _untold(scaler: Autoscaler, story: Story | None) -> str:
+    """Return in words which pods the HPA counts of which the adapter told nothing."""
+    if story is None:
+        return ""
+    groups = group(scaler.workload.members, {})
+    silent = sorted((groups.unready | groups.missing) - {pod.name for pod in story.pods})
+    if not silent:
+        return ""
+    return f"the HPA counts, and forescale has no source for: {podpage.listed(silent)}"
+
+
+def _selected(scaler: Autoscaler) -> dict[str, str]:
+    """Return the place with the scale's selector: by that the controller finds the pods."""
+    return {**_place(scaler), "labelSelector": scaler.workload.selector}
+
+
 def _place(scaler: Autoscaler) -> dict[str, str]:
     workload = scaler.workload
+    # Kinds of a cluster's own are known by their group as well.
+    version = scaler.hpa["spec"]["scaleTargetRef"]["apiVersion"]
+    own = KNOWN.named(workload.kind) is None and "/" in version
     return {
-        "kind": workload.kind,
+        "kind": f"{workload.kind}.{version.partition('/')[0]}" if own else workload.kind,
         "name": workload.name,
         "namespace": scaler.policy.namespace,
     }

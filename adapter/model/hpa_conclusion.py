@@ -33,7 +33,7 @@ def conclude(policy: Policy, proposals: Proposals, *, current: int, status: Json
         return "the HPA asks for nothing, because somebody set 0 replicas: scaling is switched off"
     found = _computed(policy, proposals, current)
     if found is None:
-        return f"the HPA stays at {current}, because {_standstill(proposals)}"
+        return f"the HPA stays at {current}, because {_standstill(policy, proposals)}"
     replicas, why = found
     desired = status.get("desiredReplicas", 0)
     if not conditions:
@@ -81,11 +81,12 @@ def _winner(proposals: Proposals) -> str:
     return f"{words} ({blind}: that blocks a scale-down alone)" if blind else words
 
 
-def _standstill(proposals: Proposals) -> str:
+def _standstill(policy: Policy, proposals: Proposals) -> str:
     valid = [one for one in proposals if isinstance(one, Proposal)]
     if not valid:
         return "no metric has a value"
-    return f"{_blind(proposals)}: no scale-down to {max(one.replicas for one in valid)}"
+    lowest = max(policy.min_replicas, *(one.replicas for one in valid))
+    return f"{_blind(proposals)}: no scale-down to {lowest}"
 
 
 def _blind(proposals: Proposals) -> str:

@@ -176,7 +176,8 @@ def _from_values(
     if rising_with_unready or groups.missing:
         added, words = _stand_ins(groups, ratio, metric)
         replicas, end = _second_pass(metric, counted | added, ratio, current, tolerance)
-        return Proposal(metric.name, replicas, usage_milli, f"{start}; {words}{end}")
+        put_in = f"; {words}{end}" if words else end.removeprefix(f" = {ratio:.2f}")
+        return Proposal(metric.name, replicas, usage_milli, f"{start}{put_in}")
     if tolerance.holds(ratio):
         why = f"{start}, {_within(tolerance)} -> stays at {current}"
         return Proposal(metric.name, current, usage_milli, why)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from aiohttp import web
 
 from adapter.errors import BadRequest, NotFound, NoValue
-from adapter.model import overview, why
+from adapter.model import overview, selected, selector, why
 from adapter.model.catalogue import Metric
 from adapter.model.owners import Kind
 from adapter.model.queried import NOTHING, Board, Key
@@ -23,7 +23,10 @@ Choose = Callable[[str, Metric, str], why.Choice]
 
 
 class Why:
-    """Answers GET /why?namespace=…&kind=…&name=…&metric=…[&metricLabelSelector=…]."""
+    """Answers GET /why?namespace=…&kind=…&name=…&metric=…[&metricLabelSelector=…].
+
+    With `labelSelector`, an HPA's, the other pods that it matches are told too.
+    """
 
     path = "/why"
 
@@ -46,14 +49,14 @@ class Why:
         missing = [key for key in _NEEDED if not asked.get(key)]
         if missing:
             raise BadRequest(f"missing: {', '.join(missing)}; needed are {', '.join(_NEEDED)}")
-        name, selector = asked["metric"], asked.get("metricLabelSelector", "")
+        name, views = asked["metric"], asked.get("metricLabelSelector", "")
         place = {key: asked[key] for key in ("namespace", "kind", "name")}
         kinds, metric = self._board().kinds(name), metric_of(name)
         if metric is None and name != DESIRED_REPLICAS and not kinds:
             raise NotFound(_no_metric(name, self._served()))
-        if metric is None and selector:
+        if metric is None and views:
             raise BadRequest(f"metricLabelSelector: {name} has no views to choose from")
-        choice = self._choose(name, metric, selector) if metric else None
+        choice = self._choose(name, metric, views) if metric else None
         snapshot = self._read()
         if snapshot is None:
             raise NoValue("the adapter has just started and has taken no snapshot yet")
@@ -61,6 +64,8 @@ class Why:
             return why.tell_queried(snapshot, self._board(), _key(name, kinds, **place))
         if metric is None or choice is None:
             story = why.tell_desired(snapshot, **place)
+        elif labels := asked.get("labelSelector"):
+            story = selected.tell(snapshot, metric, choice, _parsed(labels), **place)
         else:
             story = why.tell(snapshot, metric, choice, **place)
         if story is None:
@@ -70,6 +75,13 @@ class Why:
     def _served(self) -> tuple[str, ...]:
         queried = dict.fromkeys(metric for metric, _ in self._board().served)
         return (*SERVED, *queried)
+
+
+def _parsed(labels: str) -> selector.Selector:
+    try:
+        return selector.parse(labels)
+    except ValueError as error:
+        raise BadRequest(f"labelSelector: {error}") from error
 
 
 def _no_metric(name: str, served: Sequence[str]) -> str:

@@ -155,6 +155,15 @@ def test_a_container_resource_reads_that_container_alone(
     assert f"  = {GPU}: 50 % of the request / 80 % = 0.62 x 2 pods -> 2" in found
 
 
+def test_an_api_that_nobody_serves_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unserved = (404, {"kind": "Status", "message": "404 page not found"})
+    cluster = Cluster(resource(GPU, 80), pages={PODS: BOTH, USAGE: unserved})
+    found = told(tmp_path, capsys, cluster)
+    assert f"  = {GPU}: metrics.k8s.io has no server: docs/resource-metrics.md" in found
+
+
 def test_an_api_that_does_not_answer_is_said_in_its_own_words_and_holds_a_scale_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

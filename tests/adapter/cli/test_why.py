@@ -263,6 +263,39 @@ def test_what_many_pods_lack_is_told_once_and_the_arithmetic_says_it_no_second_t
     assert out.count(str(caught.value)) == 2  # the HPA's condition, and the total of now
 
 
+def test_a_pod_that_the_hpa_counts_and_the_workload_does_not_own_is_in_the_table_or_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {"app": "llm"}
+    made = World(serving_pod("llm-a", labels=labels), serving_pod("bare", labels=labels, owners=()))
+    made.say = {"llm-a": {"pending": 4.0}, "bare": {"pending": 6.0}}
+    snapshot, name = made.advance(20), "llm_inference_pending_requests"
+    items = [
+        {"describedObject": {"name": "llm-a"}, "value": "4"},
+        {"describedObject": {"name": "bare"}, "value": "6"},
+    ]
+    pages = {
+        f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/{name}": {"items": items},
+        "/api/v1/namespaces/default/pods": {"items": [pod("llm-a"), pod("bare"), pod("silent")]},
+    }
+    metric = {"metric": {"name": name}, "target": {"type": "AverageValue", "averageValue": "5"}}
+    cluster = Cluster({"type": "Pods", "pods": metric}, pages=pages)
+    cluster.tell(Why(lambda: snapshot, query.choice))
+    with serving(cluster) as server:
+        config = kubeconfig(tmp_path, int(server.rpartition(":")[2]))
+        assert command.run(["hpa/h", "--kubeconfig", config, "-m", name]) == 0
+    counts = "the HPA counts it by its labels"
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"{name} (requests, mean 15s)",
+        HEAD,
+        "  llm-a  serving  4     0.0 s  fresh  4",
+        "  bare   serving  6     0.0 s  fresh  6",
+        f"  bare: not Deployment {DEPLOYMENT}'s by its owner: {counts}",
+        "  the HPA counts, and forescale has no source for: silent",
+        f"  = {name}: 5 per pod / 5 = 1.00, within 0.9 to 1.1 -> stays at 2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("metric", "words"),
     [(DESIRED_REPLICAS, "its pods have no target"), ("jobs_waiting", "  7     5.0 s  fresh  7")],

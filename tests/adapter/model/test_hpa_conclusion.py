@@ -59,6 +59,12 @@ SEVERAL = (wish("gpu", 3), wish("cpu", 1), wish("inflight", 5))
             ),
         ),
         (
+            (blind("a"), wish("gpu", 0)),
+            3,
+            status(3),
+            "stays at 3, because a has no value: no scale-down to 1",
+        ),
+        (
             (blind("a"), wish("gpu", 2), blind("b")),
             3,
             status(3),

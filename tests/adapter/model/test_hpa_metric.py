@@ -128,6 +128,7 @@ def test_a_missing_pod_counts_as_its_target_on_the_way_down() -> None:
 
 def test_a_missing_pod_adds_nothing_when_the_others_are_exactly_on_target() -> None:
     found = proposal({"a": 5_000}, running("a", "silent"), 2)
+    assert found.why == "pending: 5 per pod / 5 = 1.00, within 0.9 to 1.1 -> stays at 2"
     assert found.replicas == 2
     assert "stays at 2" in found.why
 

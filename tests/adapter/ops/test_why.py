@@ -96,6 +96,12 @@ async def test_the_view_can_be_chosen_as_in_an_hpa(scene: Scene) -> None:
     assert "stat=`best` is not known" in str(told["error"])
 
 
+async def test_the_pods_of_an_hpas_selector_are_told_where_the_owner_has_none(scene: Scene) -> None:
+    status, story = await scene.get(kind="Rollout", name="r", labelSelector="app=llm-inference")
+    assert (status, story["total"]) == (200, None)
+    assert "no pod is known as Rollout r's by its owner" in str(story["pods"])
+
+
 async def test_a_forecast_has_a_story_under_its_own_name_and_no_views(scene: Scene) -> None:
     ahead = "llm_inference_inflight_requests_forecast"
     status, story = await scene.get(metric=ahead)
@@ -129,6 +135,7 @@ async def test_replicas_and_queries_have_a_story_too(scene: Scene) -> None:
         ),
         ({"metric": "jobs_waiting", "kind": "Service"}, 404, "served for Deployment alone"),
         ({"metric": "jobs_waiting", "metricLabelSelector": "stat=raw"}, 400, "has no views"),
+        ({"labelSelector": "a b"}, 400, "labelSelector: `a b`"),
     ],
 )
 async def test_what_cannot_be_told_is_an_error_in_words(
