@@ -210,7 +210,7 @@ def _kustomizations(folder: Path) -> list[str]:
     found = [one for block in blocks for one in yaml.safe_load_all(block)]
     found = [one for one in found if isinstance(one, dict)]  # and not a part of a list
     whole = [one for one in found if one.get("resources")]
-    alone = [one for one in found if set(one) == {"patches"}]  # a mesh's is in test_policies.py
+    alone = [one for one in found if set(one) == {"patches"}]  # a mesh's is in test_manifests.py
     (patch,) = [one for one in alone if "MutatingAdmissionPolicy" in str(one)]
     assert len(alone) == 2
     assert len(whole) == 3
