@@ -109,7 +109,7 @@ class External:
         return Plan(metric, labels, lambda now: self._answers.queried(now, key))
 
     def _kind(self, parameter: str, word: str) -> Kind:
-        kind = self._owners.named(word)
+        kind = self._owners.named_in_any_case(word)
         if kind is None:
             served = ", ".join(self._owners.names())
             raise BadRequest(f"{parameter}: kind={shown(word)} is not known; known are {served}")

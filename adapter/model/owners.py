@@ -74,6 +74,12 @@ class Owners:
         exact = [kind for kind in kinds if word == kind.qualified]
         return next(iter(exact or [kind for kind in kinds if word == kind.kind]), None)
 
+    def named_in_any_case(self, word: str) -> Kind | None:
+        """Return the kind as `named` does, or else the first that is spelled so in another case."""
+        small = word.lower()
+        alike = (k for k in self.by_path.values() if small in (k.kind.lower(), k.qualified.lower()))
+        return self.named(word) or next(alike, None)
+
     def names(self) -> tuple[str, ...]:
         return tuple(kind.kind for kind in self.by_path.values())
 

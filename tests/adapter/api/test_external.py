@@ -82,7 +82,9 @@ def test_any_kind_can_be_named(asking: Asking) -> None:
     asking.world.selectors = {("default", Owner("Service", "llm")): (parse("app"),)}
     asking.world.advance()
     assert value(asking, PENDING, "workload=llm,kind=Service") == "5500m"
+    assert value(asking, PENDING, "workload=llm,kind=service") == "5500m"
     assert value(asking, PENDING, f"workload={DEPLOYMENT},kind=Deployment.apps") == "5500m"
+    assert value(asking, PENDING, f"workload={DEPLOYMENT},kind=DEPLOYMENT.apps") == "5500m"
     with pytest.raises(NotFound, match="Service `none`"):
         ask(asking, PENDING, "workload=none,kind=Service")
     with pytest.raises(BadRequest, match="kind=`Nothing` is not known; known are Deployment, "):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapter.model.owners import BUILT_IN, DEPLOYMENT, LEADER_WORKER_SET, SERVICE, Owners
+from adapter.model.owners import BUILT_IN, DEPLOYMENT, LEADER_WORKER_SET, SERVICE, Kind, Owners
 
 
 def test_a_kind_is_spelled_as_kubernetes_spells_it() -> None:
@@ -55,3 +55,19 @@ def test_a_kind_is_found_by_its_name_and_by_its_whole_name(word: str, path: str)
 def test_an_unknown_kind_is_none() -> None:
     assert Owners.of("").named("deployment") is None
     assert Owners.of("").named("") is None
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("k", "lows.x.io"),
+        ("K", "highs.x.io"),
+        ("K.X.IO", "highs.x.io"),
+        ("deployment", "deployments.apps"),
+        ("deployments", None),
+    ],
+)
+def test_in_any_case_the_exact_spelling_goes_first(word: str, path: str | None) -> None:
+    high, low = Kind("K", "highs", "x.io", "v1"), Kind("k", "lows", "x.io", "v1")
+    found = Owners([high, low, DEPLOYMENT]).named_in_any_case(word)
+    assert (found.path if found else None) == path
