@@ -213,7 +213,7 @@ def _untold(scaler: Autoscaler, story: Story | None) -> str:
     silent = sorted((groups.unready | groups.missing) - {pod.name for pod in story.pods})
     if not silent:
         return ""
-    return f"the HPA counts, and forescale has no source for: {podpage.listed(silent)}"
+    return f"the HPA counts too, and no source here reads this of: {podpage.listed(silent)}"
 
 
 def _selected(scaler: Autoscaler) -> dict[str, str]:

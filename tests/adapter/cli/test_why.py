@@ -291,9 +291,38 @@ def test_a_pod_that_the_hpa_counts_and_the_workload_does_not_own_is_in_the_table
         "  llm-a  serving  4     0.0 s  fresh  4",
         "  bare   serving  6     0.0 s  fresh  6",
         f"  bare: not Deployment {DEPLOYMENT}'s by its owner: {counts}",
-        "  the HPA counts, and forescale has no source for: silent",
+        "  the HPA counts too, and no source here reads this of: silent",
         f"  = {name}: 5 per pod / 5 = 1.00, within 0.9 to 1.1 -> stays at 2",
     ]
+
+
+def test_an_hpa_on_a_kind_that_is_not_known_shows_the_pods_and_says_why_they_are_nobodys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = World(serving_pod("r-a", labels={"app": "llm"}, owners=()))
+    made.say = {"r-a": {"pending": 4.0}}
+    snapshot, name = made.advance(20), "llm_inference_pending_requests"
+    items = [{"describedObject": {"name": "r-a"}, "value": "4"}]
+    scale = {"spec": {"replicas": 1}, "status": {"replicas": 1, "selector": "app=llm"}}
+    pages = {
+        "/apis/argoproj.io/v1alpha1": {"resources": [{"name": "rollouts", "kind": "Rollout"}]},
+        "/apis/argoproj.io/v1alpha1/namespaces/default/rollouts/r/scale": scale,
+        f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/{name}": {"items": items},
+        "/api/v1/namespaces/default/pods": {"items": [pod("r-a")]},
+    }
+    metric = {"metric": {"name": name}, "target": {"type": "AverageValue", "averageValue": "2"}}
+    target = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "r"}
+    cluster = Cluster({"type": "Pods", "pods": metric}, pages=pages, scaleTargetRef=target)
+    cluster.tell(Why(lambda: snapshot, query.choice))
+    with serving(cluster) as server:
+        config = kubeconfig(tmp_path, int(server.rpartition(":")[2]))
+        assert command.run(["hpa/h", "--kubeconfig", config]) == 0
+    out = capsys.readouterr().out
+    assert "  r-a  serving  4     0.0 s  fresh  4" in out.splitlines()
+    nobodys = "no pod is known as Rollout.argoproj.io r's by its owner (is the kind in api.objectK"
+    assert f"  r-a: {nobodys}" in out
+    assert "label its pod template" not in out
+    assert f"  = {name}: 4 per pod / 2 = 2.00 x 1 pod -> 2" in out.splitlines()
 
 
 @pytest.mark.parametrize(
