@@ -217,17 +217,21 @@ def _untold(scaler: Autoscaler, story: Story | None) -> str:
 
 
 def _selected(scaler: Autoscaler) -> dict[str, str]:
-    """Return the place with the scale's selector: by that the controller finds the pods."""
-    return {**_place(scaler), "labelSelector": scaler.workload.selector}
+    """Return the place with the scale's selector: by that the controller finds the pods.
+
+    Owners are known by kind and group; what they did lately, by the kind alone.
+    """
+    place = _place(scaler)
+    api_group = scaler.hpa["spec"]["scaleTargetRef"]["apiVersion"].rpartition("/")[0]
+    if api_group and KNOWN.named(place["kind"]) is None:
+        place["kind"] += f".{api_group}"
+    return {**place, "labelSelector": scaler.workload.selector}
 
 
 def _place(scaler: Autoscaler) -> dict[str, str]:
     workload = scaler.workload
-    # Kinds of a cluster's own are known by their group as well.
-    version = scaler.hpa["spec"]["scaleTargetRef"]["apiVersion"]
-    own = KNOWN.named(workload.kind) is None and "/" in version
     return {
-        "kind": f"{workload.kind}.{version.partition('/')[0]}" if own else workload.kind,
+        "kind": workload.kind,
         "name": workload.name,
         "namespace": scaler.policy.namespace,
     }

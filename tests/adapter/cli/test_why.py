@@ -19,6 +19,7 @@ from adapter.model.queried import Board, Figure, Key
 from adapter.model.target import DEMANDS, DESIRED_REPLICAS, Target
 from adapter.model.why import Choice
 from adapter.model.word import Phases, Word
+from adapter.ops.changes import Changes
 from adapter.ops.why import Why
 from adapter.settings import ObjectQuery, Prometheus
 from tests.adapter.cli.opsport import serving
@@ -77,6 +78,7 @@ class Cluster:
         }
         snapshot = made.advance(20)
         self._why = Why(lambda: snapshot, query.choice, lambda: BOARD)
+        self.asked_lately: list[str] = []  # the kinds of workloads whose past was asked for
         target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT}
         spec = {"scaleTargetRef": target, "maxReplicas": 9, "metrics": [*metrics]} | spec
         scale = f"/apis/apps/v1/namespaces/default/deployments/{DEPLOYMENT}/scale"
@@ -101,6 +103,8 @@ class Cluster:
         self._why = why
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith(f"/services/forescale:ops/proxy{Changes.path}"):
+            self.asked_lately.append(request.query["kind"])
         if request.path.endswith("/services/forescale:ops/proxy/why"):
             return await self._why.handle(request)
         page = self._pages.get(request.path, (404, {"kind": "Status"}))
@@ -322,6 +326,7 @@ def test_an_hpa_on_a_kind_that_is_not_known_shows_the_pods_and_says_why_they_are
     nobodys = "no pod is known as Rollout.argoproj.io r's by its owner (is the kind in api.objectK"
     assert f"  r-a: {nobodys}" in out
     assert "label its pod template" not in out
+    assert cluster.asked_lately == ["Rollout"]
     assert f"  = {name}: 4 per pod / 2 = 2.00 x 1 pod -> 2" in out.splitlines()
 
 
