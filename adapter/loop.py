@@ -40,8 +40,9 @@ from adapter.telemetry import Metrics, log
 # (bench/hpas.py). They take their turns between two steps, a millisecond each (api/turns.py).
 READINGS_PER_STEP = 200
 PAUSE_SECONDS = 0.003
-# Before anybody asks again, totals of before a start are as good as asked for: as long as others.
-RECALLED_SECONDS = FORGET_SECONDS
+# Totals of before a start, or that another replica is asked for, are as good as asked for here
+# until they were to be read anew twice (settings.ColdStart.period_seconds).
+RECALLED_SECONDS = 2 * FORGET_SECONDS
 
 
 class Sources(Protocol):
@@ -91,8 +92,19 @@ class Loop:
         self._recalled_until = math.inf
 
     def recall(self, totals: Mapping[TotalKey, float]) -> None:
-        """Take complete totals of before this start as the last ones of objects without any."""
-        self._recalled |= totals
+        """Take complete totals of before this start, or of another replica.
+
+        They count as asked for, and as the last ones of objects without any.
+        """
+        self._recalled = dict(totals)
+        self._recalled_until = math.inf
+
+    def in_use(self) -> dict[TotalKey, float]:
+        """Return the last complete totals of those that this replica was asked for."""
+        if self.snapshot is None:
+            return {}
+        complete = self.snapshot.complete
+        return {key: complete[key] for key in self._asked(self.snapshot.at) if key in complete}
 
     def apply(self, settings: Model) -> None:
         """Go by other settings from the next tick on."""
@@ -165,7 +177,7 @@ class Loop:
         self.spending.look(decided)
 
     def _complete(self, now: float) -> Mapping[TotalKey, float]:
-        """Return the last complete totals: those of before the start where there are no others."""
+        """Return the last complete totals, recalled ones where there are no others."""
         found: Mapping[TotalKey, float] = self.snapshot.complete if self.snapshot else {}
         if self._recalled:
             self._recalled_until = min(self._recalled_until, now + RECALLED_SECONDS)

@@ -168,8 +168,11 @@ async def _keep_cold_starts(
     kept, loop = core.settings.cold_start, core.loop
     if kept.checkpoint:
         # The totals first: the first answers go by them.
-        totals = Totals(lambda: loop.snapshot.complete if loop.snapshot else {}, loop.recall)
-        learnt = (totals, Starts(loop.starting.learnt), Demands(loop.foresight))
+        learnt = (
+            Totals(loop.in_use, loop.recall),
+            Starts(loop.starting.learnt),
+            Demands(loop.foresight),
+        )
         checkpoint = Checkpoint(learnt, shards, kept.period_seconds, core.metrics)
         spawn(checkpoint.run())
         stack.push_async_callback(checkpoint.leave)  # before the client closes

@@ -1,7 +1,8 @@
 """The keeping of what was learnt: read once at the start, written rarely, by one replica for all.
 
-A start waits two seconds at most until the first kind was read. Nothing else waits: while it cannot
-be read or written, the adapter serves with what it has seen.
+Totals are of each: read and written by every replica in each period. A start waits two seconds at
+most until those were read. Nothing else waits: while it cannot be read or written, the adapter
+serves with what it has seen.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Checkpoint:
         self._results = metrics.cold_start_checkpoints
         self._clock = clock
         self._written: dict[tuple[str, int], str] = {}  # what lies there, as far as we know
+        self._counts: dict[str, int] = {}  # of what each kind had at the start
         self._has_read = False
         self._has_begun = asyncio.Event()
         self._once = Once(warn)
@@ -63,30 +65,31 @@ class Checkpoint:
     async def restore(self) -> None:
         """Take in every shard; a broken one is told, and its workloads are learnt anew.
 
-        Nothing is written before all could be read: less would take the place of more.
+        Nothing is written before all could be read: less would take the place of more. What was
+        taken in before a read failed is not taken twice.
         """
-        texts = {
-            (kept.name, number): await self._shards.read(number, kept.name)
-            for kept in self._kept
-            for number in range(SHARDS)
-        }
-        self._written = {place: text for place, text in texts.items() if text is not None}
-        counts = {}
         for kept in self._kept:
-            counts[kept.name] = await self._taken(kept)
-            self._has_begun.set()
+            if kept.name not in self._counts:
+                await self._read(kept)
+                self._counts[kept.name] = await self._taken(kept)
+                self._has_begun.set()
         self._has_read = True
         self._results.labels("read").inc()
-        event("cold_starts_read", **counts)
+        event("cold_starts_read", **self._counts)
 
     async def save(self) -> None:
         """Write the shards that have changed, if it is this replica that writes.
 
-        One that cannot be written is told, and tried again the next time.
+        One that cannot be written is told, and tried again the next time. What each replica adds
+        to is read anew before, and taken in.
         """
-        if not await self._shards.may_write():
-            return
+        may_write = await self._shards.may_write()
         for kept in self._kept:
+            if kept.of_each:
+                await self._read(kept)
+                await self._taken(kept)
+            elif not may_write:
+                continue
             for number, text in enumerate(await kept.texts(self._clock())):
                 if text != self._written.get((kept.name, number), kept.empty):
                     write = partial(self._write, number, kept.name, text)
@@ -109,6 +112,12 @@ class Checkpoint:
                 raise IntakeError("there was no time to write a last time") from None
 
         await self._done(bounded)
+
+    async def _read(self, kept: Kept) -> None:
+        for number in range(SHARDS):
+            text = await self._shards.read(number, kept.name)
+            if text is not None:
+                self._written[kept.name, number] = text
 
     async def _taken(self, kept: Kept) -> int:
         """Take in what was read of one kind, and return how much that was."""

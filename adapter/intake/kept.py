@@ -24,6 +24,7 @@ class Kept(Protocol):
 
     name: str
     empty: str  # the text of a shard that holds nothing
+    of_each: bool  # each replica adds its own, instead of one that writes for all
 
     async def texts(self, now: float) -> tuple[str, ...]:
         """Return the text of every shard."""
@@ -37,6 +38,7 @@ class Starts:
 
     name = "starts"
     empty = checkpoint.EMPTY
+    of_each = False
 
     def __init__(self, learnt: ColdStarts) -> None:
         self._learnt = learnt
@@ -61,6 +63,7 @@ class Demands:
 
     name = "demands"
     empty = remembered.EMPTY
+    of_each = False
 
     def __init__(self, foresight: Foresight) -> None:
         self._foresight = foresight
@@ -84,10 +87,14 @@ class Demands:
 
 
 class Totals:
-    """The complete totals that are in use: they outlive a restart beside a silent pod."""
+    """The complete totals that are in use: they outlive a restart beside a silent pod.
+
+    An HPA may ask one replica alone for hours, and not the one that writes for all.
+    """
 
     name = "totals"
     empty = lasting.EMPTY
+    of_each = True
 
     def __init__(
         self,
@@ -96,13 +103,18 @@ class Totals:
     ) -> None:
         self._complete = complete
         self._recall = recall
+        self._there: dict[TotalKey, lasting.Kept] = {}  # as it was read last
 
     async def texts(self, now: float) -> tuple[str, ...]:
-        return await asyncio.to_thread(lasting.encode, self._complete(), now)
+        there, self._there = self._there, {}
+        return await asyncio.to_thread(
+            lasting.encode, there | lasting.stamped(self._complete(), now)
+        )
 
     async def take(self, text: str, now: float) -> int:
         found = await asyncio.to_thread(lasting.decode, text, now)
-        self._recall(found)
+        self._there |= found
+        self._recall({key: kept.value for key, kept in self._there.items()})
         return len(found)
 
 

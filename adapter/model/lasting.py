@@ -1,27 +1,31 @@
 """The lasting: complete totals as text in shards, so that a restart lets no silent pod lower one.
 
-A replica that has just started has no complete total while a pod is silent, and would take those
-that speak for all: 0 where the silent one has the load. What another life of it, or another
-replica, found complete within the last half hour counts until it finds one of its own.
+A replica that never heard a silent pod has no complete total, and would take those that speak for
+all: 0 where the silent one has the load. What another life of it, or another replica, found
+complete in the last forty minutes counts until it finds one of its own. All replicas know of a
+total that one of them is asked for after a period of keeping.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from adapter.errors import BadCheckpoint
-from adapter.model.catalogue import METRICS
+from adapter.model.catalogue import METRICS, Agg, Over, Stat, View
 from adapter.model.checkpoint import SHARDS, opened, sealed, shard_of_workload
 from adapter.model.snapshot import TotalKey
+from adapter.model.source import Dims
 
 VERSION = "1"
-# Beside cold starts and demands in an object that may have 1 MiB; some 300 totals.
+# Beside cold starts and demands in an object that may have 1 MiB; some 400 totals.
 MAX_SHARD_BYTES = 48 * 1024
-# Twice what a replica takes to start where each pod is tried, and six writes that failed.
-KEPT_SECONDS = 1_800.0
+# Eight periods of writing: more than a replica takes to start, and writes that fail meanwhile.
+KEPT_SECONDS = 2_400.0
 # A time in whole steps of this: an idle cluster's totals are written no more often.
 STEP_SECONDS = 600.0
 # Until a clock that is ahead of ours is reached, as of the demands.
@@ -29,54 +33,79 @@ CLOCK_SECONDS = 60.0
 _MARK = "forescale-totals"
 
 
-class _Row(msgspec.Struct, frozen=True, array_like=True):
-    key: TotalKey
+class Kept(NamedTuple):
+    """A complete total and when it was one, in Unix seconds, rounded down."""
+
     value: float
+    at: float
 
 
-class _Shard(msgspec.Struct, frozen=True, array_like=True):
-    at: float  # Unix seconds, rounded down
-    rows: tuple[_Row, ...]
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    at: float
+    value: float
+    place: tuple[str, str, str, str]  # namespace, kind, name, metric
+    look: tuple[Stat, int, Over]
+    dims: Dims
+    agg: Agg
+
+    def key(self) -> TotalKey:
+        return TotalKey(*self.place, View(*self.look), self.dims, self.agg)
 
 
-def encode(totals: Mapping[TotalKey, float], now: float) -> tuple[str, ...]:
-    """Return the text of every shard at Unix seconds `now`.
+def stamped(totals: Mapping[TotalKey, float], now: float) -> dict[TotalKey, Kept]:
+    """Return totals that are complete at Unix seconds `now`; one of 0 holds nothing up."""
+    at = STEP_SECONDS * (now // STEP_SECONDS)
+    return {key: Kept(value, at) for key, value in totals.items() if value > 0}
 
-    A total of 0 holds nothing up and is left out, as is what goes beyond MAX_SHARD_BYTES.
+
+def encode(totals: Mapping[TotalKey, Kept]) -> tuple[str, ...]:
+    """Return the text of every shard, the same for what is the same.
+
+    Beyond MAX_SHARD_BYTES those are left out that the namespaces with most have more than others.
     """
-    shards: list[list[str]] = [[] for _ in range(SHARDS)]
-    sizes = [0] * SHARDS
-    for key in sorted(totals, key=msgspec.json.encode):
-        if not totals[key] > 0:
-            continue
-        number = shard_of_workload(key.namespace, key.name)
-        part = msgspec.json.encode(_Row(key, totals[key])).decode()
-        if sizes[number] + len(part) + 1 <= MAX_SHARD_BYTES:
-            sizes[number] += len(part) + 1
-            shards[number].append(part)
-    return tuple(_text(parts, now) for parts in shards)
+    shards: list[list[_Row]] = [[] for _ in range(SHARDS)]
+    for key, kept in totals.items():
+        view, place = key.view, (key.namespace, key.kind, key.name, key.metric)
+        look = (view.stat, view.window_seconds, view.over)
+        row = _Row(kept.at, kept.value, place, look, key.dims, key.agg)
+        shards[shard_of_workload(key.namespace, key.name)].append(row)
+    return tuple(_text(rows) for rows in shards)
 
 
-def decode(text: str, now: float) -> dict[TotalKey, float]:
-    """Return what a shard holds, nothing where it is too old; raise BadCheckpoint saying why."""
+def decode(text: str, now: float) -> dict[TotalKey, Kept]:
+    """Return what a shard holds that is not too old; raise BadCheckpoint saying what is wrong."""
     body = opened(text, _MARK, VERSION, "totals")
     try:
-        shard = msgspec.json.decode(body, type=_Shard) if body else _Shard(0.0, ())
+        rows = msgspec.json.decode(body, type=tuple[_Row, ...])
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadCheckpoint(f"it cannot be read: {error}") from error
-    if not all(math.isfinite(row.value) and row.value >= 0 for row in shard.rows):
+    if not all(math.isfinite(row.value) and row.value >= 0 for row in rows):
         raise BadCheckpoint("it holds a total that is no figure")
-    if not -CLOCK_SECONDS <= now - shard.at <= KEPT_SECONDS + STEP_SECONDS:
-        return {}
-    return {row.key: row.value for row in shard.rows if row.key.metric in METRICS}
+    return {
+        row.key(): Kept(row.value, row.at)
+        for row in rows
+        if row.place[3] in METRICS and -CLOCK_SECONDS <= now - row.at <= KEPT_SECONDS
+    }
 
 
-def _text(parts: list[str], now: float) -> str:
-    if not parts:
-        return sealed("", _MARK, VERSION)
-    return sealed(
-        f"[{STEP_SECONDS * (now // STEP_SECONDS):.0f},[{','.join(parts)}]]", _MARK, VERSION
-    )
+def _text(rows: Iterable[_Row]) -> str:
+    parts, size = [], 0
+    for part in _in_turn(rows):
+        if size + len(part) + 1 <= MAX_SHARD_BYTES:
+            size += len(part) + 1
+            parts.append(part.decode())
+    return sealed(f"[{','.join(sorted(parts))}]", _MARK, VERSION)
 
 
-EMPTY = _text([], 0.0)
+def _in_turn(rows: Iterable[_Row]) -> list[bytes]:
+    """Return one of each namespace first, then a second of each, and so on."""
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for row in sorted(rows, key=msgspec.json.encode):
+        namespace = row.place[0]
+        ranks[namespace] += 1
+        ranked.append((ranks[namespace], msgspec.json.encode(row)))
+    return [part for _, part in sorted(ranked)]
+
+
+EMPTY = _text(())

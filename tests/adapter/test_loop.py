@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from msgspec import structs
 
-from adapter.loop import Loop
+from adapter.loop import RECALLED_SECONDS, Loop
 from adapter.model import fleet as fleets
 from adapter.model.batch import Batch, Column, ModelState, Origin, Point, Reading
 from adapter.model.catalogue import METRICS, RAW, Stat, View
@@ -90,7 +90,8 @@ def test_a_pod_that_becomes_ready_is_served_at_once_with_its_last_word() -> None
 def test_a_total_of_before_the_start_holds_while_a_pod_is_silent_and_no_longer() -> None:
     intake = Delivered()
     fleet = Fleet.of([serving_pod(name) for name in ("llm-0", "llm-1", "llm-2")], 1)
-    loop = Loop(Model(), lambda: fleet, intake, nothing_asked, Metrics())
+    asked: list[TotalKey] = []
+    loop = Loop(Model(), lambda: fleet, intake, lambda _: asked, Metrics())
     key = TotalKey("default", "Deployment.apps", DEPLOYMENT, PENDING.name, RAW)
 
     def total(at: float, *uids: str) -> float:
@@ -102,12 +103,20 @@ def test_a_total_of_before_the_start_holds_while_a_pod_is_silent_and_no_longer()
         (milli,) = loop.snapshot.total(PENDING, key).milli
         return milli / 1000
 
-    assert total(START, "uid-llm-0", "uid-llm-1") == 3.0  # those that speak stand for all
+    two, all_three = ("uid-llm-0", "uid-llm-1"), ("uid-llm-0", "uid-llm-1", "uid-llm-2")
+    assert total(START, *two) == 3.0  # those that speak stand for all
     loop.recall({key: 60.0})
-    assert total(START + 1, "uid-llm-0", "uid-llm-1") == 60.0
-    assert total(START + 250, "uid-llm-0", "uid-llm-1") == 60.0
-    assert total(START + 251, "uid-llm-0", "uid-llm-1", "uid-llm-2") == 3.0
-    assert total(START + 400, "uid-llm-0", "uid-llm-1") == 3.0
+    assert total(START + 1, *two) == 60.0
+    assert total(START + RECALLED_SECONDS, *two) == 60.0
+    assert total(START + RECALLED_SECONDS + 2, *two) == 3.0  # nobody asked for it, or told it anew
+    loop.recall({key: 60.0})
+    assert total(START + 701, *two) == 60.0
+    assert total(START + 702, *all_three) == 3.0
+    assert total(START + 720, *two) == 3.0  # its own is newer than any that it recalls
+    assert loop.in_use() == {}
+    asked.append(key)
+    assert total(START + 721, *all_three) == 3.0
+    assert loop.in_use() == {key: 3.0}
 
 
 def test_pods_are_counted_by_standing() -> None:

@@ -141,13 +141,13 @@ async def test_a_total_with_silent_pods_does_not_fall(scene: Scene) -> None:
     assert (await refusal(scene.total(MEMORY))).code == 503
 
 
-async def test_a_silent_pods_load_stays_in_the_total_when_the_adapter_starts_anew(
+async def test_a_silent_pods_load_stays_in_the_total_when_both_replicas_start_anew(
     scene: Scene,
 ) -> None:
     """Those that speak have nothing to do: to let them stand for all would be a total of 0."""
     scene.adapters.arguments = [*HOLD, "--cold-start-period-seconds", "5s"]
     scene.llm.busy_percent = 90
-    await scene.adapters.install()
+    await scene.adapters.install(2)
     await scene.deploy(hpa=False, replicas=3)
     await _until_written(scene, GPU, 270.0)
     scene.llm.pods[min(scene.llm.pods)].sidecar.kill()
@@ -177,7 +177,7 @@ async def _is_written(scene: Scene, metric: str, value: float) -> bool:
     maps = (await scene.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps"))["items"]
     texts = (one.get("data", {}).get("totals", lasting.EMPTY) for one in maps)
     kept = [found for text in texts for found in lasting.decode(text, time.time()).items()]
-    return any(key.metric == metric and total == pytest.approx(value) for key, total in kept)
+    return any(key.metric == metric and one.value == pytest.approx(value) for key, one in kept)
 
 
 async def test_deleted_pods_leave_the_list_and_the_total_at_once(scene: Scene) -> None:

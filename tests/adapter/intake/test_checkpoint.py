@@ -11,14 +11,16 @@ import pytest
 
 from adapter.intake import checkpoint as module
 from adapter.intake.checkpoint import Checkpoint
-from adapter.intake.kept import KEYS_A_STEP, Demands, Starts
+from adapter.intake.kept import KEYS_A_STEP, Demands, Starts, Totals
 from adapter.intake.kube import Kube
 from adapter.intake.lease import Lease
 from adapter.intake.shards import NAME, ConfigMaps
+from adapter.model.catalogue import METRICS
 from adapter.model.checkpoint import SHARDS, shard_of
 from adapter.model.coldstart import ColdStarts
 from adapter.model.foresight import Foresight
 from adapter.model.sighting import Key, Start
+from adapter.model.snapshot import TotalKey
 from adapter.telemetry import Metrics
 from tests.adapter.intake.test_shards import CONFIG_MAPS, NAMESPACE
 from tests.fakes.apiserver import FakeApiServer
@@ -26,6 +28,7 @@ from tests.fakes.apiserver import FakeApiServer
 NOW = 1_700_000_000.0
 KEY = Key("default", "Deployment/llm", "abc")
 SHARD = f"{NAME}-{shard_of(KEY)}"
+METRIC = "llm_inference_pending_requests"
 PERIOD_SECONDS = 0.02
 
 
@@ -42,7 +45,10 @@ class Replica:
         lease = Lease(kube, NAMESPACE, NAME, holder=name, seconds=900)
         shards = ConfigMaps(kube, NAMESPACE, lease)
         self.foresight = Foresight()
-        learnt = (Starts(self.learnt), Demands(self.foresight))
+        self.complete: dict[TotalKey, float] = {}
+        self.recalled: dict[TotalKey, float] = {}
+        totals = Totals(lambda: self.complete, self.recalled.update)
+        learnt = (totals, Starts(self.learnt), Demands(self.foresight))
         self.checkpoint = Checkpoint(
             learnt, shards, PERIOD_SECONDS, self.metrics, clock=lambda: NOW
         )
@@ -112,6 +118,22 @@ async def test_only_what_has_changed_is_written_and_by_one_replica_alone(
     await first.checkpoint.save()
     assert first.count("written") == 2
     assert server.calls[f"POST {CONFIG_MAPS}"] == 1
+
+
+async def test_each_replica_knows_the_totals_that_the_other_is_asked_for(kube: Kube) -> None:
+    writer, other = Replica(kube, "a"), Replica(kube, "b")
+    for replica in (writer, other):
+        await replica.checkpoint.restore()
+    await writer.checkpoint.save()  # has the lease from now on, and nobody asks it
+    key = TotalKey("default", "Deployment.apps", "llm", METRIC, METRICS[METRIC].view)
+    other.complete = {key: 60.0}
+    await other.checkpoint.save()
+    for _ in range(2):
+        await writer.checkpoint.save()
+    assert writer.recalled == {key: 60.0}
+    third = Replica(kube, "c")
+    await third.checkpoint.restore()
+    assert third.recalled == {key: 60.0}
 
 
 async def test_a_broken_shard_is_told_once_learnt_anew_and_costs_no_other(

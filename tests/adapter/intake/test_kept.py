@@ -6,13 +6,18 @@ import pytest
 
 from adapter.errors import BadCheckpoint
 from adapter.intake.kept import Demands, Totals
+from adapter.model.catalogue import METRICS
+from adapter.model.checkpoint import SHARDS
 from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Mode
+from adapter.model.lasting import EMPTY as EMPTY_TOTALS
 from adapter.model.remembered import EMPTY
 from adapter.model.snapshot import TotalKey
 from tests.adapter.model.test_forecast import noisy
 from tests.adapter.model.test_foresight import live, only, world_of
 from tests.adapter.model.world import START, WALL, World
+
+METRIC = "llm_inference_pending_requests"
 
 
 def taught(world: World) -> Forecaster:
@@ -52,11 +57,18 @@ async def test_a_broken_shard_is_an_error_and_costs_nothing_that_is_known() -> N
     assert world.foresight.forecasters() == before
 
 
-async def test_the_complete_totals_of_one_life_are_those_of_the_next() -> None:
-    world = world_of(Mode.ACT)
-    live(world, 60)
-    ((key, _),) = world.foresight.forecasters()
+async def test_each_replica_adds_its_totals_to_those_that_are_there_and_knows_all() -> None:
+    view = METRICS[METRIC].view
+    one, two = (TotalKey("default", "Deployment.apps", name, METRIC, view) for name in ("a", "b"))
     recalled: dict[TotalKey, float] = {}
-    kept = Totals(lambda: {key: 7.5}, recalled.update)
-    found = [await kept.take(text, WALL + 60) for text in await kept.texts(WALL)]
-    assert (sum(found), recalled) == (1, {key: 7.5})
+    first = Totals(lambda: {one: 7.5}, lambda _: None)
+    second = Totals(lambda: {two: 2.0, one: 8.0}, recalled.update)
+    for text in await first.texts(WALL):
+        await second.take(text, WALL + 300)
+    assert recalled == {one: 7.5}
+    texts = await second.texts(WALL + 300)
+    third = Totals(dict, recalled.update)
+    assert sum([await third.take(text, WALL + 600) for text in texts]) == 2
+    assert recalled == {one: 8.0, two: 2.0}
+    await third.texts(WALL + 600)
+    assert await third.texts(WALL + 900) == (EMPTY_TOTALS,) * SHARDS  # read anew before each

@@ -15,6 +15,7 @@ from adapter.model.lasting import (
     STEP_SECONDS,
     decode,
     encode,
+    stamped,
 )
 from adapter.model.snapshot import TotalKey
 
@@ -23,7 +24,7 @@ METRIC = "llm_inference_pending_requests"
 KEYS = st.builds(
     TotalKey,
     namespace=st.text(max_size=20),
-    kind=st.sampled_from(("apps/Deployment", "Service")),
+    kind=st.sampled_from(("Deployment.apps", "Service")),
     name=st.text(max_size=20),
     metric=st.sampled_from(sorted(METRICS)),
     view=st.builds(
@@ -38,24 +39,28 @@ KEYS = st.builds(
 VALUES = st.floats(min_value=0, max_value=1e15, exclude_min=True)
 
 
-def key(name: str, metric: str = METRIC) -> TotalKey:
-    return TotalKey("default", "apps/Deployment", name, metric, METRICS[METRIC].view)
+def key(name: str, metric: str = METRIC, namespace: str = "default") -> TotalKey:
+    return TotalKey(namespace, "Deployment.apps", name, metric, METRICS[METRIC].view)
 
 
 def back(texts: tuple[str, ...], now: float = NOW) -> dict[TotalKey, float]:
     found: dict[TotalKey, float] = {}
     for text in texts:
-        found |= decode(text, now)
+        found |= {one: kept.value for one, kept in decode(text, now).items()}
     return found
+
+
+def written(totals: dict[TotalKey, float], now: float = NOW) -> tuple[str, ...]:
+    return encode(stamped(totals, now))
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=20))
 def test_whatever_total_was_written_comes_back(totals: dict[TotalKey, float]) -> None:
-    assert back(encode(totals, NOW)) == totals
+    assert back(written(totals)) == totals
 
 
 def test_a_total_of_nothing_is_not_written() -> None:
-    assert encode({key("a"): 0.0}, NOW) == (EMPTY,) * SHARDS
+    assert written({key("a"): 0.0}) == (EMPTY,) * SHARDS
     assert decode(EMPTY, NOW) == {}
 
 
@@ -63,42 +68,44 @@ def test_the_same_totals_are_the_same_text_for_ten_minutes() -> None:
     first = STEP_SECONDS * (NOW // STEP_SECONDS)
     totals = {key("b"): 2.0, key("a"): 1.0}
     backwards = dict(reversed(totals.items()))
-    assert encode(totals, first) == encode(backwards, first + STEP_SECONDS - 1)
-    assert encode(totals, first) != encode(totals, first + STEP_SECONDS)
+    assert written(totals, first) == written(backwards, first + STEP_SECONDS - 1)
+    assert written(totals, first) != written(totals, first + STEP_SECONDS)
 
 
 @pytest.mark.parametrize(
     ("after_seconds", "count"),
-    [
-        (0.0, 1),
-        (KEPT_SECONDS, 1),
-        (KEPT_SECONDS + 2 * STEP_SECONDS, 0),
-        (-STEP_SECONDS - CLOCK_SECONDS - 1, 0),
-    ],
+    [(0.0, 1), (KEPT_SECONDS, 1), (KEPT_SECONDS + 1, 0), (-CLOCK_SECONDS - 1, 0)],
 )
 def test_what_is_too_old_or_of_a_time_to_come_holds_nothing(
     after_seconds: float, count: int
 ) -> None:
-    assert len(back(encode({key("a"): 1.0}, NOW), NOW + after_seconds)) == count
+    at = STEP_SECONDS * (NOW // STEP_SECONDS)
+    assert len(back(written({key("a"): 1.0}, NOW), at + after_seconds)) == count
 
 
-def test_a_shard_is_bounded_and_a_metric_of_another_release_is_passed_over() -> None:
-    many = {key(f"llm-{number}"): 1.0 for number in range(5000)}
-    texts = encode(many, NOW)
-    assert 1000 < len(back(texts)) < len(many)
+def test_a_shard_is_bounded_and_no_namespace_pushes_another_out() -> None:
+    crowd = {key(f"llm-{number}"): 1.0 for number in range(5000)}
+    few = {key(f"llm-{number}", namespace="z-few"): 1.0 for number in range(50)}
+    texts = written(crowd | few)
+    found = back(texts)
+    assert found.keys() >= few.keys()
+    assert 3000 < len(found) < len(crowd)
     assert max(map(len, texts)) < MAX_SHARD_BYTES + 200
-    assert back(encode({key("a", "of-another-release"): 1.0}, NOW)) == {}
+
+
+def test_a_metric_of_another_release_is_passed_over() -> None:
+    assert back(written({key("a", "of-another-release"): 1.0})) == {}
 
 
 @pytest.mark.parametrize("value", ["-1.0", "1e999", '"x"'])
 def test_a_total_that_is_no_figure_is_refused(value: str) -> None:
-    (text,) = [one for one in encode({key("a"): 3.5}, NOW) if one != EMPTY]
+    (text,) = [one for one in written({key("a"): 3.5}) if one != EMPTY]
     with pytest.raises(BadCheckpoint):
         decode(_resealed(text.replace("3.5", value)), NOW)
 
 
 def test_a_text_that_was_changed_is_refused() -> None:
-    (text,) = [one for one in encode({key("a"): 3.5}, NOW) if one != EMPTY]
+    (text,) = [one for one in written({key("a"): 3.5}) if one != EMPTY]
     with pytest.raises(BadCheckpoint, match="checksum"):
         decode(text.replace("3.5", "4.5"), NOW)
 
