@@ -12,8 +12,9 @@ from adapter.model.source import Dims, Source, labels
 
 NAMED = 3  # pods named in one text; the rest are counted
 LOOKED = 50  # pods whose reasons are compared; of all in a namespace it would cost milliseconds
-# What differs between pods with one trouble: their addresses, and how long it has lasted.
-_OWN = re.compile(r"//\[[^\]]*\]|//[^/:\s]+|\d+")
+# What differs between pods with one trouble: their addresses, and how long it has lasted. A port or
+# a status is the trouble's own.
+_OWN = re.compile(r"//\[[^\]]*\]|//[^/:\s]+|(?<!:)(?<!answers )\b\d+")
 IDLE = "no request was measured in the window"
 
 _STANDINGS = {

@@ -55,7 +55,12 @@ def test_what_is_the_pods_own_does_not_part_reasons_and_what_is_wrong_does() -> 
         ("no reading for 61 s (x)", "no reading for 7 s (x)"),
     ):
         assert excuses.alike(one) == excuses.alike(other)
-    assert excuses.alike("no reading for 61 s (x)") != excuses.alike("no reading for 61 s (y)")
+    for one, other in (
+        ("no reading for 61 s (x)", "no reading for 61 s (y)"),
+        ("http://10.0.0.7:8000/x answers 404", "http://10.0.0.7:8000/x answers 503"),
+        ("http://10.0.0.7:8000/x answers 500", "http://10.0.0.7:9000/x answers 500"),
+    ):
+        assert excuses.alike(one) != excuses.alike(other)
 
 
 @given(
