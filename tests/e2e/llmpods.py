@@ -92,6 +92,7 @@ class LlmPods:
         self.visible_devices: str | None = None  # None: the first one's UUID
         self.sidecar_arguments: Callable[[Json], list[str]] = lambda _: []
         self.folder = folder
+        self._ending: list[LlmPod] = []
         self._kubelet = kubelet
         self._session = session
 
@@ -133,7 +134,9 @@ class LlmPods:
         """Hook: a pod was deleted or has ended."""
         found = self.pods.pop(pod["metadata"]["name"], None)
         if found is not None:
+            self._ending.append(found)  # the test may be over, and this cancelled, before it has
             await self._end(found)
+            self._ending.remove(found)
 
     async def metrics(self, name: str) -> str:
         """One sidecar's own metrics."""
@@ -143,8 +146,9 @@ class LlmPods:
 
     async def close(self) -> None:
         """End everything that still runs."""
-        for name in list(self.pods):
-            await self._end(self.pods.pop(name))
+        self._ending += [self.pods.pop(name) for name in list(self.pods)]
+        for pod in list(self._ending):
+            await self._end(pod)
 
     async def _end(self, found: LlmPod) -> None:
         if found.probe is not None:
