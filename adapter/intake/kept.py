@@ -103,17 +103,16 @@ class Totals:
     ) -> None:
         self._complete = complete
         self._recall = recall
-        self._there: dict[TotalKey, lasting.Kept] = {}  # as it was read last
+        self._there: dict[TotalKey, lasting.Kept] = {}  # all that was read and still counts
 
     async def texts(self, now: float) -> tuple[str, ...]:
-        there, self._there = self._there, {}
-        return await asyncio.to_thread(
-            lasting.encode, there | lasting.stamped(self._complete(), now)
-        )
+        totals = lasting.fresh(self._there, now) | lasting.stamped(self._complete(), now)
+        return await asyncio.to_thread(lasting.encode, totals)
 
     async def take(self, text: str, now: float) -> int:
         found = await asyncio.to_thread(lasting.decode, text, now)
-        self._there |= found
+        # Those of the other shards stay: a tick between two of them must forget none.
+        self._there = lasting.fresh(self._there | found, now)
         self._recall({key: kept.value for key, kept in self._there.items()})
         return len(found)
 

@@ -81,10 +81,14 @@ def decode(text: str, now: float) -> dict[TotalKey, Kept]:
         raise BadCheckpoint(f"it cannot be read: {error}") from error
     if not all(math.isfinite(row.value) and row.value >= 0 for row in rows):
         raise BadCheckpoint("it holds a total that is no figure")
+    known = {row.key(): Kept(row.value, row.at) for row in rows if row.place[3] in METRICS}
+    return fresh(known, now)
+
+
+def fresh(totals: Mapping[TotalKey, Kept], now: float) -> dict[TotalKey, Kept]:
+    """Return those that still count at Unix seconds `now`."""
     return {
-        row.key(): Kept(row.value, row.at)
-        for row in rows
-        if row.place[3] in METRICS and -CLOCK_SECONDS <= now - row.at <= KEPT_SECONDS
+        key: kept for key, kept in totals.items() if -CLOCK_SECONDS <= now - kept.at <= KEPT_SECONDS
     }
 
 

@@ -11,6 +11,7 @@ from adapter.model.checkpoint import SHARDS
 from adapter.model.forecast import Forecaster
 from adapter.model.foreseen import Mode
 from adapter.model.lasting import EMPTY as EMPTY_TOTALS
+from adapter.model.lasting import KEPT_SECONDS
 from adapter.model.remembered import EMPTY
 from adapter.model.snapshot import TotalKey
 from tests.adapter.model.test_forecast import noisy
@@ -70,5 +71,22 @@ async def test_each_replica_adds_its_totals_to_those_that_are_there_and_knows_al
     third = Totals(dict, recalled.update)
     assert sum([await third.take(text, WALL + 600) for text in texts]) == 2
     assert recalled == {one: 8.0, two: 2.0}
-    await third.texts(WALL + 600)
-    assert await third.texts(WALL + 900) == (EMPTY_TOTALS,) * SHARDS  # read anew before each
+    assert await third.texts(WALL + 600) == texts
+    assert await third.texts(WALL + 300 + KEPT_SECONDS + 1) == (EMPTY_TOTALS,) * SHARDS
+
+
+async def test_totals_that_are_read_anew_shard_by_shard_are_never_fewer_meanwhile() -> None:
+    view = METRICS[METRIC].view
+    names = [f"llm-{number}" for number in range(20)]
+    keys = {TotalKey("default", "Deployment.apps", name, METRIC, view) for name in names}
+    recalled: list[set[TotalKey]] = []
+    reader = Totals(dict, lambda totals: recalled.append(set(totals)))
+    texts = await Totals(lambda: dict.fromkeys(keys, 1.0), lambda _: None).texts(WALL)
+    assert len([text for text in texts if text != EMPTY_TOTALS]) > 1
+    for _ in range(2):
+        for text in texts:
+            await reader.take(text, WALL + 300)
+        await reader.texts(WALL + 300)
+    assert recalled[SHARDS - 1 :] == [keys] * (SHARDS + 1)
+    await reader.take(EMPTY_TOTALS, WALL + KEPT_SECONDS + 1)
+    assert recalled[-1] == set()  # what is too old is nobody's total any more
