@@ -10,6 +10,7 @@ from adapter.cluster import Json
 from adapter.doctor.facts import Facts, Right, Seen
 from adapter.doctor.finding import Finding, counted, failed, named, passed, unknown, warned
 from adapter.intake import apiservice, requestheader, shards
+from adapter.model.checkpoint import SHARDS
 
 REVIEW = "create subjectaccessreviews.authorization.k8s.io"
 OWN = "{own}"  # stands for the adapter's namespace
@@ -30,7 +31,7 @@ class Rule(NamedTuple):
 _MAIN = "ClusterRole forescale-adapter"
 _CA, _STARTS = "Role forescale-adapter-ca", "Role forescale-adapter-cold-starts"
 _DELEGATOR, _PROXY = "ClusterRole system:auth-delegator", "Role forescale-adapter-front-proxy"
-_SHARDS = tuple(f"{shards.NAME}-{number}" for number in range(8))
+_SHARDS = tuple(f"{shards.NAME}-{number}" for number in range(SHARDS))
 _SERVICES = (*apiservice.CUSTOM.names(), *apiservice.EXTERNAL.names())
 RULES = (
     Rule(_MAIN, "", "", ("pods",), _WATCHED),

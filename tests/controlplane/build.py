@@ -90,6 +90,15 @@ def module_binary(module: Path, name: str, go: Path) -> Path:
     return _place(go, sources, name) / name
 
 
+def built_binary(module: Path, name: str, what: str, target: str) -> Path:
+    """That program, without building it. Raises BuildError with the line to type."""
+    go = find_go()
+    path = module_binary(module, name, go) if go else None
+    if path is None or not path.exists():
+        raise BuildError(f"{what} is not built yet: run `make {target}`")
+    return path
+
+
 def find_go() -> Path | None:
     """A Go that is new enough for go.mod, None where there is none."""
     on_path = shutil.which("go")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.controlplane.build import BuildError, build_module, find_go, module_binary
+from tests.controlplane.build import BuildError, build_module, built_binary
 
 MODULE = Path(__file__).resolve().parent
 NAME = "helm"
@@ -16,11 +16,7 @@ NAME = "helm"
 
 def binary() -> Path:
     """The program, without building it. Raises BuildError with the line to type."""
-    go = find_go()
-    path = module_binary(MODULE, NAME, go) if go else None
-    if path is None or not path.exists():
-        raise BuildError("the program that renders the chart is not built yet: run `make chart`")
-    return path
+    return built_binary(MODULE, NAME, "the program that renders the chart", "chart")
 
 
 if __name__ == "__main__":

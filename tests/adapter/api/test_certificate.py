@@ -164,7 +164,7 @@ async def test_the_leaf_is_renewed_while_the_api_server_is_away(
     running.cancel()
 
 
-async def _trusts(kube: Kube, folder: Path) -> None:
+async def _trusts(kube: Kube, folder: Path) -> tuple[str | None, str | None]:
     certificate = await Certificate.obtain(kube, SETTINGS)
     authority = await certificate.authority_pem()
     old, new, cluster = (pki.authority(folder / name, name) for name in ("old", "new", "cluster"))
@@ -191,7 +191,7 @@ async def _trusts(kube: Kube, folder: Path) -> None:
         await name(old)
     with pytest.raises(ValueError, match="cannot be read"):
         certificate.trust("-----BEGIN CERTIFICATE-----\nx", "")
-    assert (await name(new), await name(cluster)) == ("fp", None)
+    return await name(new), await name(cluster)
 
 
 async def test_it_tells_in_words_who_issued_it_until_when_and_whom_it_knows(kube: Kube) -> None:
@@ -217,7 +217,7 @@ async def test_the_state_of_a_mounted_certificate_is_its_end(kube: Kube, tmp_pat
 
 
 async def test_cas_of_clients_are_swapped_on_a_server_that_runs(kube: Kube, tmp_path: Path) -> None:
-    await _trusts(kube, tmp_path)
+    assert await _trusts(kube, tmp_path) == ("fp", None)
 
 
 def test_the_same_holds_on_the_loop_that_the_adapter_runs_on(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_the_same_holds_on_the_loop_that_the_adapter_runs_on(tmp_path: Path) -> 
         async with FakeApiServer() as server:
             kube = await Kube.connect(server.kubeconfig(tmp_path))
             try:
-                await _trusts(kube, tmp_path)
+                assert await _trusts(kube, tmp_path) == ("fp", None)
             finally:
                 await kube.close()
 

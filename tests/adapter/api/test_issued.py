@@ -112,6 +112,7 @@ async def test_what_is_no_certificate_of_ours_is_replaced(issuing: Issuing, foun
     issuing.server.put(SECRETS, body | {"data": {"tls.crt": found}})
     async with issuing.running():
         await until(lambda: issuing.data()["tls.crt"] != found)
+        assert issuing.serial() > 0
 
 
 async def test_a_missing_secret_is_waited_for_and_never_made(

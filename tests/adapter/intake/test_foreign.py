@@ -165,6 +165,8 @@ async def test_an_event_that_cannot_be_written_stops_nothing(cluster: Cluster) -
     cluster.make_foreign(NAMES[0])
     async with cluster.running(takeover=True) as registration:
         await until(lambda: "taken over" in registration.states.get(NAMES[0], ""))
+        assert cluster.service(NAMES[0])["spec"]["service"]["name"] == "forescale"
+    assert cluster.events() == []
 
 
 async def test_a_group_is_taken_over_only_after_kube_apiserver_can_know_our_endpoint(
@@ -219,6 +221,8 @@ async def test_a_group_that_nobody_has_waits_for_no_other_adapter(cluster: Clust
     cluster.hindrance = "no answer within 5 s"
     async with cluster.running(takeover=True) as registration:
         await until(lambda: registered(registration))
+        assert cluster.service(NAMES[0])["spec"]["service"]["name"] == "forescale"
+    assert cluster.events() == []
 
 
 async def test_a_takeover_that_waits_for_ever_new_reasons_does_not_flood_with_events(
